@@ -1,0 +1,53 @@
+"""Zero-shot audio tagging and event localization with Perception Encoder Audio.
+
+::
+
+    from pe_audio_cli import load
+
+    for result in load("base").tag("dog.wav", ["a dog barking", "rain"]):
+        print(result)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pe_audio_cli.detect.events import EventOptions
+    from pe_audio_cli.detect.scoring import TagOptions
+    from pe_audio_cli.errors import PeAudioError
+    from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
+    from pe_audio_cli.run.session import Model, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Event",
+    "EventOptions",
+    "FileError",
+    "LocalizeResult",
+    "Model",
+    "PeAudioError",
+    "Recording",
+    "Tag",
+    "TagOptions",
+    "TagResult",
+    "WindowTags",
+    "load",
+]
+
+# Where each name lives. They are imported when first asked for, so that `peaudio --help` does not wait for torch.
+_HOMES = {
+    "pe_audio_cli.detect.events": ("EventOptions",),
+    "pe_audio_cli.detect.scoring": ("TagOptions",),
+    "pe_audio_cli.errors": ("PeAudioError",),
+    "pe_audio_cli.results": ("Event", "FileError", "LocalizeResult", "Recording", "Tag", "TagResult", "WindowTags"),
+    "pe_audio_cli.run.session": ("Model", "load"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,63 @@
+"""Everything that peaudio refuses, drawn once.
+
+::
+
+    PeAudioError                 the root; the command line catches it once
+    ├── UsageError               exit 2: bad flags, labels, label files; nothing was started
+    │   ├── OutputError          exit 2: the output exists, cannot be written, or cannot be resumed
+    │   └── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
+    ├── InputError               exit 1: one recording could not be read; the others go on
+    └── RunError                 exit 1: the run itself could not go on (disk full, out of memory)
+
+A message is one line: what is wrong, and what to do about it. It does not repeat the name of the recording, which
+:class:`InputError` carries in ``file``.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CheckpointError", "InputError", "OutputError", "PeAudioError", "RunError", "UsageError"]
+
+
+class PeAudioError(Exception):
+    """Root of every error that peaudio raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(PeAudioError):
+    """What was asked for makes no sense; nothing was started."""
+
+    exit_code = 2
+
+
+class OutputError(UsageError):
+    """The output exists already, cannot be created, or belongs to another run."""
+
+
+class CheckpointError(UsageError):
+    """A model is unknown, incomplete, damaged, of another kind, or out of reach."""
+
+
+class InputError(PeAudioError):
+    """One recording could not be read.
+
+    ``file`` is the recording as the user named it. ``kind`` is a short, stable word for scripts:
+
+    ``missing`` nothing is there; ``unreadable`` the system will not let us read it; ``empty`` it holds no samples;
+    ``no-audio`` a video, picture or container without sound; ``decode`` not a recording, or damaged beyond use;
+    ``samples`` it holds NaN or infinite samples; ``changed`` it changed while it was read; ``encode`` the model
+    could not process it (out of memory, or numbers that are not finite).
+    """
+
+    def __init__(self, file: str, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.file = file
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}"
+
+
+class RunError(PeAudioError):
+    """The run could not go on; what was finished is kept."""

@@ -1,0 +1,130 @@
+"""The values that cross rooms: what was read, what was found, what went wrong.
+
+Times are seconds from the start of the recording, as floats; probabilities are plain floats in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from pe_audio_cli.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Embeddings",
+    "Event",
+    "FileError",
+    "LocalizeResult",
+    "Recording",
+    "Result",
+    "Tag",
+    "TagResult",
+    "WindowTags",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that was read to its end.
+
+    ``file`` is the path as the user gave it (``-`` for standard input), ``duration`` the seconds that were decoded,
+    ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled.
+    """
+
+    file: str
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """How probable it is that a label is heard."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTags:
+    """The tags of one window of a longer recording, sorted by falling probability."""
+
+    start: float
+    end: float
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A label heard from ``start`` (onset) to ``end`` (offset); ``probability`` is that of its highest frame."""
+
+    label: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TagResult:
+    """Clip-level probabilities of one recording.
+
+    ``windows`` is the number of windows that it was cut into; ``per_window`` holds their tags where they were asked
+    for, in order of time, else None.
+    """
+
+    recording: Recording
+    model: str
+    windows: int
+    tags: tuple[Tag, ...]
+    per_window: tuple[WindowTags, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizeResult:
+    """Events of one recording, sorted by start, then label.
+
+    ``frames`` maps each label to its frame probabilities, float32 of shape ``(n_frames,)``, one every
+    ``frame_seconds``, where they were asked for, else None. ``labels`` are all labels that were looked for, in the
+    user's order, whether or not any was found.
+    """
+
+    recording: Recording
+    model: str
+    frame_seconds: float
+    threshold: float
+    labels: tuple[str, ...]
+    events: tuple[Event, ...]
+    frames: Mapping[str, NDArray[np.float32]] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """A recording that gave no result: ``kind`` is one of the words that :class:`InputError` lists."""
+
+    file: str
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: InputError) -> FileError:
+        """The error, as a value that writers can write."""
+        return cls(error.file, error.kind, error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Audio embeddings of a batch of equal windows, float32.
+
+    ``clips`` has the shape ``(batch, dim)``, ``frames`` ``(batch, n_frames, dim)``.
+    """
+
+    clips: NDArray[np.float32]
+    frames: NDArray[np.float32]
+
+
+Result: TypeAlias = TagResult | LocalizeResult | FileError
