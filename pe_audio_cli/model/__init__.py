@@ -1,0 +1,1 @@
+"""Checkpoints and encoders: the only room that imports torch and transformers."""

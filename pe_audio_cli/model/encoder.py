@@ -1,0 +1,152 @@
+"""Windows to clip embeddings and frame embeddings, both from one pass."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
+from pe_audio_cli.model.codec import use_matrix_products
+from pe_audio_cli.model.registry import ModelOptions, Task, resolve
+from pe_audio_cli.model.text import TextEncoder
+from pe_audio_cli.results import Embeddings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["DeviceOptions", "PeEncoder", "load_encoder"]
+
+# Windows that are best encoded at once. A CPU is fully busy with one, and slower with more.
+BATCH_SIZE = defaultdict(lambda: 1, cuda=8)
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Where and how the audio tower runs.
+
+    ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
+    bfloat16 on a CUDA card that has it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands
+    the tower to ``torch.compile``, which takes a minute or so before it pays.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None
+    compile: bool = False
+
+
+class PeEncoder:
+    """A PE Audio checkpoint, ready to encode.
+
+    Attributes:
+        name: The checkpoint as the user called it.
+        logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
+        logit_bias: ``bias`` in the same.
+        default_labels: The labels that the checkpoint suggests, maybe none.
+        fingerprint: What tells this checkpoint from any other, as a hexadecimal string.
+        batch_size: How many windows are best encoded at once on this device.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, options: DeviceOptions | None = None) -> None:
+        """Load the audio tower; the text tower waits for the first label.
+
+        Raises :class:`CheckpointError` for a checkpoint with a tensor missing, unexpected or of another shape, and
+        :class:`UsageError` for a device or dtype that this machine doesn't have.
+        """
+        from transformers import PeAudioEncoder
+        from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
+
+        options = DeviceOptions() if options is None else options
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self.device = _pick_device(options.device)
+        self.dtype = _pick_dtype(options.dtype, self.device)
+        self.name = checkpoint.name
+        self.default_labels = checkpoint.default_labels
+        self.fingerprint = checkpoint.fingerprint
+        self.batch_size = BATCH_SIZE[self.device.type]
+        self._checkpoint = checkpoint
+        config = checkpoint.pe_audio_config
+        tower: torch.nn.Module = checkpoint.fill(lambda: PeAudioEncoder(config.audio_config), AUDIO_TOWER)
+        use_matrix_products(tower)
+        head = checkpoint.fill(
+            lambda: PeAudioContrastiveHead(config.audio_config.hidden_size, config.text_config.hidden_size), AUDIO_HEAD
+        )
+        self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
+        self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
+        self._tower = tower.to(self.device, self.dtype)
+        self._head = head.to(self.device, self.dtype)
+        if options.compile:
+            self._tower.compile(dynamic=True)
+
+    def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
+        """Text embeddings of shape ``(n_labels, dim)``; the text tower is dropped again afterwards.
+
+        Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
+        """
+        return TextEncoder(self._checkpoint).encode(labels)
+
+    @torch.inference_mode()
+    def encode_audio(self, windows: NDArray[np.float32]) -> Embeddings:
+        """Clip and frame embeddings of windows of equal length, of shape ``(batch, samples)``.
+
+        ``samples`` is a whole number of 1920-sample frames at 48 kHz. Raises :class:`RunError` where the device runs
+        out of memory or the numbers are not finite.
+        """
+        try:
+            embeddings = [self._encode(batch) for batch in self._batches(windows)]
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
+            ) from error
+        clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
+        if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
+            raise RunError(f"the model gives numbers that are not finite in {self.dtype}: try --dtype float32")
+        return Embeddings(clips, frames)
+
+    def _batches(self, windows: NDArray[np.float32]) -> Iterator[torch.Tensor]:
+        """Windows as ``(batch, 1, samples)``: one by one on a CPU, where a batch is slower and rounds differently."""
+        samples = torch.from_numpy(windows).unsqueeze(1)
+        yield from torch.split(samples, 1) if self.device.type == "cpu" else [samples]
+
+    def _encode(self, samples: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        encoded = self._tower(samples.to(self.device, self.dtype))
+        clips, frames = self._head(encoded.pooler_output), self._head(encoded.last_hidden_state)
+        return clips.float().cpu().numpy(), frames.float().cpu().numpy()
+
+
+def load_encoder(model: ModelOptions, task: Task, device: DeviceOptions | None = None) -> PeEncoder:
+    """Find, check and load a checkpoint for ``task``.
+
+    Raises :class:`CheckpointError` or :class:`UsageError`, with what to do about it.
+    """
+    return PeEncoder(Checkpoint.open(resolve(model, task), model.name), device)
+
+
+def _pick_device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"--device {name} is not available on this machine: use auto or cpu") from error
+    return device
+
+
+def _pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in dtypes:
+        raise UsageError(f"--dtype {name} is unknown: use auto, {', '.join(dtypes)}")
+    return dtypes[name]

@@ -1,0 +1,89 @@
+"""The numbers of Meta's own implementation, through the encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import PeAudioFeatureExtractor
+
+from pe_audio_cli.audio.windows import WindowOptions, cut
+from pe_audio_cli.detect.scoring import logits, probabilities
+from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder, load_encoder
+from pe_audio_cli.model.registry import ModelOptions
+
+TOLERANCE = 1e-5  # in probability
+
+
+@pytest.fixture(scope="session")
+def real(reference) -> PeEncoder:
+    return load_encoder(ModelOptions(str(reference.folder)), "localize", DeviceOptions(device="cpu"))
+
+
+def windows_of(samples: np.ndarray) -> np.ndarray:
+    (window,) = cut([samples.astype(np.float32)], WindowOptions(None))
+    return window.samples[None]
+
+
+def score(encoder: PeEncoder, embeddings: np.ndarray, labels: list[str]) -> np.ndarray:
+    text = encoder.encode_text(labels)
+    return probabilities(logits(embeddings, text, encoder.logit_scale, encoder.logit_bias))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("clip", ["clip_a", "clip_b", "clip_c"])
+def test_probabilities_are_the_references(real, reference, clip, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        samples, _ = soundfile.read(reference.audio(clip), dtype="float32")
+        encoded = real.encode_audio(windows_of(samples))
+        expected = reference.clips[clip]
+        clip_probs = score(real, encoded.clips[0], reference.labels)
+        frame_probs = score(real, encoded.frames[0], reference.labels).T
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(clip_probs, expected["clip_probs"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(frame_probs, expected["frame_probs"], rtol=0, atol=TOLERANCE)
+
+
+def test_a_window_gives_the_same_alone_and_in_a_batch(real):
+    rng = np.random.default_rng(0)
+    windows = (0.1 * rng.standard_normal((4, 30 * 1920))).astype(np.float32)
+    together = real.encode_audio(windows)
+    for index, window in enumerate(windows):
+        alone = real.encode_audio(window[None])
+        labels = ["a dog barking", "rain falling"]
+        for one, all_ in [(alone.clips[0], together.clips[index]), (alone.frames[0], together.frames[index])]:
+            np.testing.assert_allclose(score(real, one, labels), score(real, all_, labels), rtol=0, atol=1e-6)
+
+
+def test_a_label_gives_the_same_whatever_labels_stand_beside_it(real):
+    alone = real.encode_text(["a dog barking"])
+    beside = real.encode_text(
+        ["rain", "a dog barking", "a person speaking on the phone in a car with the engine running"]
+    )
+    np.testing.assert_array_equal(alone[0], beside[1])
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 1919, 1920, 1921, 5000])
+def test_the_end_is_padded_as_the_feature_extractor_pads_it(n_samples):
+    samples = np.random.default_rng(1).standard_normal(n_samples).astype(np.float32)
+    extracted = PeAudioFeatureExtractor()(samples, sampling_rate=48_000, return_tensors="np")
+    np.testing.assert_array_equal(windows_of(samples)[0], extracted["input_values"][0, 0])
+
+
+@pytest.mark.parametrize("n_samples", [1, 1919, 1920])
+def test_shorter_than_a_frame_is_one_frame(real, n_samples):
+    encoded = real.encode_audio(windows_of(np.full(n_samples, 0.1)))
+    assert encoded.frames.shape[1] == 1
+    assert np.isfinite(encoded.frames).all()
+
+
+def test_bfloat16_stays_near_float32(reference):
+    options = DeviceOptions(device="cpu", dtype="bfloat16")
+    rough = load_encoder(ModelOptions(str(reference.folder)), "tag", options)
+    samples, _ = soundfile.read(reference.audio("clip_a"), dtype="float32")
+    clip = score(rough, rough.encode_audio(windows_of(samples)).clips[0], reference.labels)
+    np.testing.assert_allclose(clip, reference.clips["clip_a"]["clip_probs"], rtol=0, atol=0.15)

@@ -1,0 +1,66 @@
+"""What tests import: the reference checkpoints, an encoder that needs no model, recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from pe_audio_cli.errors import RunError
+from pe_audio_cli.results import Embeddings
+
+REFERENCE = Path(__file__).parent / "reference"
+LAYOUTS = ("pe-a-frame-tiny", "pe-av-tiny")
+HOP = 1920
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the original implementation computes with one of the two tiny checkpoints."""
+
+    folder: Path
+    labels: list[str]
+    clips: dict[str, dict[str, Any]]
+
+    def audio(self, clip: str) -> Path:
+        return REFERENCE / self.clips[clip]["file"]
+
+
+@dataclass
+class LevelEncoder:
+    """Hears one thing, loudness: any label's logit is the mean level of a clip or frame, less the label's length.
+
+    Each call is noted in ``batches``. A window louder than ``too_loud`` cannot be encoded.
+    """
+
+    name: str = "level"
+    fingerprint: str = "0123"
+    default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
+    batch_size: int = 1
+    logit_scale: float = 1.0
+    logit_bias: float = 0.0
+    too_loud: float = float("inf")
+    batches: list[tuple[int, int]] = field(default_factory=list)
+
+    def encode_text(self, labels: Sequence[str]) -> np.ndarray:
+        return np.array([[1.0, -len(label)] for label in labels], np.float32)
+
+    def encode_audio(self, windows: np.ndarray) -> Embeddings:
+        self.batches.append(windows.shape)
+        level = np.abs(windows.reshape(len(windows), -1, HOP)).mean(-1) * 100
+        if level.max() > self.too_loud:
+            raise RunError("too loud")
+        frames = np.stack([level, np.ones_like(level)], axis=-1).astype(np.float32)
+        return Embeddings(frames.mean(1), frames)
+
+
+def write_tone(path: Path, seconds: float = 1.0, level: float = 0.1, rate: int = 48_000) -> Path:
+    """A recording with a steady tone, as 32-bit float."""
+    time = np.arange(round(seconds * rate)) / rate
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, (level * np.sin(2 * np.pi * 440 * time)).astype(np.float32), rate, "FLOAT")
+    return path
