@@ -1,0 +1,1 @@
+"""Embeddings to tags and events, in numpy."""

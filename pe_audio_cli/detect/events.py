@@ -1,0 +1,152 @@
+"""Frame probabilities to events: threshold with hysteresis, median filter, merging of gaps, minimum duration.
+
+The steps run in this order on whole frames, and each but the threshold is off by default. What each does to the
+timeline of a label:
+
+``threshold``
+    A frame is active where its probability is above (not at) the threshold. An event is a run of active frames: its
+    onset is the first of them, its offset the first frame after them.
+``offset_threshold`` (hysteresis)
+    An event still starts where the probability rises above the threshold, but goes on until it is no longer above
+    this lower one. Events never get an earlier onset; they last longer, and some that dipped in between become one.
+``median``
+    Each frame takes the state that most of the frames have in a stretch of this length around it: a lone event
+    shorter than half of it vanishes, a lone gap shorter than half of it is filled. Beyond its ends the recording
+    counts as silent.
+``merge_gap``
+    Events that are no further apart than this become one.
+``min_duration``
+    Events that are shorter than this vanish.
+
+A length in seconds is compared with whole 40 ms frames: a gap of 3 frames is 0.12 s long. The median filter needs an
+odd number of frames and takes the nearest (the higher of two).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.results import Event
+
+__all__ = ["EventOptions", "find_events", "spans"]
+
+LONGEST = 3600.0  # seconds that a median filter, a gap to merge or a minimum duration may be
+
+Activity: TypeAlias = NDArray[np.bool_]
+Spans: TypeAlias = NDArray[np.intp]  # (n_spans, 2): onset and offset frames, the offset exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class EventOptions:
+    """How events are found; what each value does to the timeline stands at the top of this module.
+
+    Thresholds are probabilities, lengths are seconds; None is off.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    threshold: float = 0.3
+    offset_threshold: float | None = None
+    median: float | None = None
+    merge_gap: float | None = None
+    min_duration: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"the threshold must be from 0 to 1: got {self.threshold:g}")
+        if self.offset_threshold is not None and not 0 <= self.offset_threshold <= self.threshold:
+            raise UsageError(
+                f"the offset threshold must be from 0 to the threshold ({self.threshold:g}): "
+                f"got {self.offset_threshold:g}"
+            )
+        lengths = {"median": self.median, "merge gap": self.merge_gap, "minimum duration": self.min_duration}
+        for name, seconds in lengths.items():
+            if seconds is not None and not 0 <= seconds <= LONGEST:
+                raise UsageError(f"the {name} must be from 0 to {LONGEST:g} s: got {seconds:g}")
+
+
+def find_events(
+    probabilities: NDArray[np.floating[Any]], labels: Sequence[str], duration: float, options: EventOptions
+) -> tuple[Event, ...]:
+    """The events of a recording, sorted by start, then label.
+
+    Frames that start at or after the recording's end hear only padding and hold no event; an event that lasts into
+    the padding of the last frame ends with the recording.
+
+    Args:
+        probabilities: frame probabilities, of shape ``(n_labels, n_frames)``.
+        labels: ``n_labels`` labels.
+        duration: length of the recording in seconds.
+        options: how events are found.
+    """
+    n_heard = math.ceil(_frames(duration))
+    found = [
+        (onset, label, offset, float(row[onset:offset].max()))
+        for label, row in zip(labels, probabilities[:, :n_heard], strict=True)
+        for onset, offset in spans(row, options)
+    ]
+    return tuple(
+        Event(label, onset / FRAMES_PER_SECOND, min(offset / FRAMES_PER_SECOND, duration), peak)
+        for onset, label, offset, peak in sorted(found, key=lambda event: event[:2])
+    )
+
+
+def spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> list[tuple[int, int]]:
+    """Onset and offset frames (the offset exclusive) of the events in ``probability``, of shape ``(n_frames,)``."""
+    active = _threshold(probability, options.threshold, options.offset_threshold)
+    if options.median is not None:
+        active = _median(active, 2 * math.floor(_frames(options.median) / 2) + 1)
+    found = _runs(active)
+    if options.merge_gap is not None:
+        found = _merge(found, math.floor(_frames(options.merge_gap)))
+    if options.min_duration is not None:
+        found = found[found[:, 1] - found[:, 0] >= _frames(options.min_duration)]
+    return [(int(onset), int(offset)) for onset, offset in found]
+
+
+def _frames(seconds: float) -> float:
+    """``seconds`` in frames, of which a product like 0.28 * 25 = 7.000000000000001 misses the whole number."""
+    return round(seconds * FRAMES_PER_SECOND, 6)
+
+
+def _threshold(probability: NDArray[np.floating[Any]], onset: float, offset: float | None) -> Activity:
+    """Active from where the probability is above ``onset`` until it is no longer above ``offset``."""
+    above: Activity = probability > onset
+    if offset is None or not len(above):
+        return above
+    # In between, a frame is in the state of the latest frame that was decided: a latch.
+    decided = above | (probability <= offset)
+    latest = np.maximum.accumulate(np.where(decided, np.arange(len(above)), -1))
+    latched: Activity = (latest >= 0) & above[latest]
+    return latched
+
+
+def _median(active: Activity, width: int) -> Activity:
+    """The state of most of the ``width`` frames (an odd number) around each frame; silence beyond the ends."""
+    half = width // 2
+    count = np.cumsum(np.pad(active, (half + 1, half)), dtype=np.intp)
+    majority: Activity = count[width:] - count[:-width] > half
+    return majority
+
+
+def _runs(active: Activity) -> Spans:
+    """The runs of active frames."""
+    edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
+    return edges.reshape(-1, 2)
+
+
+def _merge(found: Spans, gap: int) -> Spans:
+    """``found`` with those joined that lie at most ``gap`` frames apart."""
+    apart = found[1:, 0] - found[:-1, 1] > gap
+    first = np.concatenate([[True], apart])[: len(found)]
+    last = np.concatenate([apart, [True]])[: len(found)]
+    return np.stack([found[first, 0], found[last, 1]], axis=1)

@@ -1,0 +1,1 @@
+"""Results to bytes: one class a format, one registry."""

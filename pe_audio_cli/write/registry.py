@@ -1,0 +1,41 @@
+"""The output formats: their names, their file extensions, and the command line's choices."""
+
+from __future__ import annotations
+
+import os
+
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.write.base import Command, Writer
+from pe_audio_cli.write.objects import JsonLinesWriter, JsonWriter
+from pe_audio_cli.write.rows import CsvWriter, TsvWriter
+from pe_audio_cli.write.table import TableWriter
+
+__all__ = ["WRITERS", "choices", "guess", "writer_for"]
+
+WRITERS: tuple[type[Writer], ...] = (TableWriter, JsonWriter, JsonLinesWriter, CsvWriter, TsvWriter)
+
+AMBIGUOUS = frozenset({".txt"})  # a table to one user, a label track to another
+
+
+def choices(command: Command) -> tuple[str, ...]:
+    """The names of the formats that hold what ``command`` finds."""
+    return tuple(writer.name for writer in WRITERS if command in writer.commands)
+
+
+def writer_for(name: str, command: Command) -> type[Writer]:
+    """The writer of a format.
+
+    Raises:
+        UsageError: there is no such format, or it cannot hold what ``command`` finds.
+    """
+    for writer in WRITERS:
+        if writer.name == name and command in writer.commands:
+            return writer
+    raise UsageError(f"{command} has no format {name!r}: choose one of {', '.join(choices(command))}")
+
+
+def guess(path: str | os.PathLike[str], command: Command) -> str | None:
+    """The name of the format that the extension of ``path`` stands for, or None where it leaves that open."""
+    extension = os.path.splitext(path)[1].lower()
+    names = [writer.name for writer in WRITERS if command in writer.commands and extension in writer.extensions]
+    return names[0] if len(names) == 1 and extension not in AMBIGUOUS else None

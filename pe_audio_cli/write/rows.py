@@ -1,0 +1,96 @@
+"""CSV and TSV: a header and one row for each label of each recording.
+
+Cells that hold the delimiter, a quote or a newline are quoted as in RFC 4180, in TSV as well: ``csv`` and pandas read
+them back as they were. Rows end in a bare newline, for ``cut`` and ``awk``. A recording that failed has no row.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from typing import TypeAlias
+
+from pe_audio_cli.results import LocalizeResult, Result, Tag, TagResult
+from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
+from pe_audio_cli.write.escape import utf8_text
+
+__all__ = ["CsvWriter", "TsvWriter"]
+
+TAG_HEADER = ("file", "label", "probability")
+TAG_PER_WINDOW_HEADER = ("file", "start", "end", "label", "probability")
+LOCALIZE_HEADER = ("file", "label", "start", "end", "probability")
+
+Row: TypeAlias = tuple[str, ...]
+
+
+class CsvWriter(Writer):
+    """Comma-separated values."""
+
+    name = "csv"
+    extensions = (".csv",)
+    delimiter = ","
+
+    def open(self, written: int = 0) -> None:
+        """Write the header, unless it is there already."""
+        if written > 0:
+            return
+        if self.options.command == "localize":
+            self._write_rows([LOCALIZE_HEADER])
+        else:
+            self._write_rows([TAG_PER_WINDOW_HEADER if self.options.per_window else TAG_HEADER])
+
+    def write(self, result: Result) -> None:
+        """Write the rows of one recording."""
+        self._write_rows(_rows(result))
+
+    def _write_rows(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            line = StringIO(newline="")
+            # The terminator is what tells csv to quote a cell with a bare carriage return as well.
+            csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(map(utf8_text, row))
+            self.stream.write(line.getvalue().removesuffix("\r\n") + "\n")
+        self.stream.flush()
+
+
+class TsvWriter(CsvWriter):
+    """Tab-separated values."""
+
+    name = "tsv"
+    extensions = (".tsv",)
+    delimiter = "\t"
+
+
+def _rows(result: Result) -> Iterator[Row]:
+    if isinstance(result, LocalizeResult):
+        yield from _event_rows(result)
+    elif isinstance(result, TagResult):
+        yield from _tag_rows(result)
+
+
+def _event_rows(result: LocalizeResult) -> Iterator[Row]:
+    for event in result.events:
+        times = (_time(event.start), _time(event.end))
+        yield (result.recording.file, event.label, *times, _probability(event.probability))
+
+
+def _tag_rows(result: TagResult) -> Iterator[Row]:
+    if result.per_window is None:
+        for tag in result.tags:
+            yield (result.recording.file, *_tag(tag))
+        return
+    for window in result.per_window:
+        for tag in window.tags:
+            yield (result.recording.file, _time(window.start), _time(window.end), *_tag(tag))
+
+
+def _tag(tag: Tag) -> Row:
+    return (tag.label, _probability(tag.probability))
+
+
+def _probability(value: float) -> str:
+    return f"{value:.{PROBABILITY_DECIMALS}f}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.{TIME_DECIMALS}f}"

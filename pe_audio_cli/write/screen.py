@@ -1,0 +1,117 @@
+"""What a person sees: a table of tags, or of events under a timeline.
+
+Whatever a file name or a label holds is shown as it is, with control characters escaped; nothing of it is taken for
+markup. Colours are the terminal's own and carry no meaning, so that light, dark and colourless ones all do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich import box
+from rich.bar import Bar
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pe_audio_cli.results import LocalizeResult, Recording, Tag, TagResult, WindowTags
+from pe_audio_cli.write.chart import axis, clock, strip
+from pe_audio_cli.write.escape import terminal_text
+
+__all__ = ["show"]
+
+PLAIN_WIDTH = 80  # columns where there is no terminal and COLUMNS does not say
+BAR_WIDTH = 20  # columns that stand for probability 1
+LEAST_STRIP_WIDTH = 10  # columns
+INDENT = 1  # columns, as deep as the tables' own
+INK = "green"
+
+
+def show(result: TagResult | LocalizeResult, stream: TextIO) -> None:
+    """Print the tables of one recording: plain text, 80 columns wide, where ``stream`` is no terminal."""
+    known = stream.isatty() or "COLUMNS" in os.environ
+    console = Console(file=stream, width=None if known else PLAIN_WIDTH, highlight=False)
+    console.print(_heading(result.recording))
+    if isinstance(result, TagResult):
+        console.print(_tags(result) if result.per_window is None else _window_tags(result, result.per_window))
+    elif not result.events:
+        console.print(_note(f"no events above {result.threshold:g}"))
+    else:
+        if console.is_terminal:
+            console.print(_timeline(result, console.width))
+        console.print(_events(result))
+
+
+def _heading(recording: Recording) -> Text:
+    channels = {1: "mono", 2: "stereo"}.get(recording.channels, f"{recording.channels} channels")
+    facts = (clock(recording.duration, recording.duration), f"{recording.sample_rate / 1000:g} kHz", channels)
+    return Text.assemble((terminal_text(recording.file), "bold"), "  ", (" · ".join(facts), "dim"), overflow="fold")
+
+
+def _tags(result: TagResult) -> RenderableType:
+    if not result.tags:
+        return _note("no label to show")
+    table = _table("label", "probability", "")
+    for tag in result.tags:
+        table.add_row(*_tag_cells(tag))
+    return table
+
+
+def _window_tags(result: TagResult, windows: Iterable[WindowTags]) -> RenderableType:
+    table = _table("start", "end", "label", "probability", "")
+    for window in windows:
+        start, end = (clock(seconds, result.recording.duration) for seconds in (window.start, window.end))
+        for tag in window.tags:
+            table.add_row(start, end, *_tag_cells(tag))
+        table.add_section()
+    return table if table.rows else _note("no label to show")
+
+
+def _tag_cells(tag: Tag) -> tuple[RenderableType, ...]:
+    bar = Bar(size=1, begin=0, end=tag.probability, width=BAR_WIDTH, color=INK)
+    return (Text(terminal_text(tag.label)), f"{tag.probability:.3f}", bar)
+
+
+def _events(result: LocalizeResult) -> RenderableType:
+    table = _table("start", "end", "label", "probability")
+    for event in result.events:
+        start, end = (clock(seconds, result.recording.duration) for seconds in (event.start, event.end))
+        table.add_row(start, end, Text(terminal_text(event.label)), f"{event.probability:.3f}")
+    return table
+
+
+def _timeline(result: LocalizeResult, width: int) -> RenderableType:
+    """One row a label, ``width`` columns wide, over a time axis; labels that are too long are cut short."""
+    labels = [terminal_text(label) for label in result.labels]
+    label_width = min(max(map(cell_len, labels)), width // 3)
+    strip_width = max(width - label_width - len(" " + " │" + "│"), LEAST_STRIP_WIDTH)
+    duration = result.recording.duration
+    ruler, times = axis(duration, strip_width)
+
+    rows = Table.grid()
+    rows.add_column(width=label_width, no_wrap=True, overflow="ellipsis")
+    rows.add_column(no_wrap=True, overflow="crop")
+    for label, shown in zip(result.labels, labels, strict=True):
+        events = [event for event in result.events if event.label == label]
+        rows.add_row(Text(shown), Text.assemble(" │", (strip(events, duration, strip_width), INK), "│"))
+    rows.add_row("", Text(f" └{ruler}┘", "dim"))
+    rows.add_row("", Text(f"  {times}", "dim"))
+    return Padding(rows, (1, 0, 0, INDENT))
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in headers:
+        if header == "label":
+            table.add_column(header, overflow="fold")
+        else:
+            table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def _note(text: str) -> RenderableType:
+    return Padding(text, (1, 0, 1, INDENT))

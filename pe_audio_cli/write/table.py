@@ -1,0 +1,22 @@
+"""Tables for people to read; what they look like is in ``screen``, which is loaded with the first result."""
+
+from __future__ import annotations
+
+from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.write.base import Writer
+
+__all__ = ["TableWriter"]
+
+
+class TableWriter(Writer):
+    """A heading and a table for each recording; a recording that failed has none."""
+
+    name = "table"
+    extensions = (".txt",)
+
+    def write(self, result: Result) -> None:
+        """Print the table of one recording."""
+        from pe_audio_cli.write.screen import show
+
+        if not isinstance(result, FileError):
+            show(result, self.stream)

@@ -1,0 +1,97 @@
+"""Formats are found by name and extension, go on where a run stopped, and cost no start-up time."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.results import Result
+from pe_audio_cli.write.base import WriteOptions
+from pe_audio_cli.write.registry import WRITERS, choices, guess, writer_for
+
+
+def test_the_choices_stand_in_their_order() -> None:
+    assert choices("tag") == ("table", "json", "jsonl", "csv", "tsv")
+    assert choices("localize")[:5] == ("table", "json", "jsonl", "csv", "tsv")
+
+
+@pytest.mark.parametrize("command", ["tag", "localize"])
+def test_every_choice_has_a_writer_of_that_name(command: str) -> None:
+    for name in choices(command):
+        assert writer_for(name, command).name == name
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="'xml': choose one of table, json, jsonl, csv, tsv"):
+        writer_for("xml", "tag")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("out.json", "json"),
+        ("a.b/out.JSONL", "jsonl"),
+        ("out.ndjson", "jsonl"),
+        ("out.csv", "csv"),
+        ("out.tsv", "tsv"),
+        ("out.txt", None),
+        ("out.wav", None),
+        ("json", None),
+        ("folder.json/out", None),
+    ],
+)
+def test_a_format_is_guessed_from_an_extension_that_has_only_one(path: str, name: str | None) -> None:
+    assert guess(path, "tag") == name
+    assert guess(path, "localize") == name
+
+
+def test_only_json_holds_frames() -> None:
+    assert {writer.name for writer in WRITERS if writer.frames} == {"json", "jsonl"}
+
+
+@pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
+def test_a_resumed_run_writes_the_bytes_of_an_undisturbed_one(
+    writer_type: type, runs: tuple[str, bool, list[Result]]
+) -> None:
+    command, per_window, results = runs
+    options = WriteOptions(command, per_window)
+    whole = io.StringIO(newline="")
+    writer = writer_type(whole, options)
+    writer.open()
+    ends = [0]
+    for result in results:
+        writer.write(result)
+        ends.append(whole.tell())
+    writer.close()
+    assert not whole.closed
+
+    for written, end in enumerate(ends):
+        rest = io.StringIO(newline="")
+        writer = writer_type(rest, options)
+        writer.open(written)
+        for result in results[written:]:
+            writer.write(result)
+        writer.close()
+        assert whole.getvalue()[:end] + rest.getvalue() == whole.getvalue()
+
+
+@pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
+def test_each_result_reaches_the_disk_as_it_is_written(writer_type: type, runs: tuple[str, bool, list[Result]]) -> None:
+    command, per_window, results = runs
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(io.BufferedWriter(raw, 1 << 20), encoding="utf-8", newline="")
+    writer = writer_type(stream, WriteOptions(command, per_window))
+    writer.open()
+    writer.write(results[0])
+    assert b"dog" in raw.getvalue()
+
+
+def test_the_registry_loads_neither_numpy_nor_rich() -> None:
+    program = "import sys, pe_audio_cli.write.registry; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "pe_audio_cli" in loaded
+    assert not {"numpy", "rich", "torch", "typer"} & set(loaded)
