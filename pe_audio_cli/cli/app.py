@@ -1,0 +1,50 @@
+"""The Typer app. Nothing heavy is imported before a command has been chosen and understood."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pe_audio_cli import __version__
+from pe_audio_cli.cli.localize import localize
+from pe_audio_cli.cli.tag import tag
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(tag)
+app.command()(localize)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"peaudio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def peaudio(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Zero-shot audio tagging and event localization: plain words in, probabilities and times out.
+
+    Example: peaudio tag dog.wav --labels "a dog barking,rain"
+    """
+
+
+def main() -> None:
+    """Run the command line; the entry point of ``peaudio``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # The same bytes on every machine: UTF-8, and newlines as the formats define them.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    app()

@@ -1,0 +1,188 @@
+"""What tag and localize have in common: labels, model, recordings, output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import typer
+
+from pe_audio_cli.cli.options import DeviceFlags, InputFlags, LabelFlags, ModelFlags, OutputFlags, WindowFlags
+from pe_audio_cli.cli.talk import Progress, Talk
+from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.write.base import Command, WriteOptions, Writer
+from pe_audio_cli.write.registry import WRITERS, guess, writer_for
+
+if TYPE_CHECKING:
+    from pe_audio_cli.results import FileError, Result
+    from pe_audio_cli.run.journal import Settings
+    from pe_audio_cli.run.labels import LabelOptions
+    from pe_audio_cli.run.outputs import Output
+    from pe_audio_cli.run.pipeline import Encoder
+    from pe_audio_cli.run.session import EncodeOptions, Query
+
+    Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, EncodeOptions], Iterator[Result]]
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One command line: the shared flags of a command that goes through recordings."""
+
+    command: Command
+    inputs: InputFlags
+    labels: LabelFlags
+    model: ModelFlags
+    device: DeviceFlags
+    windows: WindowFlags
+    output: OutputFlags
+    talk: Talk
+    per_window: bool = False
+    frames: bool = False
+
+    def run(self, ask: Ask, settings: Settings) -> None:
+        """Go through all recordings; whatever can be refused is refused before anything is started.
+
+        Args:
+            ask: puts the command's question to the encoder, and yields one result or error for each recording.
+            settings: what else changes the results, so that another run's output is not continued by mistake.
+
+        Raises:
+            PeAudioError: nothing was started, or the run could not go on.
+            typer.Exit: with code 1, if some recordings failed.
+        """
+        from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.run.labels import gather_labels
+        from pe_audio_cli.run.session import EncodeOptions, Query, window_options
+
+        labels = gather_labels(_label_options(self.labels))
+        windows = window_options(self.command, _seconds(self.windows.window), self.windows.overlap)
+        writer = self._writer()
+        found = find_recordings(self.inputs.paths)
+        names = [file if isinstance(file, str) else file.file for file in found]
+        output = self._output(writer, names)
+        with self.talk.progress(names) as progress:
+            encoder = self._encoder()
+            query = Query.ask(encoder, labels if labels else encoder.default_labels, self.labels.template)
+            done = output.open(
+                {
+                    "command": self.command,
+                    "format": writer.name,
+                    "labels": list(query.labels),
+                    "template": self.labels.template,
+                    "model": self.model.model,
+                    "fingerprint": encoder.fingerprint,
+                    "dtype": self.device.dtype,
+                    "window": windows.window,
+                    "overlap": windows.overlap,
+                    **settings,
+                }
+            )
+            for name in names[:done]:
+                progress.done(name)
+            encoding = EncodeOptions(windows, self.device.batch_size, progress.window, self._warn)
+            n_failed = self._write_all(ask(found[done:], encoder, query, encoding), output, progress)
+        if n_failed:
+            raise typer.Exit(1)
+
+    def _write_all(self, results: Iterator[Result], output: Output, progress: Progress) -> int:
+        """Write each result as it comes. Returns how many recordings failed."""
+        from pe_audio_cli.results import FileError
+        from pe_audio_cli.run.outputs import file_of
+
+        n_failed = 0
+        try:
+            for result in results:
+                output.write(result)
+                progress.done(file_of(result))
+                if isinstance(result, FileError):
+                    n_failed += 1
+                    self.talk.error(f"{result.file}: {result.message}")
+                    if self.output.fail_fast:
+                        raise RunError("stopped at the first bad file (--fail-fast)")
+            output.finish()
+        except BaseException:
+            how_to_go_on = output.abandon()
+            if how_to_go_on is not None:
+                self.talk.error(how_to_go_on)
+            raise
+        return n_failed
+
+    def _warn(self, file: str, message: str) -> None:
+        self.talk.warn(f"{file}: {message}")
+
+    def _encoder(self) -> Encoder:
+        from pe_audio_cli.model.quiet import quiet_libraries
+
+        if not self.talk.verbose:
+            quiet_libraries()
+        from pe_audio_cli.model.encoder import DeviceOptions, load_encoder
+        from pe_audio_cli.model.registry import ModelOptions
+
+        model = ModelOptions(self.model.model, self.model.revision, self.model.offline)
+        device = DeviceOptions(self.device.device, self.device.dtype, self.device.threads, self.device.compile)
+        encoder = load_encoder(model, self.command, device)
+        self.talk.note(f"{encoder.name} on {encoder.device}, {encoder.dtype}")
+        return encoder
+
+    def _writer(self) -> type[Writer]:
+        writer = writer_for(self._format(), self.command)
+        if self.frames and not writer.frames:
+            holders = " or ".join(format.name for format in WRITERS if format.frames)
+            raise UsageError(f"--frames needs --format {holders}: {writer.name} has no place for them")
+        if self.output.resume and not writer.resumable:
+            raise UsageError(f"--resume does not work with --format {writer.name}")
+        return writer
+
+    def _format(self) -> str:
+        path = self.output.output
+        if self.output.format is not None:
+            return self.output.format
+        if path is None:
+            return "table" if sys.stdout.isatty() else "jsonl"
+        if _is_folder(path):
+            return "json"
+        name = guess(path, self.command)
+        if name is None:
+            raise UsageError(f"the name {path} does not tell the format: choose one with --format")
+        return name
+
+    def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+        from pathlib import Path
+
+        from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
+
+        options = WriteOptions(self.command, self.per_window)
+        path, overwrite, resume = self.output.output, self.output.overwrite, self.output.resume
+        if overwrite and resume:
+            raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if path is None:
+            if overwrite or resume:
+                raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+            return StreamOutput(writer, options, sys.stdout)
+        kind = FolderOutput if _is_folder(path) else FileOutput
+        return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
+
+
+def _is_folder(path: str) -> bool:
+    from pathlib import Path
+
+    return path.endswith("/") or Path(path).is_dir()
+
+
+def _label_options(flags: LabelFlags) -> LabelOptions:
+    from pe_audio_cli.run.labels import LabelOptions
+
+    return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())
+
+
+def _seconds(window: str) -> float | None:
+    if window == "full":
+        return None
+    try:
+        return float(window)
+    except ValueError as error:
+        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error

@@ -1,0 +1,245 @@
+"""Every shared flag, once.
+
+A group of flags is a frozen dataclass whose fields carry their flag. :func:`with_flags` lets a command take whole
+groups, and shows their fields to Typer as if the command had listed them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+__all__ = [
+    "DeviceFlags",
+    "InputFlags",
+    "LabelFlags",
+    "ModelFlags",
+    "OutputFlags",
+    "TalkFlags",
+    "WindowFlags",
+    "with_flags",
+]
+
+
+@dataclass(frozen=True)
+class InputFlags:
+    """What to read."""
+
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Files, folders (searched recursively), patterns, or - for standard input."
+        ),
+    ]
+
+
+def _list_label_sets(names: list[str] | None) -> list[str] | None:
+    if names is None or "list" not in names:
+        return names
+    from pe_audio_cli.run.labels import label_set_names
+
+    print("\n".join(label_set_names()))
+    raise typer.Exit
+
+
+@dataclass(frozen=True)
+class LabelFlags:
+    """What to listen for."""
+
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-l", "--labels", metavar="TEXT", help="Comma-separated labels; repeatable.", rich_help_panel="Labels"
+        ),
+    ] = None
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="One label, taken verbatim, commas and all; repeatable.", rich_help_panel="Labels"
+        ),
+    ] = None
+    labels_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="One label a line; blank lines and # comments are skipped.", rich_help_panel="Labels"
+        ),
+    ] = None
+    label_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A shipped label list; 'list' prints their names.",
+            rich_help_panel="Labels",
+            is_eager=True,
+            callback=_list_label_sets,
+        ),
+    ] = None
+    template: Annotated[
+        str, typer.Option(metavar="TEXT", help="Wraps every label; {} stands for it.", rich_help_panel="Labels")
+    ] = "{}"
+
+    @property
+    def given(self) -> bool:
+        """Whether any label was asked for."""
+        return any((self.labels, self.label, self.labels_file, self.label_set))
+
+
+@dataclass(frozen=True)
+class ModelFlags:
+    """Which checkpoint."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="NAME",
+            envvar="PEAUDIO_MODEL",
+            help="mini, small, base, large, a local folder, or a hub id.",
+            rich_help_panel="Model",
+        ),
+    ] = "mini"
+    revision: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model"),
+    ] = None
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class DeviceFlags:
+    """Where and how the model runs."""
+
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel="Model")
+    ] = "auto"
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.", rich_help_panel="Model"),
+    ] = "auto"
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads.", rich_help_panel="Model")] = (
+        None
+    )
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Windows encoded at once; changes no result.", rich_help_panel="Model"),
+    ] = None
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the model first; pays on long runs.", rich_help_panel="Model")
+    ] = False
+
+
+@dataclass(frozen=True)
+class WindowFlags:
+    """How long recordings are cut."""
+
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="SECONDS",
+            help="Recordings longer than this are cut into windows; 'full' never cuts.",
+            rich_help_panel="Windows",
+        ),
+    ] = "30"
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="What neighbouring windows share: none for tag, a sixth of a window for localize.",
+            rich_help_panel="Windows",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where results go, and what becomes of what is there."""
+
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME",
+            help="table (the default on a terminal), json, jsonl (the default in a pipe), csv or tsv.",
+            rich_help_panel="Output",
+            show_default=False,
+        ),
+    ] = None
+    output: Annotated[
+        str | None,  # not a Path, which would lose the / at the end
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Write there; a folder (or a name that ends in /) gets a file for each recording.",
+            rich_help_panel="Output",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Output")
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted output.", rich_help_panel="Output")
+    ] = False
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel="Output")
+    ] = False
+
+
+@dataclass(frozen=True)
+class TalkFlags:
+    """How much is said on standard error."""
+
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Errors only on standard error.", rich_help_panel="Output")
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say more, with tracebacks.", rich_help_panel="Output")
+    ] = False
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take groups of flags: each parameter that is a dataclass is replaced by the dataclass's fields."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    parameters = [
+        shown
+        for name, parameter in inspect.signature(command).parameters.items()
+        for shown in (_fields(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])])
+    ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+        command(**values)
+
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _fields(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(group)
+    ]

@@ -1,0 +1,81 @@
+"""``peaudio tag``: how probable each label is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pe_audio_cli.cli.batch import Batch
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.options import (
+    DeviceFlags,
+    InputFlags,
+    LabelFlags,
+    ModelFlags,
+    OutputFlags,
+    TalkFlags,
+    WindowFlags,
+    with_flags,
+)
+from pe_audio_cli.cli.talk import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pe_audio_cli.results import FileError, TagResult
+    from pe_audio_cli.run.pipeline import Encoder
+    from pe_audio_cli.run.session import EncodeOptions, Query
+
+PANEL = "Results"
+
+
+@with_flags
+def tag(
+    inputs: InputFlags,
+    labels: LabelFlags,
+    model: ModelFlags,
+    device: DeviceFlags,
+    windows: WindowFlags,
+    output: OutputFlags,
+    talk: TalkFlags,
+    top_k: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Only the N most probable labels.", rich_help_panel=PANEL),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Only labels whose probability is P or above.", rich_help_panel=PANEL),
+    ] = None,
+    aggregate: Annotated[
+        Literal["max", "mean"],
+        typer.Option(help="How the windows of a long recording are summed up.", rich_help_panel=PANEL),
+    ] = "max",
+    per_window: Annotated[
+        bool,
+        typer.Option(
+            "--per-window", help="The tags of each window too, with its start and end.", rich_help_panel=PANEL
+        ),
+    ] = False,
+) -> None:
+    """How probable each label is in each recording.
+
+    Example: peaudio tag recordings/ --labels "a dog barking,rain" -o tags.csv
+    """
+    speaker = Talk(talk.quiet, talk.verbose)
+    with guard(speaker):
+        from pe_audio_cli.detect.scoring import TagOptions
+        from pe_audio_cli.run import session
+
+        # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
+        own_labels = not labels.given and top_k is None and threshold is None
+        options = TagOptions(session.TOP_OF_DEFAULT_LABELS if own_labels else top_k, threshold, aggregate, per_window)
+
+        def ask(
+            files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
+        ) -> Iterator[TagResult | FileError]:
+            return session.tag(files, encoder, query, options, encoding)
+
+        batch = Batch("tag", inputs, labels, model, device, windows, output, speaker, per_window=per_window)
+        batch.run(ask, asdict(options))

@@ -1,0 +1,129 @@
+"""What is said on standard error: errors, warnings, and progress while a terminal is watching."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+__all__ = ["Progress", "Talk"]
+
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != ord("\t")}
+
+
+class Progress(Protocol):
+    """How far a run has got."""
+
+    def window(self, file: str, seconds: float) -> None:
+        """A window of so many seconds of a recording has been encoded."""
+
+    def done(self, file: str) -> None:
+        """A recording is finished, for better or worse."""
+
+
+class Talk:
+    """Speaks to the user. Nothing here ever touches standard output."""
+
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.verbose = verbose
+        self._quiet = quiet
+        self._bar: RichProgress | None = None
+
+    def error(self, message: str) -> None:
+        """One line that says what went wrong, even under --quiet; the traceback with --verbose."""
+        self._say(f"peaudio: {message}")
+        if self.verbose and sys.exc_info()[0] is not None:
+            self._say(traceback.format_exc().rstrip(), raw=True)
+
+    def warn(self, message: str) -> None:
+        """One line that the user should know."""
+        if not self._quiet:
+            self._say(f"peaudio: warning: {message}")
+
+    def note(self, message: str) -> None:
+        """One line for those who asked for more."""
+        if self.verbose:
+            self._say(f"peaudio: {message}")
+
+    @contextlib.contextmanager
+    def progress(self, files: Sequence[str]) -> Iterator[Progress]:
+        """A bar with the time left, where standard error is a terminal; otherwise silence."""
+        if self._quiet or not sys.stderr.isatty():
+            yield _NoProgress()
+            return
+        bar = _BarProgress(files)
+        self._bar = bar.rich
+        try:
+            with bar.rich:
+                yield bar
+        finally:
+            self._bar = None
+
+    def _say(self, text: str, raw: bool = False) -> None:
+        line = text if raw else text.translate(ESCAPES)  # a file name must not drive the terminal
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
+            return
+        with contextlib.suppress(OSError):
+            print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+class _NoProgress:
+    def window(self, file: str, seconds: float) -> None:
+        pass
+
+    def done(self, file: str) -> None:
+        pass
+
+
+class _BarProgress:
+    """Counts bytes: they are known before a recording is opened, and the time left follows them well."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.rich = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[count]}  {task.fields[audio]}", markup=False),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            expand=True,
+        )
+        self._n_files, self._n_done, self._seconds = len(files), 0, 0.0
+        self._task: TaskID = self.rich.add_task(
+            "loading the model", total=sum(map(_bytes, files)), count=f"0/{len(files)}", audio=""
+        )
+
+    def window(self, file: str, seconds: float) -> None:
+        self._seconds += seconds
+        self._show(file)
+
+    def done(self, file: str) -> None:
+        self._n_done += 1
+        self.rich.advance(self._task, _bytes(file))
+        self._show(file)
+
+    def _show(self, file: str) -> None:
+        self.rich.update(
+            self._task,
+            description=os.path.basename(file).translate(ESCAPES)[:30],
+            count=f"{self._n_done}/{self._n_files}",
+            audio=f"{self._seconds / 60:.1f} min of audio",
+        )
+
+
+def _bytes(file: str) -> int:
+    try:
+        return max(os.path.getsize(file), 1)
+    except (OSError, ValueError):
+        return 1

@@ -1,0 +1,1 @@
+"""Recordings in, results out: the rooms put together."""

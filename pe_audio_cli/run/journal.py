@@ -1,0 +1,135 @@
+"""What an interrupted run had finished, so that the next one goes on from there.
+
+A journal is a text file of JSON lines beside the output. The first line holds the settings of the run; each further
+line stands for one finished input: its path, its size and time of change when it was read, and where the output ended
+after it. A line is written after the result that it stands for, so it never promises too much, and a line torn by a
+power cut is not a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pe_audio_cli.errors import OutputError
+
+__all__ = ["Entry", "Journal", "Settings", "stamp"]
+
+VERSION = 1
+
+# Everything about a run that changes its results, as JSON values.
+Settings: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished input; ``end`` is the length of the output in bytes after its result."""
+
+    file: str
+    size: int | None
+    mtime_ns: int | None
+    end: int
+
+
+class Journal:
+    """The journal of one output, open for appending."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("a", encoding="utf-8", errors="surrogateescape")
+
+    @classmethod
+    def start(cls, path: Path, settings: Settings) -> Journal:
+        """A new journal for a run with these settings; an older one is replaced."""
+        path.unlink(missing_ok=True)
+        journal = cls(path)
+        journal._append({"journal": VERSION, "settings": settings})
+        return journal
+
+    @classmethod
+    def resume(cls, path: Path, settings: Settings, files: Sequence[str]) -> tuple[Journal, list[Entry]]:
+        """The journal of an interrupted run, and what it had finished: the first of ``files``, in their order.
+
+        Raises :class:`OutputError` that names the difference if the run had other settings or other inputs, or if an
+        input has changed since.
+        """
+        lines = _whole_lines(path)
+        if not lines or lines[0].get("journal") != VERSION:
+            raise OutputError(f"{path} is not a journal of this version: start again with --overwrite")
+        _compare(lines[0]["settings"], settings)
+        entries = [Entry(**line) for line in lines[1:]]
+        for position, entry in enumerate(entries):
+            _check(entry, files[position] if position < len(files) else None)
+        _truncate_torn_line(path)
+        return cls(path), entries
+
+    def add(self, entry: Entry) -> None:
+        """Note a finished input, whose result is in the output already."""
+        self._append(asdict(entry))
+
+    def close(self) -> None:
+        """Close the file; the journal stays."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Close and delete it: the run is complete."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def stamp(file: str) -> tuple[int | None, int | None]:
+    """Size in bytes and time of change in nanoseconds of a file; None for what has neither, like standard input."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None, None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]:
+        try:
+            lines.append(json.loads(line))
+        except ValueError as error:
+            raise OutputError(f"{path} is damaged in line {len(lines) + 1}: start again with --overwrite") from error
+    return lines
+
+
+def _truncate_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def _compare(before: Settings, now: Settings) -> None:
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            raise OutputError(
+                f"cannot resume: {name.replace('_', ' ')} was {_short(before.get(name))} and is now "
+                f"{_short(now.get(name))}; use the same again, or start again with --overwrite"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _check(entry: Entry, file: str | None) -> None:
+    if entry.file != file:
+        now = "no input" if file is None else file
+        raise OutputError(
+            f"cannot resume: the finished run had {entry.file} where now is {now}; give the same inputs in the same "
+            "order, or start again with --overwrite"
+        )
+    if (entry.size, entry.mtime_ns) != stamp(entry.file):
+        raise OutputError(f"cannot resume: {entry.file} has changed since it was done; start again with --overwrite")

@@ -1,0 +1,90 @@
+"""The labels of a run: typed, read from files, or from the sets that ship with the tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pe_audio_cli.errors import UsageError
+
+__all__ = ["LabelOptions", "fill_template", "gather_labels", "label_set", "label_set_names"]
+
+SETS = Path(__file__).parent.parent / "label_sets"
+PLACE = "{}"  # what stands for the label in a template
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where labels come from, taken in this order.
+
+    ``lists`` are comma-separated; ``verbatim`` are taken whole, commas and all; ``files`` hold one a line; ``sets``
+    are names of shipped sets.
+    """
+
+    lists: Sequence[str] = ()
+    verbatim: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    sets: Sequence[str] = ()
+
+
+def gather_labels(options: LabelOptions) -> list[str]:
+    """All labels, in order, each once; empty if none was asked for.
+
+    Raises :class:`UsageError` for a blank label, an unreadable or empty file, an unknown set, or a list without labels.
+    """
+    labels: list[str] = []
+    for text in options.lists:
+        items = [item.strip() for item in text.split(",")]
+        labels += _some([item for item in items if item], "--labels names no label")
+    for label in options.verbatim:
+        labels += _some([label.strip()] if label.strip() else [], "--label is blank")
+    for file in options.files:
+        labels += _some(_read_lines(file), f"{file} holds no label: write one a line")
+    for name in options.sets:
+        labels += label_set(name)
+    return list(dict.fromkeys(labels))
+
+
+def fill_template(template: str, labels: Iterable[str]) -> list[str]:
+    """What is handed to the model for each label: the template with the label in place of ``{}``.
+
+    Raises :class:`UsageError` for a template without ``{}``.
+    """
+    if PLACE not in template:
+        raise UsageError(f"--template {template!r} has no {PLACE} in it to stand for the label")
+    return [template.replace(PLACE, label) for label in labels]
+
+
+def label_set_names() -> list[str]:
+    """The names of the shipped label sets."""
+    return sorted(file.stem for file in SETS.glob("*.txt"))
+
+
+def label_set(name: str) -> list[str]:
+    """The labels of a shipped set. Raises :class:`UsageError` if there is none of that name."""
+    if name not in label_set_names():
+        raise UsageError(f"there is no label set {name!r}: choose from {', '.join(label_set_names())}")
+    return _labels_in((SETS / f"{name}.txt").read_text(encoding="utf-8"))
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the label file {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the label file {file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    return _labels_in(text)
+
+
+def _labels_in(text: str) -> list[str]:
+    # Not splitlines(), which also cuts at characters that may stand inside a label.
+    lines = (line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _some(labels: list[str], complaint: str) -> list[str]:
+    if not labels:
+        raise UsageError(complaint)
+    return labels

@@ -1,0 +1,281 @@
+"""Where results go: a stream, one file, or a folder with a file for each recording.
+
+A file appears whole or not at all: it grows under another name beside its place (``.part``) and is renamed when it is
+complete. A journal beside it (``.journal``) lets an interrupted run go on. Nothing that exists is touched unless the
+user said so.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from pe_audio_cli.errors import OutputError, RunError
+from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.run.journal import Entry, Journal, Settings, stamp
+from pe_audio_cli.write.base import WriteOptions, Writer
+
+__all__ = ["FileOutput", "FolderOutput", "Output", "StreamOutput", "file_of"]
+
+FOLDER_JOURNAL = ".peaudio.journal"
+STANDARD_INPUT = "-"
+
+
+class Output(ABC):
+    """Takes results one by one, in input order. Making one touches nothing; ``open`` does."""
+
+    @abstractmethod
+    def open(self, settings: Settings) -> int:
+        """Begin a run with these settings, or go on with one.
+
+        Returns how many inputs, the first ones, an earlier run has left the results of. Raises :class:`OutputError`
+        if the output cannot be made, or if that run had other settings or inputs.
+        """
+
+    @abstractmethod
+    def write(self, result: Result) -> None:
+        """Take one result; it is safe when this returns. Raises :class:`RunError` if it cannot be written."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """All results are in: make the output whole."""
+
+    @abstractmethod
+    def abandon(self) -> str | None:
+        """The run stops early: keep what is there for a later one. Returns how to go on, if it can."""
+
+
+class StreamOutput(Output):
+    """Results on a stream as they come, as on standard output."""
+
+    def __init__(self, writer: type[Writer], options: WriteOptions, stream: TextIO) -> None:
+        self._stream = stream
+        self._writer = writer(stream, options)
+
+    def open(self, settings: Settings) -> int:
+        """Begin; a stream holds nothing of an earlier run."""
+        self._writer.open()
+        return 0
+
+    def write(self, result: Result) -> None:
+        """Write it and flush it, so that whoever reads gets it at once."""
+        self._writer.write(result)
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """End what the format has begun."""
+        self._writer.close()
+        self._stream.flush()
+
+    def abandon(self) -> None:
+        """End what the format has begun, so that what is there can be read."""
+        self.finish()
+
+
+class FileOutput(Output):
+    """All results in one file."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: type[Writer],
+        options: WriteOptions,
+        files: Sequence[str],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> None:
+        """Raises :class:`OutputError` if the file exists and nobody said what to do about it."""
+        self._path, self._new_writer, self._options, self._files = path, writer, options, files
+        self._keep_journal = resume
+        self._part = path.with_name(path.name + ".part")
+        self._journal_path = path.with_name(path.name + ".journal")
+        self._known = resume and self._journal_path.exists() and (self._part.exists() or path.exists())
+        self._done = 0
+        if not self._known and not overwrite:
+            self._refuse_to_replace()
+
+    def open(self, settings: Settings) -> int:
+        """Begin the file under its temporary name, or cut an interrupted one back to its last whole result."""
+        try:
+            entries = self._reopen(settings) if self._known else self._create(settings)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {_reason(error)}") from error
+        self._done = len(entries)
+        self._writer = self._new_writer(self._stream, self._options)
+        self._writer.open(self._done)
+        return self._done
+
+    def write(self, result: Result) -> None:
+        """Append it, then note it in the journal."""
+        try:
+            self._writer.write(result)
+            self._stream.flush()
+            file = file_of(result)
+            self._journal.add(Entry(file, *stamp(file), end=self._raw.tell()))
+            self._done += 1
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {_reason(error)}; {self._how_to_go_on()}") from error
+
+    def finish(self) -> None:
+        """Give the file its name; the journal stays only for a run that may be resumed again."""
+        try:
+            self._writer.close()
+            self._stream.flush()
+            os.fsync(self._raw.fileno())
+            self._stream.close()
+            os.replace(self._part, self._path)
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {_reason(error)}; {self._how_to_go_on()}") from error
+        if self._keep_journal:
+            self._journal.close()
+        else:
+            self._journal.remove()
+
+    def abandon(self) -> str | None:
+        """Keep the temporary file and its journal, unless there is nothing in them."""
+        if self._done:
+            self._journal.close()
+            return self._how_to_go_on()
+        self._journal.remove()
+        self._part.unlink(missing_ok=True)
+        return None
+
+    def _how_to_go_on(self) -> str:
+        return f"what is done is kept in {self._part}: run the same again with --resume to go on"
+
+    def _refuse_to_replace(self) -> None:
+        if self._path.exists():
+            raise OutputError(f"{self._path} exists: choose another name, or --overwrite")
+        if self._part.exists():
+            raise OutputError(f"{self._part} is left of an interrupted run: --resume goes on, --overwrite starts again")
+
+    def _create(self, settings: Settings) -> list[Entry]:
+        self._open("wb")
+        self._journal = Journal.start(self._journal_path, settings)
+        return []
+
+    def _reopen(self, settings: Settings) -> list[Entry]:
+        self._journal, entries = Journal.resume(self._journal_path, settings, self._files)
+        if not self._part.exists():  # a complete output, to which a resumed run may add
+            shutil.copyfile(self._path, self._part)
+        end = entries[-1].end if entries else 0
+        if self._part.stat().st_size < end:
+            raise OutputError(f"{self._part} is shorter than its journal says: start again with --overwrite")
+        os.truncate(self._part, end)
+        self._open("ab")
+        return entries
+
+    def _open(self, mode: str) -> None:
+        self._raw = open(self._part, mode, buffering=0)  # noqa: SIM115 - it stays open from result to result
+        self._stream = io.TextIOWrapper(io.BufferedWriter(self._raw), encoding="utf-8", newline="")
+
+
+class FolderOutput(Output):
+    """A file for each recording, in a tree like that of the inputs.
+
+    The tree begins at the deepest folder that holds all inputs. The format's extension is added to a recording's
+    whole name, so that ``x.wav`` and ``x.mp3`` stay apart. A recording that failed leaves no file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        writer: type[Writer],
+        options: WriteOptions,
+        files: Sequence[str],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> None:
+        """Raises :class:`OutputError` if one of its files exists and nobody said what to do about it."""
+        self._folder, self._writer, self._options, self._files = folder, writer, options, files
+        self._keep_journal = resume
+        self._root = _common_folder(files)
+        self._journal_path = folder / FOLDER_JOURNAL
+        self._known = resume and self._journal_path.exists()
+        if not self._known and not overwrite:
+            self._refuse_to_replace()
+
+    def open(self, settings: Settings) -> int:
+        """Make the folder, and begin or read its journal."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._known:
+                self._journal, entries = Journal.resume(self._journal_path, settings, self._files)
+                return len(entries)
+            self._journal = Journal.start(self._journal_path, settings)
+        except OSError as error:
+            raise OutputError(f"cannot write into {self._folder}: {_reason(error)}") from error
+        return 0
+
+    def target(self, file: str) -> Path:
+        """The output file of a recording."""
+        name = "stdin" if file == STANDARD_INPUT else os.path.relpath(os.path.abspath(file), self._root)
+        return self._folder / (name + self._writer.extensions[0])
+
+    def write(self, result: Result) -> None:
+        """Write its own file, then note it in the journal."""
+        file = file_of(result)
+        target = self.target(file)
+        try:
+            if not isinstance(result, FileError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._write_whole(target, result)
+            self._journal.add(Entry(file, *stamp(file), end=0))
+        except OSError as error:
+            raise RunError(f"cannot write {target}: {_reason(error)}; what is done is kept") from error
+
+    def finish(self) -> None:
+        """Remove the journal, unless the run may be resumed again."""
+        if self._keep_journal:
+            self._journal.close()
+        else:
+            self._journal.remove()
+
+    def abandon(self) -> str:
+        """Keep the journal beside the files that are done."""
+        self._journal.close()
+        return f"what is done is kept in {self._folder}: run the same again with --resume to go on"
+
+    def _write_whole(self, target: Path, result: Result) -> None:
+        part = target.with_name(target.name + ".part")
+        try:
+            with part.open("w", encoding="utf-8", newline="") as stream:
+                writer = self._writer(stream, self._options)
+                writer.open()
+                writer.write(result)
+                writer.close()
+            os.replace(part, target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _refuse_to_replace(self) -> None:
+        if self._journal_path.exists():
+            raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
+        for file in self._files:
+            if self.target(file).exists():
+                raise OutputError(f"{self.target(file)} exists: choose another folder, or --overwrite")
+
+
+def file_of(result: Result) -> str:
+    """The input, as the user gave it, that a result or error belongs to."""
+    return result.file if isinstance(result, FileError) else result.recording.file
+
+
+def _common_folder(files: Sequence[str]) -> str:
+    folders = {os.path.dirname(os.path.abspath(file)) for file in files if file != STANDARD_INPUT}
+    try:
+        return os.path.commonpath(folders) if folders else os.getcwd()
+    except ValueError as error:  # two drives of a Windows machine have nothing in common
+        raise OutputError("the inputs lie on different drives: give an output folder for each drive") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror if error.strerror else str(error)

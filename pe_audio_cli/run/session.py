@@ -1,0 +1,305 @@
+"""A loaded model, and what can be asked of it: the Python API, on which the commands stand too.
+
+::
+
+    from pe_audio_cli import load
+
+    model = load("base")
+    for result in model.tag("recordings/", ["a dog barking", "rain"]):
+        print(result)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from pe_audio_cli.audio.find import find_recordings
+from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, WindowOptions, stitch
+from pe_audio_cli.detect.events import EventOptions, find_events
+from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.results import FileError, LocalizeResult, Recording, TagResult, WindowTags
+from pe_audio_cli.run.labels import fill_template
+from pe_audio_cli.run.memo import MemoEncoder
+from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, Finished, encode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pe_audio_cli.model.encoder import DeviceOptions
+    from pe_audio_cli.model.registry import ModelOptions, Task
+
+__all__ = ["EncodeOptions", "Model", "Query", "load", "localize", "tag", "window_options"]
+
+Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
+Labels: TypeAlias = "str | Sequence[str] | None"
+
+DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the published checkpoints were trained
+OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
+TOP_OF_DEFAULT_LABELS = 5  # shown where the labels are the checkpoint's own
+
+
+def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: float | None = None) -> WindowOptions:
+    """How recordings are cut for a task; ``overlap`` None is the task's own: none for tag, 5 s of 30 for localize."""
+    if overlap is None:
+        overlap = 0.0 if window is None else window * OVERLAP_OF_WINDOW[task]
+    return WindowOptions(window, overlap)
+
+
+@dataclass(frozen=True)
+class Query:
+    """The labels that are looked for, what the model is asked for each, and its answer's embeddings."""
+
+    labels: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+
+    @classmethod
+    def ask(cls, encoder: Encoder, labels: Sequence[str], template: str = "{}") -> Query:
+        """Encode labels. Raises :class:`UsageError` if there are none, or the model cannot take one."""
+        if not labels:
+            raise UsageError(
+                "no labels, and this checkpoint has none of its own: name some with --labels 'a dog barking,rain' or "
+                "--labels-file FILE"
+            )
+        return cls(tuple(labels), encoder.encode_text(fill_template(template, labels)))
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How recordings are run through the encoder; only ``windows`` changes results."""
+
+    windows: WindowOptions
+    batch_size: int | None = None
+    on_window: Callable[[str, float], None] | None = None
+    on_warning: Callable[[str, str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Logits of one window: ``clip`` of shape ``(n_labels,)``, ``frames`` ``(n_labels, n_frames)``."""
+
+    start_frame: int
+    n_frames: int
+    clip: NDArray[np.float64] | None = None
+    frames: NDArray[np.float64] | None = None
+
+
+def tag(
+    files: Iterable[str | FileError], encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions
+) -> Iterator[TagResult | FileError]:
+    """The clip-level probability of each label, recording by recording, in order."""
+
+    def keep(window: EncodedWindow) -> _Scored:
+        clip = logits(window.clip, query.embeddings, encoder.logit_scale, encoder.logit_bias)
+        return _Scored(window.start_frame, len(window.frames), clip=clip)
+
+    for outcome in _encoded(files, encoder, encoding, keep):
+        if isinstance(outcome, FileError):
+            yield outcome
+        else:
+            yield _tag_result(outcome, encoder.name, query.labels, options)
+
+
+def localize(
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    query: Query,
+    options: EventOptions,
+    encoding: EncodeOptions,
+    frames: bool = False,
+) -> Iterator[LocalizeResult | FileError]:
+    """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
+
+    def keep(window: EncodedWindow) -> _Scored:
+        scores = logits(window.frames, query.embeddings, encoder.logit_scale, encoder.logit_bias)
+        return _Scored(window.start_frame, len(scores), frames=scores.T)
+
+    for outcome in _encoded(files, encoder, encoding, keep):
+        if isinstance(outcome, FileError):
+            yield outcome
+        else:
+            yield _localize_result(outcome, encoder.name, query.labels, options, frames)
+
+
+def _encoded(
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    encoding: EncodeOptions,
+    keep: Callable[[EncodedWindow], _Scored],
+) -> Iterator[Finished[_Scored] | FileError]:
+    outcomes = encode(files, encoder, encoding.windows, keep, encoding.batch_size, encoding.on_window)
+    for outcome in outcomes:
+        if isinstance(outcome, Finished) and outcome.warning is not None and encoding.on_warning is not None:
+            encoding.on_warning(outcome.recording.file, outcome.warning)
+        yield outcome
+
+
+def _tag_result(done: Finished[_Scored], model: str, labels: Sequence[str], options: TagOptions) -> TagResult:
+    scores = probabilities(np.stack([window.clip for window in done.windows if window.clip is not None]))
+    overall = rank(labels, aggregate(scores, options.aggregate), options.top_k, options.threshold)
+    per_window = None
+    if options.per_window:
+        per_window = tuple(
+            WindowTags(*_span(window, done.recording), rank(labels, row, options.top_k, options.threshold))
+            for window, row in zip(done.windows, scores, strict=True)
+        )
+    return TagResult(done.recording, model, len(done.windows), overall, per_window)
+
+
+def _span(window: _Scored, recording: Recording) -> tuple[float, float]:
+    end = (window.start_frame + window.n_frames) / FRAMES_PER_SECOND
+    return window.start_frame / FRAMES_PER_SECOND, min(end, recording.duration)
+
+
+def _localize_result(
+    done: Finished[_Scored], model: str, labels: Sequence[str], options: EventOptions, frames: bool
+) -> LocalizeResult:
+    pieces = stitch((window.start_frame, window.frames) for window in done.windows if window.frames is not None)
+    scores = probabilities(np.concatenate(list(pieces), axis=-1))
+    events = find_events(scores, labels, done.recording.duration, options)
+    rows = {label: row.astype(np.float32) for label, row in zip(labels, scores, strict=True)} if frames else None
+    return LocalizeResult(done.recording, model, FRAME_SECONDS, options.threshold, tuple(labels), events, rows)
+
+
+class Model:
+    """A checkpoint to ask questions of, from :func:`load`.
+
+    ``small``, ``base`` and ``large`` stand for two checkpoints each, one trained for clips and one for frames; each is
+    loaded when it is first needed. Any other name is one checkpoint for both, and tagging and localizing the same
+    recording then costs one pass: what was encoded lately is remembered.
+    """
+
+    def __init__(self, options: ModelOptions, device: DeviceOptions | None = None) -> None:
+        self._options = options
+        self._device = device
+        self._encoders: dict[Path, Encoder] = {}
+
+    def encoder(self, task: Task) -> Encoder:
+        """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
+        from pe_audio_cli.model.checkpoint import Checkpoint
+        from pe_audio_cli.model.encoder import PeEncoder
+        from pe_audio_cli.model.registry import resolve
+
+        folder = resolve(self._options, task)
+        if folder not in self._encoders:
+            checkpoint = Checkpoint.open(folder, self._options.name)
+            self._encoders[folder] = MemoEncoder(PeEncoder(checkpoint, self._device))
+        return self._encoders[folder]
+
+    def tag(
+        self,
+        paths: Paths,
+        labels: Labels = None,
+        options: TagOptions | None = None,
+        *,
+        template: str = "{}",
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[TagResult | FileError]:
+        """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            labels: plain words, one or several; None asks for the checkpoint's own, the five most probable.
+            options: top-k, threshold, aggregation and rows for windows.
+            template: wraps every label; ``{}`` stands for it.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of the task.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: there are no labels, or an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        if options is None:
+            options = TagOptions(top_k=TOP_OF_DEFAULT_LABELS) if labels is None else TagOptions()
+        encoding = EncodeOptions(window_options("tag", window, overlap), batch_size)
+        encoder = self.encoder("tag")
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
+        return tag(find_recordings(_paths(paths)), encoder, query, options, encoding)
+
+    def localize(
+        self,
+        paths: Paths,
+        labels: Labels = None,
+        options: EventOptions | None = None,
+        *,
+        template: str = "{}",
+        frames: bool = False,
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[LocalizeResult | FileError]:
+        """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            labels: plain words, one or several; None asks for the checkpoint's own.
+            options: threshold, hysteresis, median filter, merging and minimum duration.
+            template: wraps every label; ``{}`` stands for it.
+            frames: keep the frame probabilities, one every 40 ms.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of the task.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: there are no labels, or an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        encoding = EncodeOptions(window_options("localize", window, overlap), batch_size)
+        encoder = self.encoder("localize")
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
+        events = EventOptions() if options is None else options
+        return localize(find_recordings(_paths(paths)), encoder, query, events, encoding, frames)
+
+
+def load(
+    model: str | os.PathLike[str] = "mini",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    compile: bool = False,
+    revision: str | None = None,
+    offline: bool = False,
+) -> Model:
+    """Find a checkpoint and make it ready to :meth:`~Model.tag` and :meth:`~Model.localize`.
+
+    Args:
+        model: ``mini``, ``small``, ``base``, ``large``, a local folder, or a hub id.
+        device: ``auto`` (CUDA, then MPS, then CPU), or a torch device.
+        dtype: ``auto`` (bfloat16 on a CUDA card that has it, else float32), ``float32``, ``bfloat16`` or ``float16``.
+        threads: CPU threads; None leaves it to torch.
+        compile: compile the audio tower, which pays on long runs.
+        revision: a commit, tag or branch of a hub checkpoint.
+        offline: never touch the network.
+    """
+    from pe_audio_cli.model.encoder import DeviceOptions
+    from pe_audio_cli.model.registry import ModelOptions
+
+    return Model(ModelOptions(os.fspath(model), revision, offline), DeviceOptions(device, dtype, threads, compile))
+
+
+def _paths(paths: Paths) -> list[str]:
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    return [os.fspath(path) for path in paths]
+
+
+def _several(labels: Labels, default: Sequence[str]) -> Sequence[str]:
+    if labels is None:
+        return default
+    return [labels] if isinstance(labels, str) else list(dict.fromkeys(labels))

@@ -1,0 +1,134 @@
+"""The Python API: results, options, and one pass for both questions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import LevelEncoder, write_tone
+
+import pe_audio_cli
+from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, TagResult, load
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.run.memo import MemoEncoder
+from pe_audio_cli.run.session import EncodeOptions, Query, localize, tag, window_options
+
+
+def encoding(task, window=30.0, overlap=None, **more) -> EncodeOptions:
+    return EncodeOptions(window_options(task, window, overlap), **more)
+
+
+@pytest.fixture
+def rising(tmp_path) -> str:
+    """Ten seconds, one second loud after another: 0.1, 0.2 ... 1.0."""
+    import soundfile
+
+    level = np.repeat(np.arange(1, 11) / 10, 48_000).astype(np.float32)
+    soundfile.write(tmp_path / "rising.wav", level, 48_000, "FLOAT")
+    return str(tmp_path / "rising.wav")
+
+
+def test_probabilities_of_the_reference_through_the_api(reference):
+    model = load(reference.folder, device="cpu")
+    files = [str(reference.audio(clip)) for clip in reference.clips]
+    tagged = list(model.tag(files, reference.labels))
+    localized = list(model.localize(files, reference.labels, frames=True))
+    for expected, tags, events in zip(reference.clips.values(), tagged, localized, strict=True):
+        by_label = {item.label: item.probability for item in tags.tags}
+        clip = [by_label[label] for label in reference.labels]
+        np.testing.assert_allclose(clip, expected["clip_probs"], rtol=0, atol=1e-5)
+        frames = np.stack([events.frames[label] for label in reference.labels])
+        np.testing.assert_allclose(frames, expected["frame_probs"], rtol=0, atol=1e-5)
+        for label, spans in zip(reference.labels, expected["spans"], strict=True):
+            found = [(event.start, event.end) for event in events.events if event.label == label]
+            end = expected["samples"] / 48_000
+            np.testing.assert_allclose(found, [(start, min(stop, end)) for start, stop in spans], rtol=0, atol=1e-9)
+
+
+def test_tagging_and_localizing_the_same_recordings_costs_one_pass(reference, monkeypatch):
+    from pe_audio_cli.model.encoder import PeEncoder
+
+    passes = []
+    original = PeEncoder.encode_audio
+    monkeypatch.setattr(PeEncoder, "encode_audio", lambda self, w: passes.append(len(w)) or original(self, w))
+    model = load(reference.folder, device="cpu")
+    files = [str(reference.audio(clip)) for clip in reference.clips]
+    list(model.tag(files, ["rain"]))
+    list(model.localize(files, ["rain", "a dog barking"]))
+    assert sum(passes) == len(files)
+
+
+def test_a_memo_gives_what_the_encoder_gives_and_forgets_the_oldest():
+    windows = np.random.default_rng(0).standard_normal((6, 19_200)).astype(np.float32)
+    plain = LevelEncoder()
+    inner = LevelEncoder()
+    memo = MemoEncoder(inner, memory=500)
+    for chosen in ([0, 1], [1, 0, 2], [3, 3], [4, 5, 0]):
+        got, wanted = memo.encode_audio(windows[chosen]), plain.encode_audio(windows[chosen])
+        np.testing.assert_array_equal(got.clips, wanted.clips)
+        np.testing.assert_array_equal(got.frames, wanted.frames)
+    before = len(inner.batches)
+    memo.encode_audio(windows[[0]])
+    assert len(inner.batches) == before
+    memo.encode_audio(windows[[1]])
+    assert len(inner.batches) == before + 1
+
+
+def test_windows_of_a_long_recording_are_aggregated(rising, encoder):
+    query = Query.ask(encoder, ["x" * 50])
+    options = {how: TagOptions(aggregate=how, per_window=True) for how in ("max", "mean")}
+    (peak,) = tag([rising], encoder, query, options["max"], encoding("tag", 2.0))
+    (mean,) = tag([rising], encoder, query, options["mean"], encoding("tag", 2.0))
+    rows = [window.tags[0].probability for window in peak.per_window]
+    assert peak.windows == len(rows) == 5
+    assert [(w.start, w.end) for w in peak.per_window] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
+    assert peak.tags[0].probability == pytest.approx(max(rows))
+    assert mean.tags[0].probability == pytest.approx(sum(rows) / 5)
+
+
+def test_windows_do_not_change_when_a_thing_is_heard(rising, encoder):
+    query = Query.ask(encoder, ["x" * 50])
+    (whole,) = localize([rising], encoder, query, EventOptions(0.5), encoding("localize", None))
+    (cut,) = localize([rising], encoder, query, EventOptions(0.5), encoding("localize", 1.48, 0.44))
+    assert [(event.start, event.end) for event in whole.events] == [(5.0, 10.0)]
+    assert cut.events == whole.events
+
+
+def test_a_warning_is_told_once_for_each_damaged_recording(tmp_path, encoder):
+    file = write_tone(tmp_path / "cut.wav", seconds=2.0)
+    file.write_bytes(file.read_bytes()[:-100_000])
+    told = []
+    options = encoding("tag", on_warning=lambda *message: told.append(message))
+    (result,) = tag([str(file)], encoder, Query.ask(encoder, ["loud"]), TagOptions(), options)
+    assert isinstance(result, TagResult)
+    assert [name for name, _ in told] == [str(file)]
+
+
+def test_no_labels_at_all_is_refused(reference):
+    with pytest.raises(UsageError, match="no labels"):
+        load(reference.folder, device="cpu").tag("x.wav")
+
+
+def test_own_labels_of_a_checkpoint_are_used_and_the_five_best_shown(checkpoint_copy, tmp_path):
+    (checkpoint_copy / "labels.txt").write_text(
+        "\n".join(["rain", "wind", "a dog", "a cat", "glass", "music", "a bell"])
+    )
+    model = load(checkpoint_copy, device="cpu")
+    file = write_tone(tmp_path / "x.wav")
+    (tags,) = model.tag(file)
+    (events,) = model.localize(file, options=EventOptions(threshold=0))
+    assert len(tags.tags) == 5
+    assert len(events.labels) == 7
+
+
+def test_bad_inputs_are_yielded_in_their_place(reference, tmp_path):
+    good = write_tone(tmp_path / "good.wav")
+    results = list(load(reference.folder, device="cpu").localize([tmp_path / "none.wav", good], "rain"))
+    assert [type(result) for result in results] == [FileError, LocalizeResult]
+    assert results[0].kind == "missing"
+
+
+def test_everything_that_is_promised_can_be_imported():
+    for name in pe_audio_cli.__all__:
+        assert getattr(pe_audio_cli, name).__name__ == name
+    with pytest.raises(AttributeError):
+        pe_audio_cli.nothing  # noqa: B018
