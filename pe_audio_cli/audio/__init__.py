@@ -1,0 +1,1 @@
+"""Paths in, windows of 48 kHz mono out."""

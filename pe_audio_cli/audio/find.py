@@ -1,0 +1,139 @@
+"""Paths, folders, patterns and standard input in; the recordings they stand for out, in order."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+
+from pe_audio_cli.audio.opening import unreachable
+from pe_audio_cli.results import FileError
+
+__all__ = ["RECORDING_EXTENSIONS", "find_recordings"]
+
+AUDIO_EXTENSIONS = (
+    "aac ac3 aif aifc aiff amr ape au caf dsf dts eac3 flac m4a m4b m4r mka mp1 mp2 mp3 mpc nist oga ogg oma opus ra "
+    "rf64 snd spx tak tta voc w64 wav wave weba wma wv"
+)
+VIDEO_EXTENSIONS = (
+    "3g2 3gp asf avi divx dv f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogm ogv qt rm rmvb ts vob webm wmv wtv"
+)
+RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VIDEO_EXTENSIONS}".split())
+
+
+def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
+    """The recordings that ``paths`` stand for, in the order given, as often as given.
+
+    ``-`` is standard input. A path that exists is taken as it is, whatever its characters: a file whatever its
+    extension, a folder for all recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any
+    case) and sorted by name from folder to folder. Links are followed; what is hidden (``.x``, ``._x``) is left out.
+
+    A path that doesn't exist and has a ``*`` in it is a pattern: ``*`` stands for any characters of a name, ``?`` for
+    any one, ``[ab]`` and ``[!ab]`` for one of a set and one outside it, ``**`` for any number of folders. It stands for
+    the recordings that match it and those in folders that match it, each once, sorted; with a ``/`` at its end, for the
+    latter. A wildcard matches no leading dot, and a part of the pattern without ``*`` that exists is taken as it is:
+    ``take [1]/*.wav``.
+
+    What cannot be found stands in the list as one error in its place: a missing path, a folder or pattern without a
+    recording, a folder that cannot be read (those beside it are searched all the same). No file is opened.
+    """
+    return [found for path in paths for found in _find(path)]
+
+
+def _find(path: str) -> Sequence[str | FileError]:
+    if path == "-":
+        return [path]
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # a ValueError is a NUL in the path
+        if "*" in path and not os.path.lexists(path):
+            message = "no recording matches this pattern: check it, and put it in quotes to keep it from the shell"
+            return _expand(path) or [FileError(path, "missing", message)]
+        return [FileError.of(unreachable(path, error))]
+    if not stat.S_ISDIR(mode):
+        return [path]
+    message = "there is no recording in this folder: name one that holds audio or video files, or name the files"
+    return _below(path) or [FileError(path, "missing", message)]
+
+
+def _below(folder: str) -> list[str | FileError]:
+    found: list[str | FileError] = []
+    for place, names in _walk(folder):
+        if isinstance(names, OSError):
+            found.append(FileError.of(unreachable(place, names)))
+        else:
+            found.extend(os.path.join(place, name) for name in names if _is_recording(name))
+    return sorted(found, key=_tree_order)
+
+
+def _walk(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[tuple[str, list[str] | OSError]]:
+    """The folder and those below it, each with the names of its files or with the error that hides them.
+
+    ``above`` are the folders that lead here, by device and inode, so that no link leads back up for ever.
+    """
+    try:
+        status = os.stat(folder or os.curdir)
+        with os.scandir(folder or os.curdir) as entries:
+            visible = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
+    except OSError as error:
+        yield folder, error
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    yield folder, [name for name, is_folder in visible.items() if not is_folder]
+    for name, is_folder in visible.items():
+        if is_folder:
+            yield from _walk(os.path.join(folder, name), above | {identity})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_recording(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in RECORDING_EXTENSIONS
+
+
+def _tree_order(found: str | FileError) -> list[str]:
+    return (found.file if isinstance(found, FileError) else found).split(os.sep)
+
+
+def _expand(pattern: str) -> list[str | FileError]:
+    root = os.sep if pattern.startswith(os.sep) else ""
+    found: dict[str | FileError, None] = {}
+    for path in sorted(_matches(root, [part for part in pattern.split(os.sep) if part]), key=_tree_order):
+        if os.path.isdir(path or os.curdir):
+            found.update(dict.fromkeys(_below(path)))
+        elif _is_recording(path) and not pattern.endswith(os.sep):
+            found[path] = None
+    return list(found)
+
+
+def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """The files and folders that match ``parts``, one part a level, from ``folder`` down; some perhaps twice."""
+    if not parts:
+        yield folder
+        return
+    part, *rest = parts
+    if part == "**":
+        for place, _ in _walk(folder):
+            yield from _matches(place, rest)
+    elif "*" not in part and os.path.lexists(os.path.join(folder, part)):
+        yield from _matches(os.path.join(folder, part), rest)
+    else:
+        for name in _names(folder):
+            hidden = name.startswith(".") and not part.startswith(".")
+            if fnmatch.fnmatchcase(name, part) and not hidden:
+                yield from _matches(os.path.join(folder, name), rest)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or os.curdir)
+    except OSError:  # not a folder, or one that cannot be read: nothing in it matches
+        return []

@@ -1,0 +1,106 @@
+"""From what the user named to an open file that can seek: files, pipes and standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from io import FileIO
+from typing import BinaryIO
+
+from pe_audio_cli.errors import InputError, RunError
+
+__all__ = ["open_recording", "rewound", "unreachable"]
+
+WRITER_SECONDS = 10.0  # how long a named pipe may wait for a program that writes into it
+CHUNK_BYTES = 1 << 20  # read from a pipe at a time
+
+
+def open_recording(file: str) -> BinaryIO:
+    """Open a recording for reading; ``-`` is standard input.
+
+    A pipe cannot seek, and most formats want to, so a pipe and standard input are read to their end into a temporary
+    file, which has no name and goes when it is closed.
+
+    Raises:
+        InputError: missing, unreadable, a folder, a device, or a pipe that nothing writes into.
+        RunError: the temporary folder has no room for what comes through a pipe.
+    """
+    if file == "-":
+        return _spooled(_standard_input())
+    try:
+        mode = os.stat(file).st_mode
+        if stat.S_ISREG(mode):
+            return open(file, "rb")
+        if stat.S_ISFIFO(mode):
+            with FileIO(os.open(file, os.O_RDONLY | os.O_NONBLOCK)) as pipe:  # plainly, it would wait for a writer
+                return _spooled(_pipe(file, pipe))
+    except (OSError, ValueError) as error:
+        raise unreachable(file, error) from error
+    if stat.S_ISDIR(mode):
+        raise InputError(file, "unreadable", "it is a folder where a recording is expected: name a file in it")
+    raise InputError(file, "unreadable", "it is a device or a socket: name a file, or pipe its sound in and use -")
+
+
+def rewound(source: BinaryIO) -> int:
+    """The descriptor of an open recording, back at its first byte, for a library that reads from descriptors."""
+    os.lseek(source.fileno(), 0, os.SEEK_SET)
+    return source.fileno()
+
+
+def unreachable(file: str, error: OSError | ValueError) -> InputError:
+    """What the system said about ``file``, as an error that says what to do about it."""
+    if isinstance(error, FileNotFoundError) and os.path.islink(file):
+        target = os.readlink(file)
+        return InputError(file, "missing", f"it is a dangling link to {target!r}: restore that, or remove the link")
+    if isinstance(error, (FileNotFoundError, NotADirectoryError, ValueError)):  # a ValueError is a NUL in the path
+        return InputError(file, "missing", "there is no such file or folder: check the path")
+    if isinstance(error, PermissionError):
+        return InputError(file, "unreadable", "you may not read it: change its permissions, or ask its owner")
+    return InputError(file, "unreadable", f"the system cannot read it ({error.strerror}): check the path and the disk")
+
+
+def _standard_input() -> Iterator[bytes]:
+    if sys.stdin is None or sys.stdin.closed:
+        raise InputError("-", "unreadable", "standard input is closed: pipe a recording into the command")
+    if sys.stdin.buffer.isatty():
+        raise InputError("-", "unreadable", "standard input is a terminal: pipe a recording into the command")
+    yield from _chunks("-", sys.stdin.buffer)
+
+
+def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:
+    """What comes through a pipe that was opened not to block; an error if no program ever opens its other end."""
+    ready, _, _ = select.select([pipe], [], [], WRITER_SECONDS)
+    first = pipe.read(CHUNK_BYTES)  # None where there is a writer that has nothing to say yet, b"" where there is none
+    if not ready and first == b"":
+        raise InputError(
+            file, "unreadable", "nothing writes into this pipe: start the program that does, then this one"
+        )
+    os.set_blocking(pipe.fileno(), True)
+    if first is not None:
+        yield first
+    yield from _chunks(file, pipe)
+
+
+def _chunks(file: str, stream: BinaryIO | FileIO) -> Iterator[bytes]:
+    try:
+        yield from iter(lambda: stream.read(CHUNK_BYTES), b"")
+    except OSError as error:
+        raise unreachable(file, error) from error
+
+
+def _spooled(chunks: Iterable[bytes]) -> BinaryIO:
+    try:
+        with contextlib.ExitStack() as on_failure:
+            spool = on_failure.enter_context(tempfile.TemporaryFile())
+            spool.writelines(chunks)
+            spool.flush()
+            on_failure.pop_all()
+            return spool
+    except OSError as error:
+        reason = f"the temporary folder cannot hold what comes through a pipe ({error.strerror})"
+        raise RunError(f"{reason}: make room there, or set TMPDIR to a folder that has some") from error
