@@ -38,6 +38,7 @@ class LevelEncoder:
     """
 
     name: str = "level"
+    engine: str = "by ear"
     fingerprint: str = "0123"
     default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
     batch_size: int = 1
@@ -62,5 +63,5 @@ def write_tone(path: Path, seconds: float = 1.0, level: float = 0.1, rate: int =
     """A recording with a steady tone, as 32-bit float."""
     time = np.arange(round(seconds * rate)) / rate
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, (level * np.sin(2 * np.pi * 440 * time)).astype(np.float32), rate, "FLOAT")
+    soundfile.write(path, (level * np.sin(2 * np.pi * 440 * time)).astype(np.float32), rate, "FLOAT", format="WAV")
     return path

@@ -81,10 +81,11 @@ class Batch:
                     **settings,
                 }
             )
-            for name in names[:done]:
-                progress.done(name)
+            for entry in done:
+                progress.done(entry.file)
             encoding = EncodeOptions(windows, self.device.batch_size, progress.window, self._warn)
-            n_failed = self._write_all(ask(found[done:], encoder, query, encoding), output, progress)
+            n_failed = sum(entry.error is not None for entry in done)
+            n_failed += self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress)
         if n_failed:
             raise typer.Exit(1)
 
@@ -125,7 +126,7 @@ class Batch:
         model = ModelOptions(self.model.model, self.model.revision, self.model.offline)
         device = DeviceOptions(self.device.device, self.device.dtype, self.device.threads, self.device.compile)
         encoder = load_encoder(model, self.command, device)
-        self.talk.note(f"{encoder.name} on {encoder.device}, {encoder.dtype}")
+        self.talk.note(f"{encoder.name}: {encoder.engine}")
         return encoder
 
     def _writer(self) -> type[Writer]:

@@ -24,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
 from pe_audio_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Checkpoint", "weight_files"]
-
-SAMPLE_RATE = 48_000  # Hz, of every published checkpoint
-HOP = 1920  # samples in a 40 ms frame
 
 # What stands before the name of each tensor of the audio model, by layout.
 AUDIO_PREFIX = {"pe_audio": "", "pe_audio_video": "audio_model."}
@@ -87,9 +85,7 @@ class Checkpoint:
         try:
             return PeAudioConfig(text_config=self.config.get("text_config"), audio_config=audio.get("audio_config"))
         except Exception as error:  # transformers raises a different type for nearly every fault in a configuration
-            raise CheckpointError(
-                f"{self.name}: config.json does not describe a PE Audio model ({' '.join(str(error).split())})"
-            ) from error
+            raise self._bad_config(error) from error
 
     @property
     def text_feature_is_normed(self) -> bool:
@@ -143,8 +139,11 @@ class Checkpoint:
         The module is float32, in evaluation mode, on the CPU. Raises :class:`CheckpointError` that names the tensor
         if any is missing, unexpected or of another shape.
         """
-        with _no_random_weights():
-            module = build()
+        try:
+            with _no_random_weights():
+                module = build()
+        except (TypeError, ValueError) as error:
+            raise self._bad_config(error) from error
         tensors = {name.removeprefix(prefix): place for name, place in self._index.items() if name.startswith(prefix)}
         wanted = module.state_dict()
         self._check_names(wanted, tensors, prefix)
@@ -209,6 +208,10 @@ class Checkpoint:
         except (SafetensorError, OSError) as error:
             raise self._damaged(file, error) from error
         return tensor
+
+    def _bad_config(self, error: Exception) -> CheckpointError:
+        reason = " ".join(str(error).split())
+        return CheckpointError(f"{self.name}: config.json does not describe a PE Audio model ({reason})")
 
     def _damaged(self, file: Path, error: Exception) -> CheckpointError:
         return CheckpointError(f"{self.name}: {file.name} is damaged ({error}); fetch the checkpoint again")

@@ -50,6 +50,7 @@ class PeEncoder:
         logit_bias: ``bias`` in the same.
         default_labels: The labels that the checkpoint suggests, maybe none.
         fingerprint: What tells this checkpoint from any other, as a hexadecimal string.
+        engine: What runs, and where, for people.
         batch_size: How many windows are best encoded at once on this device.
     """
 
@@ -70,6 +71,7 @@ class PeEncoder:
         self.name = checkpoint.name
         self.default_labels = checkpoint.default_labels
         self.fingerprint = checkpoint.fingerprint
+        self.engine = f"{self.dtype} on {self.device}".removeprefix("torch.")
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
         config = checkpoint.pe_audio_config

@@ -28,12 +28,16 @@ Settings: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished input; ``end`` is the length of the output in bytes after its result."""
+    """One finished input; ``end`` is the length of the output in bytes after its result.
+
+    ``error`` is what was wrong with it, or None.
+    """
 
     file: str
     size: int | None
     mtime_ns: int | None
     end: int
+    error: str | None = None
 
 
 class Journal:

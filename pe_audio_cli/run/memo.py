@@ -25,6 +25,7 @@ class MemoEncoder:
 
     def __init__(self, encoder: Encoder, memory: int = MEMORY) -> None:
         self.name = encoder.name
+        self.engine = encoder.engine
         self.fingerprint = encoder.fingerprint
         self.default_labels = encoder.default_labels
         self.batch_size = encoder.batch_size

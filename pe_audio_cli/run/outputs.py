@@ -30,10 +30,10 @@ class Output(ABC):
     """Takes results one by one, in input order. Making one touches nothing; ``open`` does."""
 
     @abstractmethod
-    def open(self, settings: Settings) -> int:
+    def open(self, settings: Settings) -> list[Entry]:
         """Begin a run with these settings, or go on with one.
 
-        Returns how many inputs, the first ones, an earlier run has left the results of. Raises :class:`OutputError`
+        Returns what an earlier run has done: the first of the inputs. Raises :class:`OutputError`
         if the output cannot be made, or if that run had other settings or inputs.
         """
 
@@ -57,10 +57,10 @@ class StreamOutput(Output):
         self._stream = stream
         self._writer = writer(stream, options)
 
-    def open(self, settings: Settings) -> int:
+    def open(self, settings: Settings) -> list[Entry]:
         """Begin; a stream holds nothing of an earlier run."""
         self._writer.open()
-        return 0
+        return []
 
     def write(self, result: Result) -> None:
         """Write it and flush it, so that whoever reads gets it at once."""
@@ -100,7 +100,7 @@ class FileOutput(Output):
         if not self._known and not overwrite:
             self._refuse_to_replace()
 
-    def open(self, settings: Settings) -> int:
+    def open(self, settings: Settings) -> list[Entry]:
         """Begin the file under its temporary name, or cut an interrupted one back to its last whole result."""
         try:
             entries = self._reopen(settings) if self._known else self._create(settings)
@@ -109,15 +109,14 @@ class FileOutput(Output):
         self._done = len(entries)
         self._writer = self._new_writer(self._stream, self._options)
         self._writer.open(self._done)
-        return self._done
+        return entries
 
     def write(self, result: Result) -> None:
         """Append it, then note it in the journal."""
         try:
             self._writer.write(result)
             self._stream.flush()
-            file = file_of(result)
-            self._journal.add(Entry(file, *stamp(file), end=self._raw.tell()))
+            self._journal.add(_entry(result, self._raw.tell()))
             self._done += 1
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {_reason(error)}; {self._how_to_go_on()}") from error
@@ -202,17 +201,17 @@ class FolderOutput(Output):
         if not self._known and not overwrite:
             self._refuse_to_replace()
 
-    def open(self, settings: Settings) -> int:
+    def open(self, settings: Settings) -> list[Entry]:
         """Make the folder, and begin or read its journal."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._known:
                 self._journal, entries = Journal.resume(self._journal_path, settings, self._files)
-                return len(entries)
+                return entries
             self._journal = Journal.start(self._journal_path, settings)
         except OSError as error:
             raise OutputError(f"cannot write into {self._folder}: {_reason(error)}") from error
-        return 0
+        return []
 
     def target(self, file: str) -> Path:
         """The output file of a recording."""
@@ -221,13 +220,12 @@ class FolderOutput(Output):
 
     def write(self, result: Result) -> None:
         """Write its own file, then note it in the journal."""
-        file = file_of(result)
-        target = self.target(file)
+        target = self.target(file_of(result))
         try:
             if not isinstance(result, FileError):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._write_whole(target, result)
-            self._journal.add(Entry(file, *stamp(file), end=0))
+            self._journal.add(_entry(result))
         except OSError as error:
             raise RunError(f"cannot write {target}: {_reason(error)}; what is done is kept") from error
 
@@ -267,6 +265,11 @@ class FolderOutput(Output):
 def file_of(result: Result) -> str:
     """The input, as the user gave it, that a result or error belongs to."""
     return result.file if isinstance(result, FileError) else result.recording.file
+
+
+def _entry(result: Result, end: int = 0) -> Entry:
+    file = file_of(result)
+    return Entry(file, *stamp(file), end=end, error=result.message if isinstance(result, FileError) else None)
 
 
 def _common_folder(files: Sequence[str]) -> str:

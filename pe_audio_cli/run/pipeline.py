@@ -39,6 +39,7 @@ class Encoder(Protocol):
     """
 
     name: str
+    engine: str
     fingerprint: str
     default_labels: tuple[str, ...]
     batch_size: int

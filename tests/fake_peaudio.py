@@ -1,0 +1,32 @@
+"""``peaudio`` on an encoder that needs no model, for tests of what only a process of its own shows.
+
+It starts without torch, and takes FAKE_SECONDS for each window.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import types
+
+from support import LevelEncoder
+
+from pe_audio_cli.cli.app import main
+
+
+class SlowEncoder(LevelEncoder):
+    """A :class:`LevelEncoder` that takes its time."""
+
+    def encode_audio(self, windows):
+        time.sleep(float(os.environ.get("FAKE_SECONDS", "0")) * len(windows))
+        return super().encode_audio(windows)
+
+
+stand_in = types.ModuleType("pe_audio_cli.model.encoder")
+stand_in.DeviceOptions = lambda *options: options
+stand_in.load_encoder = lambda *options: SlowEncoder()
+sys.modules[stand_in.__name__] = stand_in
+
+if __name__ == "__main__":
+    main()
