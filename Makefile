@@ -1,0 +1,53 @@
+# On a fresh machine with Python (3.10 or newer) and make, `make demo` and `make test` do all the set-up.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format constraints clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Until a trained checkpoint ships: the tiny one with random weights that the tests use.
+DEMO_MODEL := tests/reference/pe-a-frame-tiny
+DEMO_LABELS := a bell,a bird singing,a door knock,a person speaking,a phone ringing,rain falling,a siren
+DEMO_NOTE := NOTE: this checkpoint has random weights. The probabilities and events show what the output looks like, \
+	and mean nothing.
+
+demo: export PEAUDIO_MODEL = $(DEMO_MODEL)
+demo: $(INSTALLED) ## tag and localize the recordings in examples/
+	@printf '\n%s\n\n' '$(DEMO_NOTE)'
+	$(BIN)/peaudio tag examples/recordings --labels '$(DEMO_LABELS)' --top-k 3
+	$(BIN)/peaudio localize examples/recordings/scene.mp3 --labels 'a door knock,a phone ringing,a bird singing' --merge-gap 0.5
+	@printf '\n%s\n' '$(DEMO_NOTE)'
+
+test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## ruff and mypy, as CI runs them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: $(BIN)/python ## pin the newest versions that pyproject.toml allows, for every Python and system
+	$(BIN)/python -m pip install --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --no-python-downloads \
+	  --upgrade --no-annotate --quiet --custom-compile-command 'make constraints' --output-file constraints.txt
+
+clean: ## remove the virtual environment and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,136 @@
+"""What the files around the package say of each other."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from typer.main import get_command
+
+import pe_audio_cli
+from pe_audio_cli.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+DISTRIBUTION = "pe-audio-cli"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+REQUIREMENTS = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
+SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "examples").glob("*.sh"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
+
+
+def relative(path: Path) -> str:
+    """What a test of a file is called by."""
+    return str(path.relative_to(ROOT))
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert metadata.version(DISTRIBUTION) == pe_audio_cli.__version__
+    assert f"\n## [{pe_audio_cli.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_license_travels_with_the_package() -> None:
+    assert metadata.metadata(DISTRIBUTION)["License-Expression"] == "Apache-2.0"
+    assert metadata.distribution(DISTRIBUTION).read_text("licenses/LICENSE") == (ROOT / "LICENSE").read_text()
+
+
+def test_what_the_package_imports_is_what_it_requires() -> None:
+    providers = metadata.packages_distributions()
+    imported = {
+        canonicalize_name(distribution)
+        for path in Path(pe_audio_cli.__file__).parent.rglob("*.py")
+        for name in imported_names(path)
+        if name not in {pe_audio_cli.__name__, *sys.stdlib_module_names}
+        for distribution in providers[name]
+    }
+    required = {canonicalize_name(each.name) for each in REQUIREMENTS if each.marker is None}
+    assert imported == required
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """The top-level names that a module imports, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module).partition(".")[0]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
+    for requirement in REQUIREMENTS:
+        (version,) = pinned_versions(requirement.name, python)
+        assert requirement.specifier.contains(version), f"{requirement} and its pin {version}"
+
+
+def test_everything_that_is_installed_for_the_project_is_pinned() -> None:
+    here = "{}.{}".format(*sys.version_info)
+    needed = installed_closure(Requirement(f"{DISTRIBUTION}[dev]"))
+    assert [name for name in sorted(needed) if not pinned_versions(name, here)] == []
+
+
+def pinned_versions(name: str, python: str) -> list[str]:
+    """The versions to which the constraints pin a package under a release of Python, on this system."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    return [
+        str(pin.specifier).removeprefix("==")
+        for pin in PINS
+        if canonicalize_name(pin.name) == canonicalize_name(name)
+        and (pin.marker is None or pin.marker.evaluate(environment))
+    ]
+
+
+def installed_closure(project: Requirement) -> set[str]:
+    """The packages that a project needs in this environment, and those that they need in turn."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    waiting = [project]
+    while waiting:
+        package = waiting.pop()
+        key = (package.name, frozenset(package.extras))
+        if key not in seen:
+            seen.add(key)
+            needs = map(Requirement, metadata.requires(package.name) or [])
+            waiting += [each for each in needs if applies(each, package.extras)]
+    return {name for name, _ in seen} - {project.name}
+
+
+def applies(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+
+
+def test_the_pins_hold_on_every_machine() -> None:
+    """A local version, such as torch's +cpu, exists in one place only."""
+    assert [str(pin) for pin in PINS if not re.fullmatch(r"==[^+*,]+", str(pin.specifier))] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_the_documents_name_what_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:\$ |`)make ([a-z]+)", text)) <= targets
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Makefile", *SCRIPTS], ids=relative)
+def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for command, flags in re.findall(r"peaudio (tag|localize)\b([^|\n`]*)", path.read_text(encoding="utf-8")):
+        known = {flag for parameter in commands[command].params for flag in parameter.opts} | {"--help"}
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", flags)) <= known
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
+@pytest.mark.parametrize("script", SCRIPTS, ids=relative)
+def test_a_script_can_be_run(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith("#!/usr/bin/env bash\n")
