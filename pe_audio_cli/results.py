@@ -5,7 +5,7 @@ Times are seconds from the start of the recording, as floats; probabilities are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -98,7 +98,7 @@ class LocalizeResult:
     frame_seconds: float
     threshold: float
     labels: tuple[str, ...]
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     frames: Mapping[str, NDArray[np.float32]] | None = field(default=None, compare=False)
 
 

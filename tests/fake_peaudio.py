@@ -18,9 +18,9 @@ from pe_audio_cli.cli.app import main
 class SlowEncoder(LevelEncoder):
     """A :class:`LevelEncoder` that takes its time."""
 
-    def encode_audio(self, windows):
-        time.sleep(float(os.environ.get("FAKE_SECONDS", "0")) * len(windows))
-        return super().encode_audio(windows)
+    def encode_windows(self, features):
+        time.sleep(float(os.environ.get("FAKE_SECONDS", "0")) * len(features))
+        return super().encode_windows(features)
 
 
 stand_in = types.ModuleType("pe_audio_cli.model.encoder")

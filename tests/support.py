@@ -15,7 +15,6 @@ from pe_audio_cli.results import Embeddings
 
 REFERENCE = Path(__file__).parent / "reference"
 LAYOUTS = ("pe-a-frame-tiny", "pe-av-tiny")
-HOP = 1920
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Reference:
 class LevelEncoder:
     """Hears one thing, loudness: any label's logit is the mean level of a clip or frame, less the label's length.
 
-    Each call is noted in ``batches``. A window louder than ``too_loud`` cannot be encoded.
+    Each call for windows is noted in ``batches``. A window louder than ``too_loud`` cannot be encoded.
     """
 
     name: str = "level"
@@ -42,6 +41,7 @@ class LevelEncoder:
     fingerprint: str = "0123"
     default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
     batch_size: int = 1
+    halo: int = 2
     logit_scale: float = 1.0
     logit_bias: float = 0.0
     too_loud: float = float("inf")
@@ -50,9 +50,12 @@ class LevelEncoder:
     def encode_text(self, labels: Sequence[str]) -> np.ndarray:
         return np.array([[1.0, -len(label)] for label in labels], np.float32)
 
-    def encode_audio(self, windows: np.ndarray) -> Embeddings:
-        self.batches.append(windows.shape)
-        level = np.abs(windows.reshape(len(windows), -1, HOP)).mean(-1) * 100
+    def encode_codec(self, frames: np.ndarray) -> np.ndarray:
+        return np.abs(frames).mean(-1, keepdims=True) * 100
+
+    def encode_windows(self, features: np.ndarray) -> Embeddings:
+        self.batches.append(features.shape[:2])
+        level = features[..., 0]
         if level.max() > self.too_loud:
             raise RunError("too loud")
         frames = np.stack([level, np.ones_like(level)], axis=-1).astype(np.float32)

@@ -55,7 +55,7 @@ class AudioStream:
 
     @property
     def fraction(self) -> float:
-        """How much of the file the decoder has taken in, from 0 to 1: for a progress bar, and no more exact than that."""
+        """How much of the file the decoder has taken in, from 0 to 1; exact enough for a progress bar."""
         return min(self._opened.tell() / max(self._bytes, 1), 1.0)
 
     @property

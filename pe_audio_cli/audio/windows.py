@@ -1,4 +1,4 @@
-"""The plan of equal-length windows on the 40 ms grid, and how their frames are stitched.
+"""Samples to frames, the plan of equal-length windows on the 40 ms grid, and how their frames are stitched.
 
 A recording of up to one window is one window that holds all of it. A longer one is cut into windows that all have the
 same length, so that no batch ever needs padding (a padded batch changes the numbers): they start every
@@ -19,7 +19,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,14 @@ __all__ = [
     "FRAME_SECONDS",
     "HOP",
     "SAMPLE_RATE",
+    "Chunk",
+    "Stitcher",
     "Window",
     "WindowOptions",
+    "chunked",
     "cut",
     "plan",
-    "stitch",
+    "whole_frames",
 ]
 
 SAMPLE_RATE = 48_000  # samples per second that the model hears
@@ -44,8 +47,8 @@ FRAMES_PER_SECOND = SAMPLE_RATE // HOP  # 25
 FRAME_SECONDS = HOP / SAMPLE_RATE  # 0.04 seconds from one frame to the next
 SHORTEST_WINDOW = 1.0  # seconds; below that the model hears too little of anything
 
-Samples: TypeAlias = NDArray[np.float32]
-Real = TypeVar("Real", np.float32, np.float64)
+Frames: TypeAlias = NDArray[np.float32]
+Values: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +91,24 @@ class WindowOptions:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a recording: ``samples`` of shape ``(n_frames * HOP,)`` from ``start_frame`` on."""
+    """A stretch of a recording: ``frames`` of shape ``(n_frames, ...)`` from ``start_frame`` on."""
 
     start_frame: int
-    samples: Samples
+    frames: Frames
     last: bool
 
-    @property
-    def n_frames(self) -> int:
-        """Frames in the window."""
-        return len(self.samples) // HOP
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a recording with its surroundings.
+
+    ``frames``, of shape ``(n_before + n_frames + n_after, ...)``, holds ``n_frames`` frames of its own after
+    ``n_before`` that belong to the chunk before it, and before some that belong to the next.
+    """
+
+    frames: Frames
+    n_before: int
+    n_frames: int
 
 
 def plan(n_frames: int, window: int | None, hop: int | None) -> list[int]:
@@ -107,45 +118,85 @@ def plan(n_frames: int, window: int | None, hop: int | None) -> list[int]:
     return [*range(0, n_frames - window, hop), n_frames - window]
 
 
-def cut(blocks: Iterable[Samples], options: WindowOptions) -> Iterator[Window]:
-    """The windows of a recording that arrives as blocks of mono samples at 48 kHz, of any sizes.
+def whole_frames(blocks: Iterable[Frames]) -> Iterator[Frames]:
+    """Blocks of mono samples at 48 kHz, of any sizes, as blocks of frames of shape ``(n_frames, HOP)``.
 
-    A window is handed out as soon as a sample beyond its end has arrived: until then it might be the last one. About
-    a window and a block are held at any time, however long the recording is. Blocks are kept, not copied, so whoever
-    makes them must not overwrite them. No samples, no windows.
+    The last frame is filled up with the reflection of what is before it, as the reference does it. No samples, no
+    frames.
+    """
+    held: Frames = np.empty(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        n_ready = len(held) // HOP - 1  # the end of the recording reflects up to a frame's length of what is before it
+        if n_ready > 0:
+            yield held[: n_ready * HOP].reshape(-1, HOP)
+            held = held[n_ready * HOP :]
+    if len(held):
+        yield np.pad(held, (0, -len(held) % HOP), "reflect").reshape(-1, HOP)
+
+
+def chunked(blocks: Iterable[Frames], size: int | None, halo: int) -> Iterator[Chunk]:
+    """Frames as chunks of ``size`` (all in one, if None), each with up to ``halo`` of its neighbours' on each side.
+
+    What is computed for a frame from no more than ``halo`` frames around it comes out as if it had been computed from
+    the whole recording. About a chunk and a block are held at any time.
+    """
+    tail = _Tail(None if size is None else size + 2 * halo)
+    start = 0
+    for block in blocks:
+        tail.append(block)
+        while size is not None and tail.end >= start + size + halo:
+            yield _chunk(tail, start, start + size, halo)
+            start += size
+        tail.forget()
+    while start < tail.end:
+        stop = tail.end if size is None else min(start + size, tail.end)
+        yield _chunk(tail, start, stop, halo)
+        start = stop
+
+
+def cut(blocks: Iterable[Frames], options: WindowOptions) -> Iterator[Window]:
+    """The windows of a recording that arrives as blocks of frames, of shape ``(n_frames, ...)``, of any sizes.
+
+    A window is handed out as soon as a frame beyond its end has arrived: until then it might be the last one. About a
+    window and a block are held at any time, however long the recording is. Blocks are kept, not copied, so whoever
+    makes them must not overwrite them. No frames, no windows.
     """
     window, hop = options.window_frames, options.hop_frames
-    tail = _Tail(None if window is None else window * HOP)
+    tail = _Tail(window)
     start = 0
     for block in blocks:
         tail.append(block)
         if window is None or hop is None:
             continue
-        while tail.end > (start + window) * HOP:
-            yield Window(start, tail.read(start * HOP, (start + window) * HOP), last=False)
+        while tail.end > start + window:
+            yield Window(start, tail.read(start, start + window), last=False)
             start += hop
         tail.forget()
     if tail.end == 0:
         return
-    n_frames = math.ceil(tail.end / HOP)
-    start = plan(n_frames, window, hop)[-1]
-    samples = tail.read(start * HOP, tail.end)
-    yield Window(start, np.pad(samples, (0, n_frames * HOP - tail.end), "reflect"), last=True)
+    start = plan(tail.end, window, hop)[-1]
+    yield Window(start, tail.read(start, tail.end), last=True)
+
+
+def _chunk(tail: _Tail, start: int, stop: int, halo: int) -> Chunk:
+    first = max(start - halo, 0)
+    return Chunk(tail.read(first, min(stop + halo, tail.end)), start - first, stop - start)
 
 
 class _Tail:
-    """The latest samples of a stream, at least ``keep`` of them (all, if None), found by their place in the stream."""
+    """The latest frames of a stream, at least ``keep`` of them (all, if None), found by their place in the stream."""
 
     def __init__(self, keep: int | None) -> None:
         self.end = 0
         self._keep = keep
-        self._blocks: deque[tuple[int, Samples]] = deque()
+        self._blocks: deque[tuple[int, Frames]] = deque()
 
-    def append(self, block: Samples) -> None:
+    def append(self, block: Frames) -> None:
         self._blocks.append((self.end, block))
         self.end += len(block)
 
-    def read(self, start: int, stop: int) -> Samples:
+    def read(self, start: int, stop: int) -> Frames:
         parts = [
             block[max(start - place, 0) : stop - place]
             for place, block in self._blocks
@@ -154,7 +205,7 @@ class _Tail:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def forget(self) -> None:
-        """Let go of the blocks that lie before the latest ``keep`` samples."""
+        """Let go of the blocks that lie before the latest ``keep`` frames."""
         while self._keep is not None and self._blocks:
             place, block = self._blocks[0]
             if place + len(block) > self.end - self._keep:
@@ -162,38 +213,43 @@ class _Tail:
             self._blocks.popleft()
 
 
-def stitch(windows: Iterable[tuple[int, NDArray[Real]]]) -> Iterator[NDArray[Real]]:
+class Stitcher:
     """One timeline from the frames of consecutive windows, in pieces that follow each other without a gap.
 
     Where windows overlap, the timeline so far fades linearly into the new window across all that they share: to be
     done on logits, where a fade between two opinions is their weighted mean. Where both agree, their value stays as
-    it is; a single window comes out bit by bit as it went in. ``np.concatenate(list(pieces), axis=-1)`` is the whole.
-
-    Args:
-        windows: start frame and values, of shape ``(..., n_frames)``, of each window: all of one length, in order.
-
-    Yields:
-        The frames that no later window can touch any more, of shape ``(..., k)``: those before the newest start.
-
-    Raises:
-        ValueError: a window does not start after the previous one, or leaves a gap behind it.
+    it is; a single window comes out bit by bit as it went in. The concatenation of all pieces along their last axis is
+    the whole timeline.
     """
-    begin = 0
-    timeline: NDArray[Real] | None = None
-    for start, values in windows:
-        if timeline is None:
-            begin, timeline = start, values
-            continue
-        end = begin + timeline.shape[-1]
-        if not begin < start <= end:
-            raise ValueError(f"a window that starts at frame {start} does not continue frames {begin} to {end}")
-        yield timeline[..., : start - begin]
-        begin, timeline = start, _fade(timeline[..., start - begin :], values)
-    if timeline is not None:
-        yield timeline
+
+    def __init__(self) -> None:
+        self._begin = 0
+        self._timeline: Values | None = None
+
+    def add(self, start: int, values: Values) -> Values | None:
+        """Take the next window, of shape ``(..., n_frames)``, which starts at frame ``start``.
+
+        Returns the frames, of shape ``(..., k)``, that no later window can touch any more, if there are any: those
+        before ``start``. Raises ValueError if the window does not start after the previous one, or leaves a gap behind
+        it.
+        """
+        if self._timeline is None:
+            self._begin, self._timeline = start, values
+            return None
+        end = self._begin + self._timeline.shape[-1]
+        if not self._begin < start <= end:
+            raise ValueError(f"a window that starts at frame {start} does not continue frames {self._begin} to {end}")
+        finished = self._timeline[..., : start - self._begin]
+        self._timeline = _fade(self._timeline[..., start - self._begin :], values)
+        self._begin = start
+        return finished
+
+    def finish(self) -> Values | None:
+        """The frames of the last window, or None if there was no window."""
+        return self._timeline
 
 
-def _fade(old: NDArray[Real], new: NDArray[Real]) -> NDArray[Real]:
+def _fade(old: Values, new: Values) -> Values:
     """``new``, of shape ``(..., n)``, with ``old``, of shape ``(..., at most n)``, fading out over its beginning."""
     shared = old.shape[-1]
     weight = (np.arange(1, shared + 1) / (shared + 1)).astype(new.dtype)

@@ -83,7 +83,7 @@ class Batch:
             )
             for entry in done:
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.device.batch_size, progress.window, self._warn)
+            encoding = EncodeOptions(windows, self.device.batch_size, progress.piece, self._warn)
             n_failed = sum(entry.error is not None for entry in done)
             n_failed += self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress)
         if n_failed:

@@ -21,8 +21,8 @@ ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)
 class Progress(Protocol):
     """How far a run has got."""
 
-    def window(self, file: str, seconds: float) -> None:
-        """A window of so many seconds of a recording has been encoded."""
+    def piece(self, file: str, seconds: float, fraction: float) -> None:
+        """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
 
     def done(self, file: str) -> None:
         """A recording is finished, for better or worse."""
@@ -76,7 +76,7 @@ class Talk:
 
 
 class _NoProgress:
-    def window(self, file: str, seconds: float) -> None:
+    def piece(self, file: str, seconds: float, fraction: float) -> None:
         pass
 
     def done(self, file: str) -> None:
@@ -99,23 +99,24 @@ class _BarProgress:
             transient=True,
             expand=True,
         )
-        self._n_files, self._n_done, self._seconds = len(files), 0, 0.0
+        self._n_files, self._n_done, self._bytes_done, self._seconds = len(files), 0, 0, 0.0
         self._task: TaskID = self.rich.add_task(
             "loading the model", total=sum(map(_bytes, files)), count=f"0/{len(files)}", audio=""
         )
 
-    def window(self, file: str, seconds: float) -> None:
+    def piece(self, file: str, seconds: float, fraction: float) -> None:
         self._seconds += seconds
-        self._show(file)
+        self._show(file, self._bytes_done + fraction * _bytes(file))
 
     def done(self, file: str) -> None:
         self._n_done += 1
-        self.rich.advance(self._task, _bytes(file))
-        self._show(file)
+        self._bytes_done += _bytes(file)
+        self._show(file, self._bytes_done)
 
-    def _show(self, file: str) -> None:
+    def _show(self, file: str, n_bytes: float) -> None:
         self.rich.update(
             self._task,
+            completed=n_bytes,
             description=os.path.basename(file).translate(ESCAPES)[:30],
             count=f"{self._n_done}/{self._n_files}",
             audio=f"{self._seconds / 60:.1f} min of audio",

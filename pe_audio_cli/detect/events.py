@@ -25,9 +25,9 @@ odd number of frames and takes the nearest (the higher of two).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,13 @@ from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Event
 
-__all__ = ["EventOptions", "find_events", "spans"]
+__all__ = ["EventOptions", "Events", "find_events", "spans"]
 
 LONGEST = 3600.0  # seconds that a median filter, a gap to merge or a minimum duration may be
 
 Activity: TypeAlias = NDArray[np.bool_]
 Spans: TypeAlias = NDArray[np.intp]  # (n_spans, 2): onset and offset frames, the offset exclusive
+EVENT = np.dtype([("onset", np.int32), ("offset", np.int32), ("label", np.int32), ("peak", np.float32)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +75,77 @@ class EventOptions:
                 raise UsageError(f"the {name} must be from 0 to {LONGEST:g} s: got {seconds:g}")
 
 
+class Events(Sequence[Event]):
+    """The events of a recording, sorted by start, then label, in 16 bytes each: a long night may have millions.
+
+    Each :class:`Event` is made when it is asked for.
+    """
+
+    def __init__(self, labels: Sequence[str], duration: float, table: NDArray[Any]) -> None:
+        self._labels = labels
+        self._duration = duration
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(self))))
+        onset, offset, label, peak = self._table[index].item()
+        end = min(offset / FRAMES_PER_SECOND, self._duration)
+        return Event(self._labels[label], onset / FRAMES_PER_SECOND, end, peak)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def find_events(
-    probabilities: NDArray[np.floating[Any]], labels: Sequence[str], duration: float, options: EventOptions
-) -> tuple[Event, ...]:
-    """The events of a recording, sorted by start, then label.
+    probabilities: Mapping[str, NDArray[np.floating[Any]]], duration: float, options: EventOptions
+) -> Events:
+    """The events of a recording.
 
     Frames that start at or after the recording's end hear only padding and hold no event; an event that lasts into
     the padding of the last frame ends with the recording.
 
     Args:
-        probabilities: frame probabilities, of shape ``(n_labels, n_frames)``.
-        labels: ``n_labels`` labels.
+        probabilities: for each label its frame probabilities, of shape ``(n_frames,)``.
         duration: length of the recording in seconds.
         options: how events are found.
     """
     n_heard = math.ceil(_frames(duration))
-    found = [
-        (onset, label, offset, float(row[onset:offset].max()))
-        for label, row in zip(labels, probabilities[:, :n_heard], strict=True)
-        for onset, offset in spans(row, options)
-    ]
-    return tuple(
-        Event(label, onset / FRAMES_PER_SECOND, min(offset / FRAMES_PER_SECOND, duration), peak)
-        for onset, label, offset, peak in sorted(found, key=lambda event: event[:2])
-    )
+    labels = sorted(probabilities)
+    tables = [_table(index, probabilities[label][:n_heard], options) for index, label in enumerate(labels)]
+    table = np.concatenate(tables) if tables else np.empty(0, EVENT)
+    return Events(labels, duration, table[np.lexsort((table["label"], table["onset"]))])
+
+
+def _table(label: int, probability: NDArray[np.floating[Any]], options: EventOptions) -> NDArray[Any]:
+    found = _spans(probability, options)
+    table = np.empty(len(found), EVENT)
+    table["onset"], table["offset"], table["label"] = found[:, 0], found[:, 1], label
+    # Maxima of the stretches between consecutive edges, every other of which is an event; the end needs a frame more.
+    table["peak"] = np.maximum.reduceat(np.append(probability, 0), found.ravel())[::2] if len(found) else 0
+    return table
 
 
 def spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> list[tuple[int, int]]:
     """Onset and offset frames (the offset exclusive) of the events in ``probability``, of shape ``(n_frames,)``."""
+    return [(int(onset), int(offset)) for onset, offset in _spans(probability, options)]
+
+
+def _spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> Spans:
     active = _threshold(probability, options.threshold, options.offset_threshold)
     if options.median is not None:
         active = _median(active, 2 * math.floor(_frames(options.median) / 2) + 1)
@@ -110,7 +154,7 @@ def spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> list
         found = _merge(found, math.floor(_frames(options.merge_gap)))
     if options.min_duration is not None:
         found = found[found[:, 1] - found[:, 0] >= _frames(options.min_duration)]
-    return [(int(onset), int(offset)) for onset, offset in found]
+    return found
 
 
 def _frames(seconds: float) -> float:

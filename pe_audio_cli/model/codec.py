@@ -8,10 +8,20 @@ probabilities then move by up to 1.6e-5, and with this change they stay within 3
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import nn
 
-__all__ = ["use_matrix_products"]
+from pe_audio_cli.audio.windows import HOP
+
+__all__ = ["halo_frames", "split_codec"]
+
+# Samples on either side, at its own rate, on which the output of each part of the codec depends.
+FIRST, LAST = 3, 1  # kernels of 7 and 3
+RESIDUAL_UNITS = 3 * (1 + 3 + 9)  # kernels of 7, dilated by 1, 3 and 9
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -25,8 +35,40 @@ class PointwiseConv1d(nn.Conv1d):
         return torch.baddbmm(self.bias[:, None], weight, input)
 
 
-def use_matrix_products(module: nn.Module) -> None:
-    """Replace each pointwise convolution inside ``module`` by one that is computed as a matrix product."""
+class Projection(nn.Module):
+    """What is left of the tower's embedder without the codec: codec features in, the transformer's inputs out."""
+
+    def __init__(self, data_proj: nn.Linear) -> None:
+        super().__init__()
+        self.data_proj = data_proj
+
+    def forward(self, features: torch.Tensor, padding_mask: None = None) -> tuple[torch.Tensor, None]:
+        """``(batch, n_frames, width)`` to ``(batch, n_frames, hidden)``; there is never any padding."""
+        return self.data_proj(features), padding_mask
+
+
+def split_codec(tower: Any) -> nn.Sequential:
+    """Take the codec out of a PeAudioEncoder, which from then on takes codec features in place of samples.
+
+    The codec maps samples of shape ``(batch, 1, n_frames * 1920)`` to features of shape ``(batch, width, n_frames)``.
+    """
+    codec = nn.Sequential(tower.embedder.dac_encoder, tower.embedder.bottleneck)
+    _use_matrix_products(codec)
+    tower.embedder = Projection(tower.embedder.data_proj)
+    return codec
+
+
+def halo_frames(strides: Sequence[int]) -> int:
+    """How many frames on either side a frame's codec features depend on, for the strides of its four stages."""
+    samples, rate = FIRST, 1
+    for stride in strides:
+        # A stage's residual units, then its strided convolution with a kernel of twice the stride.
+        samples += rate * (RESIDUAL_UNITS + math.ceil(3 * stride / 2))
+        rate *= stride
+    return math.ceil((samples + rate * LAST) / HOP)
+
+
+def _use_matrix_products(module: nn.Module) -> None:
     for name, child in list(module.named_modules()):
         if type(child) is nn.Conv1d and child.kernel_size == (1,):
             with torch.device("meta"):

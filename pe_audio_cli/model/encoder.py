@@ -1,9 +1,10 @@
-"""Windows to clip embeddings and frame embeddings, both from one pass."""
+"""Samples to codec features, and windows of those to clip and frame embeddings, both from one pass."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import torch
 
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
-from pe_audio_cli.model.codec import use_matrix_products
+from pe_audio_cli.model.codec import halo_frames, split_codec
 from pe_audio_cli.model.registry import ModelOptions, Task, resolve
 from pe_audio_cli.model.text import TextEncoder
 from pe_audio_cli.results import Embeddings
@@ -49,6 +50,7 @@ class PeEncoder:
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
         default_labels: The labels that the checkpoint suggests, maybe none.
+        halo: How many frames on either side a frame's codec features depend on.
         fingerprint: What tells this checkpoint from any other, as a hexadecimal string.
         engine: What runs, and where, for people.
         batch_size: How many windows are best encoded at once on this device.
@@ -76,7 +78,8 @@ class PeEncoder:
         self._checkpoint = checkpoint
         config = checkpoint.pe_audio_config
         tower: torch.nn.Module = checkpoint.fill(lambda: PeAudioEncoder(config.audio_config), AUDIO_TOWER)
-        use_matrix_products(tower)
+        self.halo = halo_frames(config.audio_config.dac_config.downsampling_ratios)
+        self._codec = split_codec(tower).to(self.device, self.dtype)
         head = checkpoint.fill(
             lambda: PeAudioContrastiveHead(config.audio_config.hidden_size, config.text_config.hidden_size), AUDIO_HEAD
         )
@@ -95,32 +98,46 @@ class PeEncoder:
         return TextEncoder(self._checkpoint).encode(labels)
 
     @torch.inference_mode()
-    def encode_audio(self, windows: NDArray[np.float32]) -> Embeddings:
-        """Clip and frame embeddings of windows of equal length, of shape ``(batch, samples)``.
+    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codec features of consecutive frames of samples: ``(n_frames, 1920)`` at 48 kHz to ``(n_frames, width)``.
 
-        ``samples`` is a whole number of 1920-sample frames at 48 kHz. Raises :class:`RunError` where the device runs
-        out of memory or the numbers are not finite.
+        Beyond both ends the recording counts as silent, so of a longer one leave out ``halo`` frames on each side that
+        was cut. Raises :class:`RunError` where the device runs out of memory.
         """
-        try:
-            embeddings = [self._encode(batch) for batch in self._batches(windows)]
-        except torch.OutOfMemoryError as error:
-            raise RunError(
-                f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
-            ) from error
+        with self._out_of_memory_explained():
+            samples = torch.from_numpy(frames).reshape(1, 1, -1).to(self.device, self.dtype)
+            return _numpy(self._codec(samples)[0].T)
+
+    @torch.inference_mode()
+    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
+        """Clip and frame embeddings of equal windows of codec features, ``(batch, n_frames, width)``.
+
+        Raises :class:`RunError` where the device runs out of memory or the numbers are not finite.
+        """
+        with self._out_of_memory_explained():
+            embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
             raise RunError(f"the model gives numbers that are not finite in {self.dtype}: try --dtype float32")
         return Embeddings(clips, frames)
 
-    def _batches(self, windows: NDArray[np.float32]) -> Iterator[torch.Tensor]:
-        """Windows as ``(batch, 1, samples)``: one by one on a CPU, where a batch is slower and rounds differently."""
-        samples = torch.from_numpy(windows).unsqueeze(1)
-        yield from torch.split(samples, 1) if self.device.type == "cpu" else [samples]
+    def _batches(self, features: NDArray[np.float32]) -> Iterator[torch.Tensor]:
+        """One window after another on a CPU, where a batch is slower and rounds differently."""
+        windows = torch.from_numpy(features)
+        yield from torch.split(windows, 1) if self.device.type == "cpu" else [windows]
 
-    def _encode(self, samples: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        encoded = self._tower(samples.to(self.device, self.dtype))
-        clips, frames = self._head(encoded.pooler_output), self._head(encoded.last_hidden_state)
-        return clips.float().cpu().numpy(), frames.float().cpu().numpy()
+    def _encode(self, features: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        encoded = self._tower(features.to(self.device, self.dtype))
+        return _numpy(self._head(encoded.pooler_output)), _numpy(self._head(encoded.last_hidden_state))
+
+    @contextmanager
+    def _out_of_memory_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
+            ) from error
 
 
 def load_encoder(model: ModelOptions, task: Task, device: DeviceOptions | None = None) -> PeEncoder:
@@ -129,6 +146,11 @@ def load_encoder(model: ModelOptions, task: Task, device: DeviceOptions | None =
     Raises :class:`CheckpointError` or :class:`UsageError`, with what to do about it.
     """
     return PeEncoder(Checkpoint.open(resolve(model, task), model.name), device)
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.float().cpu().numpy()
+    return array
 
 
 def _pick_device(name: str) -> torch.device:

@@ -1,7 +1,8 @@
-"""Decode, cut, encode: recordings to encoded windows, one bad file never hurting another.
+"""Decode, encode, reduce: recordings to results, one bad file never hurting another.
 
-A thread reads ahead, so that the encoder doesn't wait for the disk. Windows of one length share a batch, whichever
-recordings they come from, and recordings come out in the order in which they went in.
+A thread reads ahead, so that the encoder doesn't wait for the disk. The codec runs over each recording once, and its
+frames are shared by the windows that overlap. Windows of one length share a batch, whichever recordings they come
+from, and results come out in the order in which the recordings went in.
 """
 
 from __future__ import annotations
@@ -9,33 +10,37 @@ from __future__ import annotations
 import queue
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from pe_audio_cli.audio.decode import open_audio
-from pe_audio_cli.audio.windows import FRAME_SECONDS, Window, WindowOptions, cut
+from pe_audio_cli.audio.windows import FRAME_SECONDS, Chunk, Window, WindowOptions, chunked, cut, whole_frames
 from pe_audio_cli.errors import InputError, RunError
 from pe_audio_cli.results import Embeddings, FileError, Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["EncodedWindow", "Encoder", "Finished", "encode"]
+__all__ = ["EncodedWindow", "Encoder", "OnPiece", "Reducer", "encode"]
 
-READ_AHEAD = 4  # windows that may wait for the encoder
+READ_AHEAD = 4  # chunks that may wait for the encoder
 SPREAD = 4  # batches' worth of windows that may wait for others of their length
 
-KeptT = TypeVar("KeptT")
+ResultT = TypeVar("ResultT", covariant=True)
+DoneT = TypeVar("DoneT")
 ItemT = TypeVar("ItemT")
 
 
 class Encoder(Protocol):
-    """What turns labels and windows into embeddings; every pipeline test runs on a fake one.
+    """What turns labels and samples into embeddings; every pipeline test runs on a fake one.
 
-    logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
+    The codec turns each frame of samples into features that depend on no more than ``halo`` frames on either side; the
+    rest of the model looks at a whole window of them. logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
     """
 
     name: str
@@ -43,14 +48,18 @@ class Encoder(Protocol):
     fingerprint: str
     default_labels: tuple[str, ...]
     batch_size: int
+    halo: int
     logit_scale: float
     logit_bias: float
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``."""
 
-    def encode_audio(self, windows: NDArray[np.float32]) -> Embeddings:
-        """Clip and frame embeddings of equal windows, ``(batch, samples)``; RunError if it cannot be done."""
+    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codec features, ``(n_frames, width)``, of frames of samples, ``(n_frames, 1920)``."""
+
+    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
+        """Embeddings of equal windows of codec features, ``(batch, n_frames, width)``; RunError if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,111 +71,143 @@ class EncodedWindow:
     frames: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(Generic[KeptT]):
-    """A recording all of whose windows are encoded, and what was kept of each of them, in order of time."""
+class Reducer(Protocol[ResultT]):
+    """Makes one recording's result of its windows, so that no embedding outlives its batch unless it is wanted."""
 
-    recording: Recording
-    windows: list[KeptT]
-    warning: str | None
+    def add(self, window: EncodedWindow) -> None:
+        """Take the next window, in order of time."""
+
+    def finish(self, recording: Recording, warning: str | None) -> ResultT:
+        """The result, once all windows are in."""
 
 
-@dataclass
-class _Job(Generic[KeptT]):
-    """A recording on its way: read window by window, encoded in any order."""
+class _Job(Generic[DoneT]):
+    """A recording on its way."""
 
-    file: str
-    kept: dict[int, KeptT] = field(default_factory=dict)
-    n_windows: int = 0
-    recording: Recording | None = None
-    warning: str | None = None
-    error: FileError | None = None
+    def __init__(self, file: str, reducer: Reducer[DoneT]) -> None:
+        self.file = file
+        self.reducer = reducer
+        self.n_waiting = 0  # windows that are cut and not yet encoded
+        self.end: _End | None = None
+        self.error: FileError | None = None
 
     @property
     def done(self) -> bool:
-        return self.error is not None or (self.recording is not None and len(self.kept) == self.n_windows)
+        return self.error is not None or (self.end is not None and self.n_waiting == 0)
 
-    def outcome(self) -> Finished[KeptT] | FileError:
+    def outcome(self) -> DoneT | FileError:
         if self.error is not None:
             return self.error
-        assert self.recording is not None
-        return Finished(self.recording, [self.kept[index] for index in range(self.n_windows)], self.warning)
+        assert self.end is not None
+        return self.reducer.finish(self.end.recording, self.end.warning)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A chunk of the recording that was begun last, and how much of its file has been read, from 0 to 1."""
+
+    chunk: Chunk
+    fraction: float
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What is known of a recording once it has been read to its end."""
-
     recording: Recording
     warning: str | None
 
 
-# What the reader says of the recording in turn: it begins, a window of it, its end, or that it cannot be read.
-_News: TypeAlias = "str | Window | _End | FileError"
+# What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
+_News: TypeAlias = "_Begin | _Piece | _End | FileError"
+
+# Told of each piece that the codec has done: the file, the seconds of audio, how much of the file has been read.
+OnPiece: TypeAlias = Callable[[str, float, float], None]
 
 
 def encode(
     files: Iterable[str | FileError],
     encoder: Encoder,
     options: WindowOptions,
-    keep: Callable[[EncodedWindow], KeptT],
+    reducer: Callable[[], Reducer[DoneT]],
     batch_size: int | None = None,
-    on_window: Callable[[str, float], None] | None = None,
-) -> Iterator[Finished[KeptT] | FileError]:
-    """Encode recordings, and hand out each as soon as it and all before it are done.
+    on_piece: OnPiece | None = None,
+) -> Iterator[DoneT | FileError]:
+    """Encode recordings, and hand out the result of each as soon as it and all before it are done.
 
     Args:
         files: recordings, or errors that stand for them, which come out in their place.
         encoder: what encodes.
         options: how long recordings are cut.
-        keep: what to keep of each window, called at once, so that no embedding outlives its batch unless it is wanted.
+        reducer: makes what takes one recording's windows.
         batch_size: windows that are encoded at once; None leaves it to the encoder. It changes no result.
-        on_window: told of each encoded window: the recording's file, and its seconds.
+        on_piece: told of progress.
     """
     size = encoder.batch_size if batch_size is None else batch_size
-    batcher = _Batcher(encoder, keep, size, on_window)
-    jobs: deque[_Job[KeptT]] = deque()
-    for news in _read_ahead(_read(files, options), READ_AHEAD * size):
-        if isinstance(news, str):
-            jobs.append(_Job(news))
-        elif isinstance(news, Window):
-            batcher.add(jobs[-1], news)
-        elif isinstance(news, _End):
-            jobs[-1].recording, jobs[-1].warning = news.recording, news.warning
-        else:
-            jobs[-1].error = news
+    batcher: _Batcher[DoneT] = _Batcher(encoder, size)
+    jobs: deque[_Job[DoneT]] = deque()
+    news = _read_ahead(_read(files, options.window_frames, encoder.halo), READ_AHEAD)
+    try:
+        for begin in news:
+            assert isinstance(begin, _Begin)
+            job = _Job(begin.file, reducer())
+            jobs.append(job)
+            for window in cut(_features(job, news, encoder, on_piece), options):
+                batcher.add(job, window)
+            yield from _finished(jobs)
+        batcher.flush()
         yield from _finished(jobs)
-    batcher.flush()
-    yield from _finished(jobs)
+    finally:
+        news.close()
 
 
-def _finished(jobs: deque[_Job[KeptT]]) -> Iterator[Finished[KeptT] | FileError]:
+def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
     while jobs and jobs[0].done:
         yield jobs.popleft().outcome()
 
 
-class _Batcher(Generic[KeptT]):
+def _features(
+    job: _Job[DoneT], news: Iterator[_News], encoder: Encoder, on_piece: OnPiece | None
+) -> Iterator[NDArray[np.float32]]:
+    """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
+    for item in news:
+        if isinstance(item, _End):
+            job.end = item
+            return
+        if isinstance(item, FileError):
+            job.error = item
+            return
+        if isinstance(item, _Piece) and job.error is None:
+            chunk = item.chunk
+            try:
+                features = encoder.encode_codec(chunk.frames)
+            except RunError as error:
+                job.error = FileError(job.file, "encode", str(error))
+                continue  # to the end of this recording
+            yield features[chunk.n_before : chunk.n_before + chunk.n_frames]
+            if on_piece is not None:
+                on_piece(job.file, chunk.n_frames * FRAME_SECONDS, item.fraction)
+
+
+class _Batcher(Generic[DoneT]):
     """Gathers windows of equal length into batches, and never lets one wait for long."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        keep: Callable[[EncodedWindow], KeptT],
-        size: int,
-        on_window: Callable[[str, float], None] | None,
-    ) -> None:
+    def __init__(self, encoder: Encoder, size: int) -> None:
         self._encoder = encoder
-        self._keep = keep
         self._size = size
-        self._on_window = on_window
-        self._waiting: dict[int, list[tuple[_Job[KeptT], int, Window]]] = defaultdict(list)
+        self._waiting: dict[int, list[tuple[_Job[DoneT], Window]]] = defaultdict(list)
 
-    def add(self, job: _Job[KeptT], window: Window) -> None:
-        batch = self._waiting[window.n_frames]
-        batch.append((job, job.n_windows, window))
-        job.n_windows += 1
-        if len(batch) == self._size:
-            self._encode(self._waiting.pop(window.n_frames))
+    def add(self, job: _Job[DoneT], window: Window) -> None:
+        if job.error is not None:
+            return
+        n_frames = len(window.frames)
+        self._waiting[n_frames].append((job, window))
+        job.n_waiting += 1
+        if len(self._waiting[n_frames]) == self._size:
+            self._encode(self._waiting.pop(n_frames))
         elif sum(map(len, self._waiting.values())) >= SPREAD * self._size:
             self.flush()
 
@@ -174,12 +215,12 @@ class _Batcher(Generic[KeptT]):
         while self._waiting:
             self._encode(self._waiting.popitem()[1])
 
-    def _encode(self, batch: list[tuple[_Job[KeptT], int, Window]]) -> None:
-        wanted = [item for item in batch if item[0].error is None]
+    def _encode(self, batch: list[tuple[_Job[DoneT], Window]]) -> None:
+        wanted = [(job, window) for job, window in batch if job.error is None]
         if not wanted:
             return
         try:
-            embeddings = self._encoder.encode_audio(np.stack([window.samples for _, _, window in wanted]))
+            embeddings = self._encoder.encode_windows(np.stack([window.frames for _, window in wanted]))
         except RunError as error:
             if len(wanted) > 1:  # one window may be at fault, or all of them together too large
                 for item in wanted:
@@ -187,31 +228,30 @@ class _Batcher(Generic[KeptT]):
             else:
                 wanted[0][0].error = FileError(wanted[0][0].file, "encode", str(error))
             return
-        for (job, index, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
-            job.kept[index] = self._keep(EncodedWindow(window.start_frame, clip, frames))
-            if self._on_window is not None:
-                self._on_window(job.file, window.n_frames * FRAME_SECONDS)
+        for (job, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
+            job.reducer.add(EncodedWindow(window.start_frame, clip, frames))
+            job.n_waiting -= 1
 
 
-def _read(files: Iterable[str | FileError], options: WindowOptions) -> Iterator[_News]:
+def _read(files: Iterable[str | FileError], chunk_frames: int | None, halo: int) -> Iterator[_News]:
     for file in files:
         if isinstance(file, FileError):
-            yield file.file
+            yield _Begin(file.file)
             yield file
             continue
-        yield file
+        yield _Begin(file)
         try:
             with open_audio(file) as stream:
-                yield from cut(stream.blocks(), options)
-                recording = Recording(file, stream.duration, stream.sample_rate, stream.channels)
-                yield _End(recording, stream.warning)
+                for chunk in chunked(whole_frames(stream.blocks()), chunk_frames, halo):
+                    yield _Piece(chunk, stream.fraction)
+                yield _End(Recording(file, stream.duration, stream.sample_rate, stream.channels), stream.warning)
         except InputError as error:
             yield FileError.of(error)
         except MemoryError:
             yield FileError(file, "encode", "it does not fit into memory: use a shorter --window")
 
 
-def _read_ahead(items: Iterator[ItemT], depth: int) -> Iterator[ItemT]:
+def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:
     """The same items, made in a thread that runs at most ``depth`` of them ahead."""
     ready: queue.Queue[tuple[ItemT | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
@@ -245,4 +285,4 @@ def _read_ahead(items: Iterator[ItemT], depth: int) -> Iterator[ItemT]:
             yield item
     finally:
         stopped.set()
-        thread.join()
+        thread.join(timeout=1.0)  # it may be waiting for a pipe that nobody writes to

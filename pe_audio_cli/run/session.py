@@ -15,19 +15,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from pe_audio_cli.audio.find import find_recordings
-from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, WindowOptions, stitch
+from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, Stitcher, WindowOptions
 from pe_audio_cli.detect.events import EventOptions, find_events
 from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.results import FileError, LocalizeResult, Recording, TagResult, WindowTags
+from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
 from pe_audio_cli.run.labels import fill_template
 from pe_audio_cli.run.memo import MemoEncoder
-from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, Finished, encode
+from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, encode
+from pe_audio_cli.run.spool import FrameSpool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,34 +77,27 @@ class EncodeOptions:
 
     windows: WindowOptions
     batch_size: int | None = None
-    on_window: Callable[[str, float], None] | None = None
+    on_piece: OnPiece | None = None
     on_warning: Callable[[str, str], None] | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """Logits of one window: ``clip`` of shape ``(n_labels,)``, ``frames`` ``(n_labels, n_frames)``."""
-
-    start_frame: int
-    n_frames: int
-    clip: NDArray[np.float64] | None = None
-    frames: NDArray[np.float64] | None = None
+    def warn(self, recording: Recording, warning: str | None) -> None:
+        """Pass on what was amiss with a recording, if anything was and anybody wants to know."""
+        if warning is not None and self.on_warning is not None:
+            self.on_warning(recording.file, warning)
 
 
 def tag(
     files: Iterable[str | FileError], encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions
 ) -> Iterator[TagResult | FileError]:
     """The clip-level probability of each label, recording by recording, in order."""
-
-    def keep(window: EncodedWindow) -> _Scored:
-        clip = logits(window.clip, query.embeddings, encoder.logit_scale, encoder.logit_bias)
-        return _Scored(window.start_frame, len(window.frames), clip=clip)
-
-    for outcome in _encoded(files, encoder, encoding, keep):
-        if isinstance(outcome, FileError):
-            yield outcome
-        else:
-            yield _tag_result(outcome, encoder.name, query.labels, options)
+    return encode(
+        files,
+        encoder,
+        encoding.windows,
+        lambda: _Tagger(encoder, query, options, encoding),
+        encoding.batch_size,
+        encoding.on_piece,
+    )
 
 
 def localize(
@@ -115,56 +109,78 @@ def localize(
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-
-    def keep(window: EncodedWindow) -> _Scored:
-        scores = logits(window.frames, query.embeddings, encoder.logit_scale, encoder.logit_bias)
-        return _Scored(window.start_frame, len(scores), frames=scores.T)
-
-    for outcome in _encoded(files, encoder, encoding, keep):
-        if isinstance(outcome, FileError):
-            yield outcome
-        else:
-            yield _localize_result(outcome, encoder.name, query.labels, options, frames)
+    return encode(
+        files,
+        encoder,
+        encoding.windows,
+        lambda: _Localizer(encoder, query, options, encoding, frames),
+        encoding.batch_size,
+        encoding.on_piece,
+    )
 
 
-def _encoded(
-    files: Iterable[str | FileError],
-    encoder: Encoder,
-    encoding: EncodeOptions,
-    keep: Callable[[EncodedWindow], _Scored],
-) -> Iterator[Finished[_Scored] | FileError]:
-    outcomes = encode(files, encoder, encoding.windows, keep, encoding.batch_size, encoding.on_window)
-    for outcome in outcomes:
-        if isinstance(outcome, Finished) and outcome.warning is not None and encoding.on_warning is not None:
-            encoding.on_warning(outcome.recording.file, outcome.warning)
-        yield outcome
+class _Tagger:
+    """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip logits of each window."""
+
+    def __init__(self, encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions) -> None:
+        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
+        self._windows: list[tuple[int, int]] = []  # first frame, and the frame after the last
+        self._rows: list[NDArray[np.float32]] = []  # probabilities of shape (n_labels,)
+
+    def add(self, window: EncodedWindow) -> None:
+        scores = logits(window.clip, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        self._rows.append(probabilities(scores))
+        self._windows.append((window.start_frame, window.start_frame + len(window.frames)))
+
+    def finish(self, recording: Recording, warning: str | None) -> TagResult:
+        self._encoding.warn(recording, warning)
+        options, rows = self._options, np.stack(self._rows)
+        overall = self._rank(aggregate(rows, options.aggregate))
+        per_window = None
+        if options.per_window:
+            per_window = tuple(
+                WindowTags(
+                    first / FRAMES_PER_SECOND, min(stop / FRAMES_PER_SECOND, recording.duration), self._rank(row)
+                )
+                for (first, stop), row in zip(self._windows, rows, strict=True)
+            )
+        return TagResult(recording, self._encoder.name, len(rows), overall, per_window)
+
+    def _rank(self, row: NDArray[np.float32]) -> tuple[Tag, ...]:
+        return rank(self._query.labels, row, self._options.top_k, self._options.threshold)
 
 
-def _tag_result(done: Finished[_Scored], model: str, labels: Sequence[str], options: TagOptions) -> TagResult:
-    scores = probabilities(np.stack([window.clip for window in done.windows if window.clip is not None]))
-    overall = rank(labels, aggregate(scores, options.aggregate), options.top_k, options.threshold)
-    per_window = None
-    if options.per_window:
-        per_window = tuple(
-            WindowTags(*_span(window, done.recording), rank(labels, row, options.top_k, options.threshold))
-            for window, row in zip(done.windows, scores, strict=True)
+class _Localizer:
+    """A :class:`~pe_audio_cli.run.pipeline.Reducer`: one timeline, stitched as the windows come."""
+
+    def __init__(
+        self, encoder: Encoder, query: Query, options: EventOptions, encoding: EncodeOptions, frames: bool
+    ) -> None:
+        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
+        self._frames = frames
+        self._stitcher = Stitcher()
+        self._timeline = FrameSpool(query.labels)
+
+    def add(self, window: EncodedWindow) -> None:
+        scores = logits(window.frames, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        self._keep(self._stitcher.add(window.start_frame, scores.T))
+
+    def finish(self, recording: Recording, warning: str | None) -> LocalizeResult:
+        self._encoding.warn(recording, warning)
+        self._keep(self._stitcher.finish())
+        return LocalizeResult(
+            recording,
+            self._encoder.name,
+            FRAME_SECONDS,
+            self._options.threshold,
+            self._query.labels,
+            find_events(self._timeline, recording.duration, self._options),
+            self._timeline if self._frames else None,
         )
-    return TagResult(done.recording, model, len(done.windows), overall, per_window)
 
-
-def _span(window: _Scored, recording: Recording) -> tuple[float, float]:
-    end = (window.start_frame + window.n_frames) / FRAMES_PER_SECOND
-    return window.start_frame / FRAMES_PER_SECOND, min(end, recording.duration)
-
-
-def _localize_result(
-    done: Finished[_Scored], model: str, labels: Sequence[str], options: EventOptions, frames: bool
-) -> LocalizeResult:
-    pieces = stitch((window.start_frame, window.frames) for window in done.windows if window.frames is not None)
-    scores = probabilities(np.concatenate(list(pieces), axis=-1))
-    events = find_events(scores, labels, done.recording.duration, options)
-    rows = {label: row.astype(np.float32) for label, row in zip(labels, scores, strict=True)} if frames else None
-    return LocalizeResult(done.recording, model, FRAME_SECONDS, options.threshold, tuple(labels), events, rows)
+    def _keep(self, scores: NDArray[Any] | None) -> None:
+        if scores is not None:
+            self._timeline.append(probabilities(scores))
 
 
 class Model:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from pe_audio_cli.results import FileError, LocalizeResult, Recording, Result, Tag, TagResult
+from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Result, Tag, TagResult
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
 from pe_audio_cli.write.escape import json_text
 
 __all__ = ["JsonLinesWriter", "JsonWriter"]
+
+
+ITEMS_AT_ONCE = 4096  # events or frames that are text at the same time
 
 
 class JsonLinesWriter(Writer):
@@ -21,7 +26,8 @@ class JsonLinesWriter(Writer):
 
     def write(self, result: Result) -> None:
         """Write one line."""
-        self.stream.write(_encode(result) + "\n")
+        self.stream.writelines(_encode(result))
+        self.stream.write("\n")
         self.stream.flush()
 
 
@@ -40,7 +46,8 @@ class JsonWriter(Writer):
 
     def write(self, result: Result) -> None:
         """Write one element."""
-        self.stream.write(self._separator + _encode(result))
+        self.stream.write(self._separator)
+        self.stream.writelines(_encode(result))
         self.stream.flush()
         self._separator = ",\n"
 
@@ -50,16 +57,48 @@ class JsonWriter(Writer):
         self.stream.flush()
 
 
-def _encode(result: Result) -> str:
-    return json_text(json.dumps(_object(result), ensure_ascii=False, allow_nan=False))
-
-
-def _object(result: Result) -> dict[str, Any]:
-    if isinstance(result, TagResult):
-        return _tag_object(result)
+def _encode(result: Result) -> Iterator[str]:
+    """One object, in pieces of bounded size, on one line."""
     if isinstance(result, LocalizeResult):
-        return _localize_object(result)
-    return _error_object(result)
+        yield from _localize_pieces(result)
+    elif isinstance(result, TagResult):
+        yield _text(_tag_object(result))
+    else:
+        yield _text(_error_object(result))
+
+
+def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
+    head = {
+        "schema": "peaudio.localize/1",
+        **_recording(result.recording),
+        "model": result.model,
+        "frame_seconds": result.frame_seconds,
+        "threshold": result.threshold,
+    }
+    yield _text(head).removesuffix("}") + ', "events": ['
+    yield from _joined(_text(_event_object(event)) for event in result.events)
+    yield "]"
+    if result.frames is not None:
+        yield ', "frames": {'
+        for place, (label, values) in enumerate(result.frames.items()):
+            yield f"{', ' if place else ''}{_text(label)}: ["
+            yield from _joined(_text(_probability(value)) for value in map(float, values))
+            yield "]"
+        yield "}"
+    yield "}"
+
+
+def _joined(items: Iterable[str]) -> Iterator[str]:
+    """The items with commas between them, many at a time."""
+    remaining = iter(items)
+    separator = ""
+    while some := list(islice(remaining, ITEMS_AT_ONCE)):
+        yield separator + ", ".join(some)
+        separator = ", "
+
+
+def _text(value: Any) -> str:
+    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def _tag_object(result: TagResult) -> dict[str, Any]:
@@ -78,28 +117,13 @@ def _tag_object(result: TagResult) -> dict[str, Any]:
     return shape
 
 
-def _localize_object(result: LocalizeResult) -> dict[str, Any]:
-    shape = {
-        "schema": "peaudio.localize/1",
-        **_recording(result.recording),
-        "model": result.model,
-        "frame_seconds": result.frame_seconds,
-        "threshold": result.threshold,
-        "events": [
-            {
-                "label": event.label,
-                "start": _time(event.start),
-                "end": _time(event.end),
-                "probability": _probability(event.probability),
-            }
-            for event in result.events
-        ],
+def _event_object(event: Event) -> dict[str, Any]:
+    return {
+        "label": event.label,
+        "start": _time(event.start),
+        "end": _time(event.end),
+        "probability": _probability(event.probability),
     }
-    if result.frames is not None:
-        shape["frames"] = {
-            label: [_probability(value) for value in values.tolist()] for label, values in result.frames.items()
-        }
-    return shape
 
 
 def _error_object(error: FileError) -> dict[str, Any]:

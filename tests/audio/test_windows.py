@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.audio.windows import FRAMES_PER_SECOND, HOP, WindowOptions, cut, plan, stitch
+from pe_audio_cli.audio.windows import HOP, Stitcher, WindowOptions, chunked, cut, plan, whole_frames
 from pe_audio_cli.errors import UsageError
 
-lengths = st.integers(1, 12 * FRAMES_PER_SECOND * HOP)
+sizes = st.lists(st.integers(1, 3_000), min_size=1, max_size=5)
 plans = st.tuples(st.integers(1, 400), st.integers(25, 60), st.integers(0, 30)).map(
     lambda drawn: (drawn[0], drawn[1], drawn[1] - min(drawn[2], drawn[1] // 2))
 )
@@ -39,6 +39,12 @@ def in_blocks(samples: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
         place += size
         if place >= len(samples):
             return
+
+
+def stitch(windows: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    stitcher = Stitcher()
+    pieces = [stitcher.add(start, values) for start, values in windows]
+    yield from (piece for piece in [*pieces, stitcher.finish()] if piece is not None)
 
 
 def whole(pieces: Iterator[np.ndarray]) -> np.ndarray:
@@ -68,41 +74,53 @@ def test_plan_of_two_second_windows_with_ten_frames_of_overlap(n_frames: int, st
     assert plan(n_frames, window=50, hop=40) == starts
 
 
-@settings(deadline=None, max_examples=60)
-@given(lengths, window_options(), st.lists(st.integers(100, 400_000), min_size=1, max_size=5))
-def test_windows_are_the_plan_laid_over_the_padded_recording(n: int, options: WindowOptions, sizes: list[int]) -> None:
-    samples = noise(n)
-    padded = np.pad(samples, (0, -n % HOP), "reflect")
-    n_frames = len(padded) // HOP
-    starts = plan(n_frames, options.window_frames, options.hop_frames)
-
-    windows = list(cut(in_blocks(samples, sizes), options))
-
-    assert [window.start_frame for window in windows] == starts
-    assert [window.last for window in windows] == [start == starts[-1] for start in starts]
-    assert len({window.n_frames for window in windows}) == 1
-    for window in windows:
-        begin = window.start_frame * HOP
-        np.testing.assert_array_equal(window.samples, padded[begin : begin + window.n_frames * HOP])
+@given(st.integers(1, 8 * HOP), sizes)
+def test_frames_are_the_padded_recording_however_it_arrives(n: int, cuts: list[int]) -> None:
+    frames = np.concatenate(list(whole_frames(in_blocks(noise(n), cuts))))
+    np.testing.assert_array_equal(frames, np.pad(noise(n), (0, -n % HOP), "reflect").reshape(-1, HOP))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 959, 960, 961, 1919, 1920, 1921])
-@pytest.mark.parametrize("options", [WindowOptions(), WindowOptions(None)])
-def test_tiny_recordings_are_one_window_of_whole_frames(n: int, options: WindowOptions) -> None:
-    (window,) = cut([noise(n)], options)
-    assert (window.start_frame, window.last) == (0, True)
-    np.testing.assert_array_equal(window.samples, np.pad(noise(n), (0, -n % HOP), "reflect"))
+def test_tiny_recordings_are_whole_frames(n: int) -> None:
+    (frames,) = whole_frames([noise(n)])
+    np.testing.assert_array_equal(frames.ravel(), np.pad(noise(n), (0, -n % HOP), "reflect"))
 
 
-def test_a_recording_one_sample_longer_than_a_window_ends_with_a_second_one() -> None:
-    options = WindowOptions(1.0)
-    assert len(list(cut([noise(48_000)], options))) == 1
-    assert [window.start_frame for window in cut([noise(48_001)], options)] == [0, 1]
+@given(st.integers(1, 300), window_options(), sizes)
+def test_windows_are_the_plan_laid_over_the_recording(n: int, options: WindowOptions, cuts: list[int]) -> None:
+    frames = noise(n)
+    starts = plan(n, options.window_frames, options.hop_frames)
+
+    windows = list(cut(in_blocks(frames, cuts), options))
+
+    assert [window.start_frame for window in windows] == starts
+    assert [window.last for window in windows] == [start == starts[-1] for start in starts]
+    assert len({len(window.frames) for window in windows}) == 1
+    for window in windows:
+        begin = window.start_frame
+        np.testing.assert_array_equal(window.frames, frames[begin : begin + len(window.frames)])
 
 
+@given(st.integers(1, 300), st.integers(1, 60) | st.none(), st.integers(0, 9), sizes)
+def test_chunks_tile_the_recording_and_carry_their_neighbours(
+    n: int, size: int | None, halo: int, cuts: list[int]
+) -> None:
+    frames = noise(n)
+    place = 0
+    for chunk in chunked(in_blocks(frames, cuts), size, halo):
+        first, stop = max(place - halo, 0), min(place + chunk.n_frames + halo, n)
+        np.testing.assert_array_equal(chunk.frames, frames[first:stop])
+        assert chunk.n_before == place - first
+        assert chunk.n_frames == (n if size is None else min(size, n - place))
+        place += chunk.n_frames
+    assert place == n
+
+
+@pytest.mark.parametrize("cutter", [lambda blocks: cut(blocks, WindowOptions()), lambda blocks: chunked(blocks, 9, 2)])
 @pytest.mark.parametrize("blocks", [[], [np.zeros(0, np.float32)] * 3])
-def test_no_samples_are_no_windows(blocks: list[np.ndarray]) -> None:
-    assert list(cut(blocks, WindowOptions())) == []
+def test_nothing_comes_of_nothing(cutter, blocks: list[np.ndarray]) -> None:
+    assert list(whole_frames(blocks)) == []
+    assert list(cutter(blocks)) == []
 
 
 def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
@@ -111,36 +129,45 @@ def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
     def blocks() -> Iterator[np.ndarray]:
         nonlocal read
         for _ in range(100):
-            read += 4_800
-            yield np.zeros(4_800, np.float32)
+            read += 3
+            yield np.zeros(3, np.float32)
 
-    next(cut(blocks(), WindowOptions(1.0, 0.5)))
-    assert read == 48_000 + 4_800
+    next(cut(blocks(), WindowOptions(1.0, 0.48)))
+    assert read == 27
+    read = 0
+    next(chunked(blocks(), 20, 2))
+    assert read == 24
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.4, 1.0])
-def test_no_more_than_a_window_and_two_blocks_are_held(overlap: float) -> None:
-    alive = 0
-    most = 0
-    size = 5_000
+@pytest.mark.parametrize(
+    ("cutter", "most_held"),
+    [
+        (lambda blocks: cut(blocks, WindowOptions(2.0, 0.0)), 50 + 2 * 5),
+        (lambda blocks: cut(blocks, WindowOptions(2.0, 1.0)), 50 + 2 * 5),
+        (lambda blocks: chunked(blocks, 50, 6), 50 + 2 * 6 + 2 * 5),
+    ],
+    ids=["cut", "cut with overlap", "chunked"],
+)
+def test_little_more_than_a_window_is_held(cutter, most_held: int) -> None:
+    alive = most = 0
 
     def freed() -> None:
         nonlocal alive
-        alive -= size
+        alive -= 5
 
     def blocks() -> Iterator[np.ndarray]:
         nonlocal alive, most
         for _ in range(200):
-            block = np.zeros(size, np.float32)
+            block = np.zeros(5, np.float32)
             weakref.finalize(block, freed)
-            alive += size
+            alive += 5
             most = max(most, alive)
             yield block
             del block
 
-    for _ in cut(blocks(), WindowOptions(2.0, overlap)):
+    for _ in cutter(blocks()):
         pass
-    assert most <= 2 * 48_000 + 2 * size
+    assert most <= most_held
 
 
 @pytest.mark.parametrize(
@@ -211,16 +238,12 @@ def test_a_single_window_comes_out_as_it_went_in() -> None:
 
 
 def test_pieces_come_out_while_later_windows_are_still_unknown() -> None:
-    given_out = 0
-
-    def windows() -> Iterator[tuple[int, np.ndarray]]:
-        nonlocal given_out
-        for start in range(0, 1_000, 40):
-            given_out += 1
-            yield start, np.zeros((1, 50))
-
-    assert next(stitch(windows())).shape == (1, 40)
-    assert given_out == 2
+    stitcher = Stitcher()
+    assert stitcher.add(0, np.zeros((1, 50))) is None
+    finished = stitcher.add(40, np.zeros((1, 50)))
+    assert finished is not None
+    assert finished.shape == (1, 40)
+    assert Stitcher().finish() is None
 
 
 @pytest.mark.parametrize("start", [-1, 0, 11])

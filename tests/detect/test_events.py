@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.detect.events import EventOptions, find_events, spans
+from pe_audio_cli.detect import events as detect_events
+from pe_audio_cli.detect.events import EventOptions, Events, spans
 from pe_audio_cli.errors import UsageError
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -47,6 +48,10 @@ def slow_spans(
 # Few distinct values, so that a probability often is exactly at a threshold.
 timelines = st.lists(st.sampled_from([0.0, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0]), max_size=60)
 levels = st.sampled_from([0.0, 0.25, 0.375, 0.5, 0.75, 1.0])
+
+
+def find_events(rows: np.ndarray, labels: list[str], duration: float, options: EventOptions) -> Events:
+    return detect_events.find_events(dict(zip(labels, rows, strict=True)), duration, options)
 
 
 @given(
@@ -186,10 +191,19 @@ def test_events_lie_inside_the_recording_in_order_and_apart(
             assert earlier.end < later.start
 
 
-def test_events_that_start_together_are_sorted_by_label_and_equal_labels_keep_the_users_order() -> None:
-    probabilities = np.array([[0.9], [0.8], [0.7], [0.6]])
-    events = find_events(probabilities, ["b", "a", "b", "B"], 0.04, EventOptions())
-    assert [(event.label, event.probability) for event in events] == [("B", 0.6), ("a", 0.8), ("b", 0.9), ("b", 0.7)]
+def test_events_that_start_together_are_sorted_by_label() -> None:
+    events = find_events(np.array([[0.75], [0.5], [1.0]]), ["b", "a", "B"], 0.04, EventOptions())
+    assert [(event.label, event.probability) for event in events] == [("B", 1.0), ("a", 0.5), ("b", 0.75)]
+
+
+def test_events_are_a_sequence_like_any_other() -> None:
+    events = find_events(np.array([[0.9, 0.1, 0.9, 0.1, 0.9]]), ["a"], 0.2, EventOptions())
+    assert len(events) == 3
+    assert events[-1] == events[2] == list(events)[2]
+    assert events[1:] == (events[1], events[2])
+    assert events == tuple(events) != events[:2]
+    with pytest.raises(IndexError):
+        events[3]
 
 
 def test_frames_of_nothing_but_padding_hold_no_event() -> None:
@@ -210,9 +224,9 @@ def test_a_length_of_whole_frames_is_exactly_so_many_frames(n_frames: int) -> No
 
 
 def test_a_merged_event_carries_the_highest_frame_of_its_whole_span() -> None:
-    probabilities = np.array([[0.5, 0.2, 0.95, 0.6, 0.1]])
+    probabilities = np.array([[0.5, 0.2, 0.875, 0.6, 0.1]])
     (event,) = find_events(probabilities, ["dog"], 0.2, EventOptions(merge_gap=0.04))
-    assert (event.start, event.end, event.probability) == (0.0, 0.16, 0.95)
+    assert (event.start, event.end, event.probability) == (0.0, 0.16, 0.875)
 
 
 def test_times_do_not_drift_in_a_recording_of_many_hours() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from transformers import PeAudioFeatureExtractor
 
-from pe_audio_cli.audio.windows import WindowOptions, cut
+from pe_audio_cli.audio.windows import HOP, chunked, whole_frames
 from pe_audio_cli.detect.scoring import logits, probabilities
+from pe_audio_cli.model.codec import halo_frames
 from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder, load_encoder
 from pe_audio_cli.model.registry import ModelOptions
+from pe_audio_cli.results import Embeddings
 
 TOLERANCE = 1e-5  # in probability
 
@@ -21,9 +25,13 @@ def real(reference) -> PeEncoder:
     return load_encoder(ModelOptions(str(reference.folder)), "localize", DeviceOptions(device="cpu"))
 
 
-def windows_of(samples: np.ndarray) -> np.ndarray:
-    (window,) = cut([samples.astype(np.float32)], WindowOptions(None))
-    return window.samples[None]
+def frames_of(samples: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(whole_frames([samples.astype(np.float32)])))
+
+
+def encode(encoder: PeEncoder, samples: np.ndarray) -> Embeddings:
+    """Both embeddings of a recording in one pass."""
+    return encoder.encode_windows(encoder.encode_codec(frames_of(samples))[None])
 
 
 def score(encoder: PeEncoder, embeddings: np.ndarray, labels: list[str]) -> np.ndarray:
@@ -38,7 +46,7 @@ def test_probabilities_are_the_references(real, reference, clip, threads):
     torch.set_num_threads(threads)
     try:
         samples, _ = soundfile.read(reference.audio(clip), dtype="float32")
-        encoded = real.encode_audio(windows_of(samples))
+        encoded = encode(real, samples)
         expected = reference.clips[clip]
         clip_probs = score(real, encoded.clips[0], reference.labels)
         frame_probs = score(real, encoded.frames[0], reference.labels).T
@@ -50,10 +58,11 @@ def test_probabilities_are_the_references(real, reference, clip, threads):
 
 def test_a_window_gives_the_same_alone_and_in_a_batch(real):
     rng = np.random.default_rng(0)
-    windows = (0.1 * rng.standard_normal((4, 30 * 1920))).astype(np.float32)
-    together = real.encode_audio(windows)
+    windows = (0.1 * rng.standard_normal((4, 30 * HOP))).astype(np.float32)
+    features = np.stack([real.encode_codec(frames_of(window)) for window in windows])
+    together = real.encode_windows(features)
     for index, window in enumerate(windows):
-        alone = real.encode_audio(window[None])
+        alone = encode(real, window)
         labels = ["a dog barking", "rain falling"]
         for one, all_ in [(alone.clips[0], together.clips[index]), (alone.frames[0], together.frames[index])]:
             np.testing.assert_allclose(score(real, one, labels), score(real, all_, labels), rtol=0, atol=1e-6)
@@ -71,12 +80,12 @@ def test_a_label_gives_the_same_whatever_labels_stand_beside_it(real):
 def test_the_end_is_padded_as_the_feature_extractor_pads_it(n_samples):
     samples = np.random.default_rng(1).standard_normal(n_samples).astype(np.float32)
     extracted = PeAudioFeatureExtractor()(samples, sampling_rate=48_000, return_tensors="np")
-    np.testing.assert_array_equal(windows_of(samples)[0], extracted["input_values"][0, 0])
+    np.testing.assert_array_equal(frames_of(samples).ravel(), extracted["input_values"][0, 0])
 
 
 @pytest.mark.parametrize("n_samples", [1, 1919, 1920])
 def test_shorter_than_a_frame_is_one_frame(real, n_samples):
-    encoded = real.encode_audio(windows_of(np.full(n_samples, 0.1)))
+    encoded = encode(real, np.full(n_samples, 0.1))
     assert encoded.frames.shape[1] == 1
     assert np.isfinite(encoded.frames).all()
 
@@ -85,5 +94,34 @@ def test_bfloat16_stays_near_float32(reference):
     options = DeviceOptions(device="cpu", dtype="bfloat16")
     rough = load_encoder(ModelOptions(str(reference.folder)), "tag", options)
     samples, _ = soundfile.read(reference.audio("clip_a"), dtype="float32")
-    clip = score(rough, rough.encode_audio(windows_of(samples)).clips[0], reference.labels)
+    clip = score(rough, encode(rough, samples).clips[0], reference.labels)
     np.testing.assert_allclose(clip, reference.clips["clip_a"]["clip_probs"], rtol=0, atol=0.15)
+
+
+def test_the_codec_gives_the_same_in_chunks_as_in_one_piece(real):
+    """In float64, where a halo too small would show far above the rounding."""
+    rng = np.random.default_rng(2)
+    frames = frames_of(0.1 * rng.standard_normal(100 * HOP + 7))
+    codec = copy.deepcopy(real._codec).double()
+
+    def run(part: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return codec(torch.from_numpy(part).double().reshape(1, 1, -1))[0].T
+
+    whole = run(frames)
+    chunks = [
+        run(chunk.frames)[chunk.n_before : chunk.n_before + chunk.n_frames]
+        for chunk in chunked([frames], 30, real.halo)
+    ]
+    np.testing.assert_allclose(torch.cat(chunks), whole, rtol=0, atol=1e-9 * whole.abs().max())
+    assert real.halo == halo_frames([2, 8, 10, 12])
+
+
+def test_the_halo_is_no_larger_than_it_need_be(real):
+    """A click moves features this far around it, and not one frame further."""
+    silent = np.zeros((60, HOP), np.float32)
+    click = silent.copy()
+    click[30, 0] = 0.5
+    moved = np.flatnonzero((real.encode_codec(click) != real.encode_codec(silent)).any(-1))
+    assert 30 - real.halo <= moved.min() <= 30 - real.halo + 1
+    assert moved.max() <= 30 + real.halo

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,18 +11,35 @@ from hypothesis import strategies as st
 from support import LevelEncoder, write_tone
 
 from pe_audio_cli.audio.windows import WindowOptions
-from pe_audio_cli.results import FileError
-from pe_audio_cli.run.pipeline import EncodedWindow, Finished, encode
+from pe_audio_cli.results import FileError, Recording
+from pe_audio_cli.run.pipeline import EncodedWindow, encode
 
 WINDOWS = WindowOptions(window=1.0, overlap=0.0)
 
 
-def kept(window: EncodedWindow) -> tuple[int, float]:
-    return window.start_frame, float(window.clip[0])
+@dataclass
+class Finished:
+    """What became of a recording: the start and level of each of its windows."""
+
+    recording: Recording
+    windows: list[tuple[int, float]]
+
+
+class Keeper:
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.windows: list[tuple[int, float]] = []
+
+    def add(self, window: EncodedWindow) -> None:
+        self.windows.append((window.start_frame, float(window.clip[0])))
+
+    def finish(self, recording: Recording, warning: str | None) -> Finished:
+        return Finished(recording, self.windows)
 
 
 def run(files, encoder=None, options=WINDOWS, **more):
-    return list(encode(files, LevelEncoder() if encoder is None else encoder, options, kept, **more))
+    return list(encode(files, LevelEncoder() if encoder is None else encoder, options, Keeper, **more))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +75,13 @@ def test_each_input_gives_its_own_outcome_in_order_in_any_batch(tones, order, ba
 def test_windows_of_different_recordings_share_a_batch(tones):
     encoder = LevelEncoder()
     run([tones[1], tones[4], tones[10], tones[1]], encoder, batch_size=4)
-    assert encoder.batches == [(4, 48_000)]
+    assert encoder.batches == [(4, 25)]
 
 
 def test_only_windows_of_equal_length_share_a_batch(tones):
     encoder = LevelEncoder()
     run(tones[:3], encoder, batch_size=8)
-    lengths = [samples for _, samples in encoder.batches]
+    lengths = [n_frames for _, n_frames in encoder.batches]
     assert len(lengths) == len(set(lengths))
 
 
@@ -100,15 +119,31 @@ def test_results_come_before_later_inputs_are_read(tones):
         while True:
             yield tones[1]
 
-    outcomes = encode(endless(), LevelEncoder(), WINDOWS, kept)
+    outcomes = encode(endless(), LevelEncoder(), WINDOWS, Keeper)
     assert next(outcomes).recording.file == tones[0]
     outcomes.close()
 
 
-def test_each_window_is_reported_with_its_recording(tones):
+def test_progress_is_told_piece_by_piece(tones):
     seen = []
-    run([tones[2]], on_window=lambda file, seconds: seen.append((file, seconds)))
-    assert seen == [(tones[2], 1.0)] * 3
+    run([tones[2]], on_piece=lambda *piece: seen.append(piece))
+    assert [file for file, _, _ in seen] == [tones[2]] * 3
+    assert [seconds for _, seconds, _ in seen] == pytest.approx([1.0, 1.0, 0.32])
+    assert seen[-1][2] == 1.0
+
+
+def test_overlapping_windows_share_the_work_of_the_codec(tones):
+    class Counting(LevelEncoder):
+        n_frames = 0
+
+        def encode_codec(self, frames):
+            self.n_frames += len(frames)
+            return super().encode_codec(frames)
+
+    encoder = Counting(halo=0)
+    (outcome,) = run([tones[2]], encoder, WindowOptions(1.0, 0.48))
+    assert len(outcome.windows) > 3
+    assert encoder.n_frames == 58
 
 
 def test_a_fault_in_the_reader_is_not_swallowed():

@@ -1,0 +1,48 @@
+"""Frame probabilities of a recording of any length, held in little memory."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FrameSpool"]
+
+MEMORY = 4 << 20  # bytes; what is longer goes to a temporary file
+
+
+class FrameSpool(Mapping[str, "NDArray[np.float32]"]):
+    """A label's probabilities by its name, of shape ``(n_frames,)``; only the row that is asked for is in memory."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._rows = {label: row for row, label in enumerate(labels)}
+        self._widths: list[int] = []
+        self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
+
+    def append(self, piece: NDArray[np.float32]) -> None:
+        """Add frames at the end: probabilities of shape ``(n_labels, k)``."""
+        self._file.write(np.ascontiguousarray(piece, np.float32).tobytes())
+        self._widths.append(piece.shape[1])
+
+    def __getitem__(self, label: str) -> NDArray[np.float32]:
+        row = self._rows[label]
+        parts, place = [], 0
+        for width in self._widths:
+            self._file.seek(4 * (place + row * width))
+            parts.append(np.frombuffer(self._file.read(4 * width), np.float32))
+            place += len(self._rows) * width
+        self._file.seek(0, 2)
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
