@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import typer
 
 from pe_audio_cli.cli.options import DeviceFlags, InputFlags, LabelFlags, ModelFlags, OutputFlags, WindowFlags
+from pe_audio_cli.cli.stop import stop_switch
+from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
@@ -81,36 +83,44 @@ class Batch:
                     **settings,
                 }
             )
+            summary = Summary()
             for entry in done:
+                summary.skip(entry)
                 progress.done(entry.file)
             encoding = EncodeOptions(windows, self.device.batch_size, progress.piece, self._warn)
-            n_failed = sum(entry.error is not None for entry in done)
-            n_failed += self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress)
-        if n_failed:
+            self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
+        if len(names) > 1:
+            for line in summary.lines():
+                self.talk.tell(line)
+        if summary.failures:
             raise typer.Exit(1)
 
-    def _write_all(self, results: Iterator[Result], output: Output, progress: Progress) -> int:
-        """Write each result as it comes. Returns how many recordings failed."""
+    def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
+        """Write each result as it comes; whatever ends that early, what is done is kept."""
         from pe_audio_cli.results import FileError
         from pe_audio_cli.run.outputs import file_of
 
-        n_failed = 0
         try:
-            for result in results:
-                output.write(result)
-                progress.done(file_of(result))
-                if isinstance(result, FileError):
-                    n_failed += 1
-                    self.talk.error(f"{result.file}: {result.message}")
-                    if self.output.fail_fast:
-                        raise RunError("stopped at the first bad file (--fail-fast)")
+            with stop_switch(self._say_that_it_stops) as switch:
+                for result in results:
+                    output.write(result)
+                    progress.done(file_of(result))
+                    summary.add(result)
+                    if isinstance(result, FileError):
+                        self.talk.error(f"{result.file}: {result.message}")
+                        if self.output.fail_fast:
+                            raise RunError("stopped at the first bad file (--fail-fast)")
+                    if switch.pressed:
+                        raise KeyboardInterrupt
             output.finish()
         except BaseException:
             how_to_go_on = output.abandon()
             if how_to_go_on is not None:
                 self.talk.error(how_to_go_on)
             raise
-        return n_failed
+
+    def _say_that_it_stops(self) -> None:
+        self.talk.warn("stopping after this recording; once more stops at once")
 
     def _warn(self, file: str, message: str) -> None:
         self.talk.warn(f"{file}: {message}")

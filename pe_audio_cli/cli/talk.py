@@ -44,8 +44,12 @@ class Talk:
 
     def warn(self, message: str) -> None:
         """One line that the user should know."""
+        self.tell(f"warning: {message}")
+
+    def tell(self, message: str) -> None:
+        """One line that the user wants to know, unless they said that they don't."""
         if not self._quiet:
-            self._say(f"peaudio: warning: {message}")
+            self._say(f"peaudio: {message}")
 
     def note(self, message: str) -> None:
         """One line for those who asked for more."""

@@ -8,6 +8,7 @@ power cut is not a line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from typing import Any, TypeAlias
 
 from pe_audio_cli.errors import OutputError
 
-__all__ = ["Entry", "Journal", "Settings", "stamp"]
+__all__ = ["Entry", "Journal", "Settings", "read_journal", "stamp"]
 
 VERSION = 1
 
@@ -44,7 +45,10 @@ class Journal:
     """The journal of one output, open for appending."""
 
     def __init__(self, path: Path) -> None:
+        """Open it, and drop a line that was torn when an earlier run ended."""
         self._path = path
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         self._file = path.open("a", encoding="utf-8", errors="surrogateescape")
 
     @classmethod
@@ -55,30 +59,14 @@ class Journal:
         journal._append({"journal": VERSION, "settings": settings})
         return journal
 
-    @classmethod
-    def resume(cls, path: Path, settings: Settings, files: Sequence[str]) -> tuple[Journal, list[Entry]]:
-        """The journal of an interrupted run, and what it had finished: the first of ``files``, in their order.
-
-        Raises :class:`OutputError` that names the difference if the run had other settings or other inputs, or if an
-        input has changed since.
-        """
-        lines = _whole_lines(path)
-        if not lines or lines[0].get("journal") != VERSION:
-            raise OutputError(f"{path} is not a journal of this version: start again with --overwrite")
-        _compare(lines[0]["settings"], settings)
-        entries = [Entry(**line) for line in lines[1:]]
-        for position, entry in enumerate(entries):
-            _check(entry, files[position] if position < len(files) else None)
-        _truncate_torn_line(path)
-        return cls(path), entries
-
     def add(self, entry: Entry) -> None:
         """Note a finished input, whose result is in the output already."""
         self._append(asdict(entry))
 
     def close(self) -> None:
         """Close the file; the journal stays."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk; what is missing is not promised
+            self._file.close()
 
     def remove(self) -> None:
         """Close and delete it: the run is complete."""
@@ -88,6 +76,22 @@ class Journal:
     def _append(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
+
+
+def read_journal(path: Path, settings: Settings, files: Sequence[str]) -> list[Entry]:
+    """What an interrupted run had finished: the first of ``files``, in their order.
+
+    Raises :class:`OutputError` that names the difference if the run had other settings or other inputs, or if an input
+    has changed since.
+    """
+    lines = _whole_lines(path)
+    if not lines or lines[0].get("journal") != VERSION:
+        raise OutputError(f"{path} is not a journal of this version: start again with --overwrite")
+    _compare(lines[0]["settings"], settings)
+    entries = [Entry(**line) for line in lines[1:]]
+    for position, entry in enumerate(entries):
+        _check(entry, files[position] if position < len(files) else None)
+    return entries
 
 
 def stamp(file: str) -> tuple[int | None, int | None]:
@@ -107,11 +111,6 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise OutputError(f"{path} is damaged in line {len(lines) + 1}: start again with --overwrite") from error
     return lines
-
-
-def _truncate_torn_line(path: Path) -> None:
-    content = path.read_bytes()
-    os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _compare(before: Settings, now: Settings) -> None:

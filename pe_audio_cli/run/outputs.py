@@ -7,17 +7,18 @@ user said so.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import FileError, Result
-from pe_audio_cli.run.journal import Entry, Journal, Settings, stamp
+from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, stamp
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["FileOutput", "FolderOutput", "Output", "StreamOutput", "file_of"]
@@ -64,17 +65,20 @@ class StreamOutput(Output):
 
     def write(self, result: Result) -> None:
         """Write it and flush it, so that whoever reads gets it at once."""
-        self._writer.write(result)
-        self._stream.flush()
+        with _stream_errors_explained():
+            self._writer.write(result)
+            self._stream.flush()
 
     def finish(self) -> None:
         """End what the format has begun."""
-        self._writer.close()
-        self._stream.flush()
+        with _stream_errors_explained():
+            self._writer.close()
+            self._stream.flush()
 
     def abandon(self) -> None:
         """End what the format has begun, so that what is there can be read."""
-        self.finish()
+        with contextlib.suppress(OSError, RunError):  # it may be the very reason to stop
+            self.finish()
 
 
 class FileOutput(Output):
@@ -138,6 +142,8 @@ class FileOutput(Output):
 
     def abandon(self) -> str | None:
         """Keep the temporary file and its journal, unless there is nothing in them."""
+        with contextlib.suppress(OSError):  # what does not fit is not in the journal, and will be cut off
+            self._stream.close()
         if self._done:
             self._journal.close()
             return self._how_to_go_on()
@@ -160,7 +166,7 @@ class FileOutput(Output):
         return []
 
     def _reopen(self, settings: Settings) -> list[Entry]:
-        self._journal, entries = Journal.resume(self._journal_path, settings, self._files)
+        entries = read_journal(self._journal_path, settings, self._files)
         if not self._part.exists():  # a complete output, to which a resumed run may add
             shutil.copyfile(self._path, self._part)
         end = entries[-1].end if entries else 0
@@ -168,6 +174,7 @@ class FileOutput(Output):
             raise OutputError(f"{self._part} is shorter than its journal says: start again with --overwrite")
         os.truncate(self._part, end)
         self._open("ab")
+        self._journal = Journal(self._journal_path)
         return entries
 
     def _open(self, mode: str) -> None:
@@ -206,7 +213,9 @@ class FolderOutput(Output):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._known:
-                self._journal, entries = Journal.resume(self._journal_path, settings, self._files)
+                entries = read_journal(self._journal_path, settings, self._files)
+                self._check_all_there(entries)
+                self._journal = Journal(self._journal_path)
                 return entries
             self._journal = Journal.start(self._journal_path, settings)
         except OSError as error:
@@ -241,6 +250,11 @@ class FolderOutput(Output):
         self._journal.close()
         return f"what is done is kept in {self._folder}: run the same again with --resume to go on"
 
+    def _check_all_there(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.error is None and not self.target(entry.file).exists():
+                raise OutputError(f"cannot resume: {self.target(entry.file)} is gone; start again with --overwrite")
+
     def _write_whole(self, target: Path, result: Result) -> None:
         part = target.with_name(target.name + ".part")
         try:
@@ -270,6 +284,16 @@ def file_of(result: Result) -> str:
 def _entry(result: Result, end: int = 0) -> Entry:
     file = file_of(result)
     return Entry(file, *stamp(file), end=end, error=result.message if isinstance(result, FileError) else None)
+
+
+@contextlib.contextmanager
+def _stream_errors_explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # not an error: whoever reads has enough
+    except OSError as error:
+        raise RunError(f"cannot write the output: {_reason(error)}") from error
 
 
 def _common_folder(files: Sequence[str]) -> str:

@@ -78,8 +78,11 @@ def test_one_bad_file_is_one_error_and_the_rest_is_done(folder, command):
     bad = result.objects[1]
     assert bad["schema"] == "peaudio.error/1"
     assert bad["error"]["kind"] == "decode"
-    (line,) = result.err.splitlines()
+    line, numbers, again = result.err.splitlines()
     assert line.startswith(f"peaudio: {folder / 'b.wav'}: ")
+    assert numbers.startswith("peaudio: 2 done, 1 failed; 3.5 s of audio in ")
+    assert again == line.replace("peaudio: ", "peaudio: failed: ", 1)
+    assert Result(command, folder, "-l", LABELS, "-q").err.splitlines() == [line]
 
 
 def test_fail_fast_stops_at_the_first_bad_file(folder):
@@ -388,7 +391,7 @@ def test_a_damaged_recording_is_a_result_and_a_warning(tmp_path):
 def test_names_and_labels_cannot_drive_the_terminal(tmp_path):
     file = write_tone(tmp_path / "a\x1b[31mred\nline.wav")
     (tmp_path / "b\x1b[31m.wav").write_text("no")
-    result = Result("tag", tmp_path, "-l", "rain,\x1b[2Jclear", "-f", "table")
+    result = Result("tag", tmp_path, "-l", "rain,\x1b[2Jclear", "-f", "table", "-q")
     assert "\x1b" not in result.out + result.err
     assert len(result.err.splitlines()) == 1
     assert file.exists()

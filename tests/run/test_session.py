@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support import LevelEncoder, write_tone
 
 import pe_audio_cli
 from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, TagResult, load
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.results import Embeddings
 from pe_audio_cli.run.memo import MemoEncoder
 from pe_audio_cli.run.session import EncodeOptions, Query, localize, tag, window_options
 
@@ -92,6 +95,44 @@ def test_windows_do_not_change_when_a_thing_is_heard(rising, encoder):
     (cut,) = localize([rising], encoder, query, EventOptions(0.5), encoding("localize", 1.48, 0.44))
     assert [(event.start, event.end) for event in whole.events] == [(5.0, 10.0)]
     assert cut.events == whole.events
+
+
+class ContextEncoder(LevelEncoder):
+    """Hears a frame by how it stands out from its window, as a group norm does, and softens its edges."""
+
+    def encode_windows(self, features):
+        level = features[..., 0]
+        standing = 20 * (level - level.mean(1, keepdims=True)) / (level.std(1, keepdims=True) + 1)
+        softened = np.apply_along_axis(lambda row: np.convolve(row, np.hanning(7)[1:-1] / 3, "same"), 1, standing)
+        frames = np.stack([softened, np.ones_like(level)], axis=-1).astype(np.float32)
+        return Embeddings(frames.mean(1), frames)
+
+
+SEAM_TOLERANCE = 1  # frames by which an onset or offset may move with the place of the seams
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(onset=st.integers(0, 1475), length=st.integers(5, 24), window=st.sampled_from([10.0, 12.5, 20.0]))
+def test_an_event_is_the_same_wherever_it_lies_relative_to_the_seams(tmp_path, onset, length, window):
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    level = np.full(1500, 0.01)
+    level[onset : onset + length] = 0.3
+    samples = np.repeat(level, 1920) * rng.choice([-1, 1], 1500 * 1920)
+    soundfile.write(tmp_path / "event.wav", samples.astype(np.float32), 48_000, "FLOAT")
+    query = Query.ask(ContextEncoder(), ["xxxxxxxx"])
+
+    def spans(seconds: float | None) -> list[tuple[int, int]]:
+        (result,) = localize(
+            [str(tmp_path / "event.wav")], ContextEncoder(), query, EventOptions(), encoding("localize", seconds)
+        )
+        return [(round(event.start * 25), round(event.end * 25)) for event in result.events]
+
+    ((start, end),) = spans(None)
+    ((cut_start, cut_end),) = spans(window)
+    assert abs(cut_start - start) <= SEAM_TOLERANCE
+    assert abs(cut_end - end) <= SEAM_TOLERANCE
 
 
 def test_a_warning_is_told_once_for_each_damaged_recording(tmp_path, encoder):

@@ -1,0 +1,59 @@
+"""What a batch comes to, said at its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pe_audio_cli.results import Result
+    from pe_audio_cli.run.journal import Entry
+
+__all__ = ["Summary"]
+
+
+@dataclass
+class Summary:
+    """Counts results as they come; ``n_skipped`` is what an earlier run had done."""
+
+    n_done: int = 0
+    n_skipped: int = 0
+    audio_seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    _begin: float = field(default_factory=time.monotonic)
+
+    def skip(self, entry: Entry) -> None:
+        """Count a recording that an earlier run had done."""
+        if entry.error is None:
+            self.n_skipped += 1
+        else:
+            self.failures.append((entry.file, entry.error))
+
+    def add(self, result: Result) -> None:
+        """Count a result or an error."""
+        from pe_audio_cli.results import FileError
+
+        if isinstance(result, FileError):
+            self.failures.append((result.file, result.message))
+        else:
+            self.n_done += 1
+            self.audio_seconds += result.recording.duration
+
+    def lines(self) -> Iterator[str]:
+        """One line of numbers, then one for each failure."""
+        seconds = time.monotonic() - self._begin
+        skipped = f", {self.n_skipped} skipped (done earlier)" if self.n_skipped else ""
+        yield (
+            f"{self.n_done} done, {len(self.failures)} failed{skipped}; {_duration(self.audio_seconds)} of audio in "
+            f"{_duration(seconds)}, {self.audio_seconds / seconds if seconds > 0 else 0:.1f} times real time"
+        )
+        yield from (f"failed: {file}: {message}" for file, message in self.failures)
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:.2f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
