@@ -103,7 +103,8 @@ class Batch:
         try:
             with stop_switch(self._say_that_it_stops) as switch:
                 for result in results:
-                    output.write(result)
+                    with progress.paused():
+                        output.write(result)
                     progress.done(file_of(result))
                     summary.add(result)
                     if isinstance(result, FileError):

@@ -27,6 +27,9 @@ class Progress(Protocol):
     def done(self, file: str) -> None:
         """A recording is finished, for better or worse."""
 
+    def paused(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing is shown meanwhile, so that a result can be written to the same terminal."""
+
 
 class Talk:
     """Speaks to the user. Nothing here ever touches standard output."""
@@ -86,6 +89,9 @@ class _NoProgress:
     def done(self, file: str) -> None:
         pass
 
+    def paused(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
 
 class _BarProgress:
     """Counts bytes: they are known before a recording is opened, and the time left follows them well."""
@@ -102,6 +108,8 @@ class _BarProgress:
             console=Console(stderr=True),
             transient=True,
             expand=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._n_files, self._n_done, self._bytes_done, self._seconds = len(files), 0, 0, 0.0
         self._task: TaskID = self.rich.add_task(
@@ -116,6 +124,17 @@ class _BarProgress:
         self._n_done += 1
         self._bytes_done += _bytes(file)
         self._show(file, self._bytes_done)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        if not sys.stdout.isatty():
+            yield
+            return
+        self.rich.stop()
+        try:
+            yield
+        finally:
+            self.rich.start()
 
     def _show(self, file: str, n_bytes: float) -> None:
         self.rich.update(
