@@ -10,7 +10,7 @@ import sys
 import time
 import types
 
-from support import LevelEncoder
+from support import REFERENCE, LevelEncoder
 
 from pe_audio_cli.cli.app import main
 
@@ -25,7 +25,8 @@ class SlowEncoder(LevelEncoder):
 
 stand_in = types.ModuleType("pe_audio_cli.model.encoder")
 stand_in.DeviceOptions = lambda *options: options
-stand_in.load_encoder = lambda *options: SlowEncoder()
+stand_in.PeEncoder = lambda *options: SlowEncoder()
+os.environ["PEAUDIO_MODEL"] = str(REFERENCE / "pe-a-frame-tiny")  # a checkpoint must be there, though it isn't used
 sys.modules[stand_in.__name__] = stand_in
 
 if __name__ == "__main__":

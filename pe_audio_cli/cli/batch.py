@@ -18,6 +18,7 @@ from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 
 if TYPE_CHECKING:
+    from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.run.journal import Settings
     from pe_audio_cli.run.labels import LabelOptions
@@ -57,7 +58,8 @@ class Batch:
             typer.Exit: with code 1, if some recordings failed.
         """
         from pe_audio_cli.audio.find import find_recordings
-        from pe_audio_cli.run.labels import gather_labels
+        from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
+        from pe_audio_cli.run.labels import check_labels, gather_labels
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
         labels = gather_labels(_label_options(self.labels))
@@ -66,9 +68,14 @@ class Batch:
         found = find_recordings(self.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
+        checkpoint = find_checkpoint(
+            ModelOptions(self.model.model, self.model.revision, self.model.offline), self.command
+        )
+        labels = labels if labels else list(checkpoint.default_labels)
+        check_labels(labels)
         with self.talk.progress(names) as progress:
-            encoder = self._encoder()
-            query = Query.ask(encoder, labels if labels else encoder.default_labels, self.labels.template)
+            encoder = self._encoder(checkpoint)
+            query = Query.ask(encoder, labels, self.labels.template)
             done = output.open(
                 {
                     "command": self.command,
@@ -77,7 +84,7 @@ class Batch:
                     "template": self.labels.template,
                     "model": self.model.model,
                     "fingerprint": encoder.fingerprint,
-                    "dtype": self.device.dtype,
+                    "engine": encoder.engine,
                     "window": windows.window,
                     "overlap": windows.overlap,
                     **settings,
@@ -126,17 +133,15 @@ class Batch:
     def _warn(self, file: str, message: str) -> None:
         self.talk.warn(f"{file}: {message}")
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self, checkpoint: Checkpoint) -> Encoder:
         from pe_audio_cli.model.quiet import quiet_libraries
 
         if not self.talk.verbose:
             quiet_libraries()
-        from pe_audio_cli.model.encoder import DeviceOptions, load_encoder
-        from pe_audio_cli.model.registry import ModelOptions
+        from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 
-        model = ModelOptions(self.model.model, self.model.revision, self.model.offline)
         device = DeviceOptions(self.device.device, self.device.dtype, self.device.threads, self.device.compile)
-        encoder = load_encoder(model, self.command, device)
+        encoder = PeEncoder(checkpoint, device)
         self.talk.note(f"{encoder.name}: {encoder.engine}")
         return encoder
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from pe_audio_cli.write.registry import WRITERS
+
 __all__ = [
     "DeviceFlags",
     "InputFlags",
@@ -171,7 +173,8 @@ class OutputFlags:
             "-f",
             "--format",
             metavar="NAME",
-            help="table (the default on a terminal), json, jsonl (the default in a pipe), csv or tsv.",
+            help=f"{', '.join(writer.name for writer in WRITERS)}; by default what the output's name says, table on a "
+            "terminal, jsonl in a pipe.",
             rich_help_panel="Output",
             show_default=False,
         ),

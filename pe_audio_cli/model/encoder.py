@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
 from pe_audio_cli.model.codec import halo_frames, split_codec
-from pe_audio_cli.model.registry import ModelOptions, Task, resolve
 from pe_audio_cli.model.text import TextEncoder
 from pe_audio_cli.results import Embeddings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DeviceOptions", "PeEncoder", "load_encoder"]
+__all__ = ["DeviceOptions", "PeEncoder"]
 
 # Windows that are best encoded at once. A CPU is fully busy with one, and slower with more.
 BATCH_SIZE = defaultdict(lambda: 1, cuda=8)
@@ -33,7 +33,7 @@ class DeviceOptions:
 
     ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
     bfloat16 on a CUDA card that has it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands
-    the tower to ``torch.compile``, which takes a minute or so before it pays.
+    the codec to ``torch.compile``, which takes a minute or so before it pays.
     """
 
     device: str = "auto"
@@ -88,7 +88,16 @@ class PeEncoder:
         self._tower = tower.to(self.device, self.dtype)
         self._head = head.to(self.device, self.dtype)
         if options.compile:
-            self._tower.compile(dynamic=True)
+            self._compile()
+
+    def _compile(self) -> None:
+        """Compile the codec, where nearly all time goes, and try it: what cannot be compiled is refused at once."""
+        self._codec.compile(dynamic=True)
+        try:
+            self.encode_codec(np.zeros((25, HOP), np.float32))
+        except RuntimeError as error:  # the root of what torch.compile raises, a missing C++ compiler included
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(f"--compile does not work on this machine ({reason}): leave it out") from error
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``; the text tower is dropped again afterwards.
@@ -138,14 +147,6 @@ class PeEncoder:
             raise RunError(
                 f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
             ) from error
-
-
-def load_encoder(model: ModelOptions, task: Task, device: DeviceOptions | None = None) -> PeEncoder:
-    """Find, check and load a checkpoint for ``task``.
-
-    Raises :class:`CheckpointError` or :class:`UsageError`, with what to do about it.
-    """
-    return PeEncoder(Checkpoint.open(resolve(model, task), model.name), device)
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -17,8 +17,9 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pe_audio_cli.errors import CheckpointError, UsageError
+from pe_audio_cli.model.checkpoint import Checkpoint, weight_files
 
-__all__ = ["DEFAULT_MODEL", "SIZES", "ModelOptions", "Task", "hub_id", "resolve"]
+__all__ = ["DEFAULT_MODEL", "SIZES", "ModelOptions", "Task", "find_checkpoint", "hub_id", "resolve"]
 
 Task: TypeAlias = Literal["tag", "localize"]
 
@@ -49,6 +50,14 @@ class ModelOptions:
 def hub_id(size: str, task: Task) -> str:
     """The hub id that a size stands for: its clip-level checkpoint for tag, its frame-level one for localize."""
     return f"{HUB_FAMILY[task]}-{size}"
+
+
+def find_checkpoint(options: ModelOptions, task: Task) -> Checkpoint:
+    """The checkpoint for a task, its configuration checked; no weights yet.
+
+    Raises what :func:`resolve` and :meth:`Checkpoint.open` raise.
+    """
+    return Checkpoint.open(resolve(options, task), options.name)
 
 
 def resolve(options: ModelOptions, task: Task) -> Path:
@@ -125,8 +134,6 @@ def _cached(repo: str, revision: str | None) -> Path | None:
     """The folder of a complete earlier download, or None: an interrupted one leaves a snapshot with files missing."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
-
-    from pe_audio_cli.model.checkpoint import weight_files
 
     try:
         folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))

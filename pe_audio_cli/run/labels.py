@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pe_audio_cli.errors import UsageError
 
-__all__ = ["LabelOptions", "fill_template", "gather_labels", "label_set", "label_set_names"]
+__all__ = ["LabelOptions", "check_labels", "fill_template", "gather_labels", "label_set", "label_set_names"]
 
 SETS = Path(__file__).parent.parent / "label_sets"
 PLACE = "{}"  # what stands for the label in a template
@@ -44,6 +44,15 @@ def gather_labels(options: LabelOptions) -> list[str]:
     for name in options.sets:
         labels += label_set(name)
     return list(dict.fromkeys(labels))
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise :class:`UsageError` if there is nothing to listen for."""
+    if not labels:
+        raise UsageError(
+            "no labels, and this checkpoint has none of its own: name some with --labels 'a dog barking,rain' or "
+            "--labels-file FILE"
+        )
 
 
 def fill_template(template: str, labels: Iterable[str]) -> list[str]:

@@ -23,9 +23,8 @@ from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, Stitcher, WindowOptions
 from pe_audio_cli.detect.events import EventOptions, find_events
 from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
-from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
-from pe_audio_cli.run.labels import fill_template
+from pe_audio_cli.run.labels import check_labels, fill_template
 from pe_audio_cli.run.memo import MemoEncoder
 from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, encode
 from pe_audio_cli.run.spool import FrameSpool
@@ -63,11 +62,7 @@ class Query:
     @classmethod
     def ask(cls, encoder: Encoder, labels: Sequence[str], template: str = "{}") -> Query:
         """Encode labels. Raises :class:`UsageError` if there are none, or the model cannot take one."""
-        if not labels:
-            raise UsageError(
-                "no labels, and this checkpoint has none of its own: name some with --labels 'a dog barking,rain' or "
-                "--labels-file FILE"
-            )
+        check_labels(labels)
         return cls(tuple(labels), encoder.encode_text(fill_template(template, labels)))
 
 
@@ -198,15 +193,13 @@ class Model:
 
     def encoder(self, task: Task) -> Encoder:
         """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
-        from pe_audio_cli.model.checkpoint import Checkpoint
         from pe_audio_cli.model.encoder import PeEncoder
-        from pe_audio_cli.model.registry import resolve
+        from pe_audio_cli.model.registry import find_checkpoint
 
-        folder = resolve(self._options, task)
-        if folder not in self._encoders:
-            checkpoint = Checkpoint.open(folder, self._options.name)
-            self._encoders[folder] = MemoEncoder(PeEncoder(checkpoint, self._device))
-        return self._encoders[folder]
+        checkpoint = find_checkpoint(self._options, task)
+        if checkpoint.folder not in self._encoders:
+            self._encoders[checkpoint.folder] = MemoEncoder(PeEncoder(checkpoint, self._device))
+        return self._encoders[checkpoint.folder]
 
     def tag(
         self,

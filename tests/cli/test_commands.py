@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import inspect
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,10 @@ from typer.testing import CliRunner
 
 from pe_audio_cli import __version__
 from pe_audio_cli.cli.app import app
+from pe_audio_cli.cli.localize import localize
+from pe_audio_cli.cli.tag import tag
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.scoring import TagOptions
 
 MODEL = str(REFERENCE / "pe-a-frame-tiny")
 LABELS = "a dog barking,rain falling,door knock"
@@ -56,6 +63,15 @@ def test_version_and_help():
     assert Result("--version").out == f"peaudio {__version__}\n"
     assert "tag" in Result("--help").out
     assert Result().code in (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"), [(tag, TagOptions()), (localize, EventOptions())], ids=["tag", "localize"]
+)
+def test_the_flags_defaults_are_those_of_the_python_api(command, options):
+    flags = inspect.signature(command).parameters
+    for field in dataclasses.fields(options):
+        assert flags[field.name].default == getattr(options, field.name), field.name
 
 
 @pytest.mark.parametrize("command", ["tag", "localize"])
@@ -239,6 +255,13 @@ def test_flags_that_change_no_result(tone, flags):
         assert Result("tag", tone, "-l", LABELS, *flags).out == Result("tag", tone, "-l", LABELS).out
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(shutil.which("c++") is None, reason="--compile needs a C++ compiler")
+def test_a_compiled_model_gives_the_same_within_rounding(tone):
+    plain = probabilities(tone, "-l", LABELS)
+    assert probabilities(tone, "-l", LABELS, "--compile") == pytest.approx(plain, abs=1e-4)
 
 
 def test_bfloat16_is_rougher(tone):

@@ -12,9 +12,9 @@ from transformers import PeAudioFeatureExtractor
 
 from pe_audio_cli.audio.windows import HOP, chunked, whole_frames
 from pe_audio_cli.detect.scoring import logits, probabilities
+from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.codec import halo_frames
-from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder, load_encoder
-from pe_audio_cli.model.registry import ModelOptions
+from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.results import Embeddings
 
 TOLERANCE = 1e-5  # in probability
@@ -22,7 +22,7 @@ TOLERANCE = 1e-5  # in probability
 
 @pytest.fixture(scope="session")
 def real(reference) -> PeEncoder:
-    return load_encoder(ModelOptions(str(reference.folder)), "localize", DeviceOptions(device="cpu"))
+    return PeEncoder(Checkpoint.open(reference.folder, "reference"), DeviceOptions(device="cpu"))
 
 
 def frames_of(samples: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_shorter_than_a_frame_is_one_frame(real, n_samples):
 
 def test_bfloat16_stays_near_float32(reference):
     options = DeviceOptions(device="cpu", dtype="bfloat16")
-    rough = load_encoder(ModelOptions(str(reference.folder)), "tag", options)
+    rough = PeEncoder(Checkpoint.open(reference.folder, "reference"), options)
     samples, _ = soundfile.read(reference.audio("clip_a"), dtype="float32")
     clip = score(rough, encode(rough, samples).clips[0], reference.labels)
     np.testing.assert_allclose(clip, reference.clips["clip_a"]["clip_probs"], rtol=0, atol=0.15)
