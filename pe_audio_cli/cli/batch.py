@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
-from pe_audio_cli.cli.options import DeviceFlags, InputFlags, LabelFlags, ModelFlags, OutputFlags, WindowFlags
+from pe_audio_cli.cli.options import BatchFlags, LabelFlags
 from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
@@ -33,15 +33,10 @@ __all__ = ["Batch"]
 
 @dataclass(frozen=True)
 class Batch:
-    """One command line: the shared flags of a command that goes through recordings."""
+    """One command line that goes through recordings."""
 
     command: Command
-    inputs: InputFlags
-    labels: LabelFlags
-    model: ModelFlags
-    device: DeviceFlags
-    windows: WindowFlags
-    output: OutputFlags
+    flags: BatchFlags
     talk: Talk
     per_window: bool = False
     frames: bool = False
@@ -62,27 +57,27 @@ class Batch:
         from pe_audio_cli.run.labels import check_labels, gather_labels
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
-        labels = gather_labels(_label_options(self.labels))
-        windows = window_options(self.command, _seconds(self.windows.window), self.windows.overlap)
+        labels = gather_labels(_label_options(self.flags.labels))
+        windows = window_options(self.command, _seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.inputs.paths)
+        found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
         checkpoint = find_checkpoint(
-            ModelOptions(self.model.model, self.model.revision, self.model.offline), self.command
+            ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
         )
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
-            query = Query.ask(encoder, labels, self.labels.template)
+            query = Query.ask(encoder, labels, self.flags.labels.template)
             done = output.open(
                 {
                     "command": self.command,
                     "format": writer.name,
                     "labels": list(query.labels),
-                    "template": self.labels.template,
-                    "model": self.model.model,
+                    "template": self.flags.labels.template,
+                    "model": self.flags.model.model,
                     "fingerprint": encoder.fingerprint,
                     "engine": encoder.engine,
                     "window": windows.window,
@@ -94,7 +89,7 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.device.batch_size, progress.piece, self._warn)
+            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, self._warn)
             self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         if len(names) > 1:
             for line in summary.lines():
@@ -116,7 +111,7 @@ class Batch:
                     summary.add(result)
                     if isinstance(result, FileError):
                         self.talk.error(f"{result.file}: {result.message}")
-                        if self.output.fail_fast:
+                        if self.flags.output.fail_fast:
                             raise RunError("stopped at the first bad file (--fail-fast)")
                     if switch.pressed:
                         raise KeyboardInterrupt
@@ -140,7 +135,9 @@ class Batch:
             quiet_libraries()
         from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 
-        device = DeviceOptions(self.device.device, self.device.dtype, self.device.threads, self.device.compile)
+        device = DeviceOptions(
+            self.flags.device.device, self.flags.device.dtype, self.flags.device.threads, self.flags.device.compile
+        )
         encoder = PeEncoder(checkpoint, device)
         self.talk.note(f"{encoder.name}: {encoder.engine}")
         return encoder
@@ -150,14 +147,14 @@ class Batch:
         if self.frames and not writer.frames:
             holders = " or ".join(format.name for format in WRITERS if format.frames)
             raise UsageError(f"--frames needs --format {holders}: {writer.name} has no place for them")
-        if self.output.resume and not writer.resumable:
+        if self.flags.output.resume and not writer.resumable:
             raise UsageError(f"--resume does not work with --format {writer.name}")
         return writer
 
     def _format(self) -> str:
-        path = self.output.output
-        if self.output.format is not None:
-            return self.output.format
+        path = self.flags.output.output
+        if self.flags.output.format is not None:
+            return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
         if _is_folder(path):
@@ -173,7 +170,7 @@ class Batch:
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
 
         options = WriteOptions(self.command, self.per_window)
-        path, overwrite, resume = self.output.output, self.output.overwrite, self.output.resume
+        path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
         if path is None:

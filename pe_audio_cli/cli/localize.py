@@ -9,16 +9,7 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import (
-    DeviceFlags,
-    InputFlags,
-    LabelFlags,
-    ModelFlags,
-    OutputFlags,
-    TalkFlags,
-    WindowFlags,
-    with_flags,
-)
+from pe_audio_cli.cli.options import BatchFlags, with_flags
 from pe_audio_cli.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -33,13 +24,7 @@ PANEL = "Events, in the order in which they are worked out"
 
 @with_flags
 def localize(
-    inputs: InputFlags,
-    labels: LabelFlags,
-    model: ModelFlags,
-    device: DeviceFlags,
-    windows: WindowFlags,
-    output: OutputFlags,
-    talk: TalkFlags,
+    flags: BatchFlags,
     threshold: Annotated[
         float,
         typer.Option(metavar="P", help="A label is heard where its probability is above P.", rich_help_panel=PANEL),
@@ -77,8 +62,8 @@ def localize(
 
     Example: peaudio localize night.flac --labels "an owl hooting" --merge-gap 0.5
     """
-    speaker = Talk(talk.quiet, talk.verbose)
-    with guard(speaker):
+    talk = Talk(flags.talk.quiet, flags.talk.verbose)
+    with guard(talk):
         from pe_audio_cli.detect.events import EventOptions
         from pe_audio_cli.run import session
 
@@ -89,5 +74,5 @@ def localize(
         ) -> Iterator[LocalizeResult | FileError]:
             return session.localize(files, encoder, query, options, encoding, frames)
 
-        batch = Batch("localize", inputs, labels, model, device, windows, output, speaker, frames=frames)
+        batch = Batch("localize", flags, talk, frames=frames)
         batch.run(ask, {**asdict(options), "frames": frames})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -18,16 +18,7 @@ import typer
 
 from pe_audio_cli.write.registry import WRITERS
 
-__all__ = [
-    "DeviceFlags",
-    "InputFlags",
-    "LabelFlags",
-    "ModelFlags",
-    "OutputFlags",
-    "TalkFlags",
-    "WindowFlags",
-    "with_flags",
-]
+__all__ = ["BatchFlags", "LabelFlags", "with_flags"]
 
 
 @dataclass(frozen=True)
@@ -212,20 +203,33 @@ class TalkFlags:
     ] = False
 
 
+@dataclass(frozen=True)
+class BatchFlags:
+    """All that the commands share that go through recordings."""
+
+    inputs: InputFlags
+    labels: LabelFlags
+    model: ModelFlags
+    device: DeviceFlags
+    windows: WindowFlags
+    output: OutputFlags
+    talk: TalkFlags
+
+
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take groups of flags: each parameter that is a dataclass is replaced by the dataclass's fields."""
+    """Let a command take groups of flags: Typer is shown the fields that they are made of."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     parameters = [
         shown
         for name, parameter in inspect.signature(command).parameters.items()
-        for shown in (_fields(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])])
+        for shown in (_flags(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])])
     ]
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
         for name, group in groups.items():
-            values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+            values[name] = _build(group, values)
         command(**values)
 
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -235,14 +239,26 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _fields(group: Any) -> list[inspect.Parameter]:
+def _flags(group: Any) -> Iterator[inspect.Parameter]:
+    """The flags of a group, and of the groups in it."""
     hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=hints[field.name],
+    for field in dataclasses.fields(group):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _flags(hints[field.name])
+            continue
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
         )
+
+
+def _build(group: Any, values: dict[str, Any]) -> Any:
+    """A group of its flags' values, which are taken out of ``values``."""
+    hints = get_type_hints(group)
+    fields = {
+        field.name: _build(hints[field.name], values)
+        if dataclasses.is_dataclass(hints[field.name])
+        else values.pop(field.name)
         for field in dataclasses.fields(group)
-    ]
+    }
+    return group(**fields)

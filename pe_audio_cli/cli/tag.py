@@ -9,16 +9,7 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import (
-    DeviceFlags,
-    InputFlags,
-    LabelFlags,
-    ModelFlags,
-    OutputFlags,
-    TalkFlags,
-    WindowFlags,
-    with_flags,
-)
+from pe_audio_cli.cli.options import BatchFlags, with_flags
 from pe_audio_cli.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -33,13 +24,7 @@ PANEL = "Results"
 
 @with_flags
 def tag(
-    inputs: InputFlags,
-    labels: LabelFlags,
-    model: ModelFlags,
-    device: DeviceFlags,
-    windows: WindowFlags,
-    output: OutputFlags,
-    talk: TalkFlags,
+    flags: BatchFlags,
     top_k: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Only the N most probable labels.", rich_help_panel=PANEL),
@@ -63,13 +48,13 @@ def tag(
 
     Example: peaudio tag recordings/ --labels "a dog barking,rain" -o tags.csv
     """
-    speaker = Talk(talk.quiet, talk.verbose)
-    with guard(speaker):
+    talk = Talk(flags.talk.quiet, flags.talk.verbose)
+    with guard(talk):
         from pe_audio_cli.detect.scoring import TagOptions
         from pe_audio_cli.run import session
 
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
-        own_labels = not labels.given and top_k is None and threshold is None
+        own_labels = not flags.labels.given and top_k is None and threshold is None
         options = TagOptions(session.TOP_OF_DEFAULT_LABELS if own_labels else top_k, threshold, aggregate, per_window)
 
         def ask(
@@ -77,5 +62,5 @@ def tag(
         ) -> Iterator[TagResult | FileError]:
             return session.tag(files, encoder, query, options, encoding)
 
-        batch = Batch("tag", inputs, labels, model, device, windows, output, speaker, per_window=per_window)
+        batch = Batch("tag", flags, talk, per_window=per_window)
         batch.run(ask, asdict(options))

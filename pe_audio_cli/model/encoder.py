@@ -15,6 +15,7 @@ from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
 from pe_audio_cli.model.codec import halo_frames, split_codec
+from pe_audio_cli.model.memory import keep_big_blocks
 from pe_audio_cli.model.text import TextEncoder
 from pe_audio_cli.results import Embeddings
 
@@ -69,6 +70,8 @@ class PeEncoder:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.device = _pick_device(options.device)
+        if self.device.type == "cpu":
+            keep_big_blocks()
         self.dtype = _pick_dtype(options.dtype, self.device)
         self.name = checkpoint.name
         self.default_labels = checkpoint.default_labels

@@ -35,6 +35,9 @@ class Result:
         assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
         self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
 
+    def __repr__(self) -> str:
+        return f"exit {self.code}, standard error: {self.err!r}"
+
     @property
     def objects(self) -> list[dict]:
         return [json.loads(line) for line in self.out.splitlines()]
@@ -210,9 +213,9 @@ def test_windows_of_tag(tone):
     peak, mean = item("--per-window"), item("--aggregate", "mean", "--overlap", "0.5")
     assert peak["windows"] == mean["windows"] == 2
     assert [(window["start"], window["end"]) for window in peak["per_window"]] == [(0, 2), (1.32, 3.3)]
-    for tag in peak["tags"]:
-        rows = [t["probability"] for w in peak["per_window"] for t in w["tags"] if t["label"] == tag["label"]]
-        assert tag["probability"] == max(rows)
+    for best in peak["tags"]:
+        rows = [t["probability"] for w in peak["per_window"] for t in w["tags"] if t["label"] == best["label"]]
+        assert best["probability"] == max(rows)
     assert Result("tag", tone, "-l", LABELS, "--window", "full").objects[0]["windows"] == 1
 
 
