@@ -45,7 +45,7 @@ class AudioStream:
         self._file = file
         self._opened = opened
         self._source = source
-        self._bytes = os.fstat(opened.fileno()).st_size
+        self._stamp = _stamp(opened)
         self._samples = 0  # decoded so far, at the source's rate
 
     @property
@@ -56,7 +56,7 @@ class AudioStream:
     @property
     def fraction(self) -> float:
         """How much of the file the decoder has taken in, from 0 to 1; exact enough for a progress bar."""
-        return min(self._opened.tell() / max(self._bytes, 1), 1.0)
+        return min(self._opened.tell() / max(self._stamp[0], 1), 1.0)
 
     @property
     def warning(self) -> str | None:
@@ -79,7 +79,7 @@ class AudioStream:
             self._check(block)
             self._samples += len(block)
             yield block
-        if os.fstat(self._opened.fileno()).st_size != self._bytes:
+        if _stamp(self._opened) != self._stamp:
             raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
         if self._samples == 0 and self._source.warnings:
             message = f"nothing in it can be decoded ({self.warning}): export or download the recording again"
@@ -122,6 +122,12 @@ def open_audio(file: str) -> AudioStream:
     except BaseException:
         opened.close()
         raise
+
+
+def _stamp(opened: BinaryIO) -> tuple[int, int]:
+    """Size in bytes and time of change in nanoseconds."""
+    status = os.fstat(opened.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _source(file: str, opened: BinaryIO) -> Source:

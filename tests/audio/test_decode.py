@@ -389,6 +389,14 @@ def test_a_file_that_grows_while_it_is_read(recordings: Recordings) -> None:
     assert caught.value.kind == "changed"
 
 
+def test_a_file_that_is_written_over_while_it_is_read(recordings: Recordings) -> None:
+    file = recordings.wav("a.wav", recordings.pcm(480_000))
+    with open_audio(str(file)) as stream, pytest.raises(InputError) as caught:
+        for _ in stream.blocks():
+            os.utime(file, ns=(1, 1))
+    assert caught.value.kind == "changed"
+
+
 def test_nothing_named_in_a_file_is_opened(recordings: Recordings) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
