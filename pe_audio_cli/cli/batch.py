@@ -18,6 +18,7 @@ from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 
 if TYPE_CHECKING:
+    from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.run.journal import Settings
@@ -71,20 +72,7 @@ class Batch:
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
             query = Query.ask(encoder, labels, self.flags.labels.template)
-            done = output.open(
-                {
-                    "command": self.command,
-                    "format": writer.name,
-                    "labels": list(query.labels),
-                    "template": self.flags.labels.template,
-                    "model": self.flags.model.model,
-                    "fingerprint": encoder.fingerprint,
-                    "engine": encoder.engine,
-                    "window": windows.window,
-                    "overlap": windows.overlap,
-                    **settings,
-                }
-            )
+            done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
             summary = Summary()
             for entry in done:
                 summary.skip(entry)
@@ -96,6 +84,20 @@ class Batch:
                 self.talk.tell(line)
         if summary.failures:
             raise typer.Exit(1)
+
+    def _settings(self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions) -> Settings:
+        """What the shared flags say about results."""
+        return {
+            "command": self.command,
+            "format": writer.name,
+            "labels": labels,
+            "template": self.flags.labels.template,
+            "model": self.flags.model.model,
+            "fingerprint": encoder.fingerprint,
+            "engine": encoder.engine,
+            "window": windows.window,
+            "overlap": windows.overlap,
+        }
 
     def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
         """Write each result as it comes; whatever ends that early, what is done is kept."""
