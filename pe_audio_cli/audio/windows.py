@@ -135,22 +135,23 @@ def whole_frames(blocks: Iterable[Frames]) -> Iterator[Frames]:
         yield np.pad(held, (0, -len(held) % HOP), "reflect").reshape(-1, HOP)
 
 
-def chunked(blocks: Iterable[Frames], size: int | None, halo: int) -> Iterator[Chunk]:
-    """Frames as chunks of ``size`` (all in one, if None), each with up to ``halo`` of its neighbours' on each side.
+def chunked(blocks: Iterable[Frames], whole: int | None, size: int, halo: int) -> Iterator[Chunk]:
+    """Frames as one chunk if there are no more than ``whole`` (None: however many), else as chunks of ``size``.
 
-    What is computed for a frame from no more than ``halo`` frames around it comes out as if it had been computed from
-    the whole recording. About a chunk and a block are held at any time.
+    Each carries up to ``halo`` of its neighbours' frames on each side: what is computed for a frame from no more than
+    ``halo`` frames around it comes out as if it had been computed from the whole recording. About the larger of
+    ``whole`` and ``size``, and a block, are held at any time.
     """
-    tail = _Tail(None if size is None else size + 2 * halo)
+    tail = _Tail(None if whole is None else max(whole, size) + 2 * halo)
     start = 0
     for block in blocks:
         tail.append(block)
-        while size is not None and tail.end >= start + size + halo:
+        while whole is not None and tail.end > whole and tail.end >= start + size + halo:
             yield _chunk(tail, start, start + size, halo)
             start += size
         tail.forget()
     while start < tail.end:
-        stop = tail.end if size is None else min(start + size, tail.end)
+        stop = tail.end if whole is None or tail.end <= whole else min(start + size, tail.end)
         yield _chunk(tail, start, stop, halo)
         start = stop
 

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from pe_audio_cli.audio.decode import open_audio
-from pe_audio_cli.audio.windows import FRAME_SECONDS, Chunk, Window, WindowOptions, chunked, cut, whole_frames
+from pe_audio_cli.audio.windows import (
+    FRAME_SECONDS,
+    FRAMES_PER_SECOND,
+    Chunk,
+    Window,
+    WindowOptions,
+    chunked,
+    cut,
+    whole_frames,
+)
 from pe_audio_cli.errors import InputError, RunError
 from pe_audio_cli.results import Embeddings, FileError, Recording
 
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EncodedWindow", "Encoder", "OnPiece", "Reducer", "encode"]
 
+CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames of a long recording that the codec takes at once, to save memory
 READ_AHEAD = 4  # chunks that may wait for the encoder
 SPREAD = 4  # batches' worth of windows that may wait for others of their length
 
@@ -233,7 +243,7 @@ class _Batcher(Generic[DoneT]):
             job.n_waiting -= 1
 
 
-def _read(files: Iterable[str | FileError], chunk_frames: int | None, halo: int) -> Iterator[_News]:
+def _read(files: Iterable[str | FileError], window: int | None, halo: int) -> Iterator[_News]:
     for file in files:
         if isinstance(file, FileError):
             yield _Begin(file.file)
@@ -242,7 +252,7 @@ def _read(files: Iterable[str | FileError], chunk_frames: int | None, halo: int)
         yield _Begin(file)
         try:
             with open_audio(file) as stream:
-                for chunk in chunked(whole_frames(stream.blocks()), chunk_frames, halo):
+                for chunk in chunked(whole_frames(stream.blocks()), window, CODEC_CHUNK, halo):
                     yield _Piece(chunk, stream.fraction)
                 yield _End(Recording(file, stream.duration, stream.sample_rate, stream.channels), stream.warning)
         except InputError as error:

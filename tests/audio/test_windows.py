@@ -101,22 +101,24 @@ def test_windows_are_the_plan_laid_over_the_recording(n: int, options: WindowOpt
         np.testing.assert_array_equal(window.frames, frames[begin : begin + len(window.frames)])
 
 
-@given(st.integers(1, 300), st.integers(1, 60) | st.none(), st.integers(0, 9), sizes)
+@given(st.integers(1, 300), st.integers(1, 200) | st.none(), st.integers(1, 60), st.integers(0, 9), sizes)
 def test_chunks_tile_the_recording_and_carry_their_neighbours(
-    n: int, size: int | None, halo: int, cuts: list[int]
+    n: int, whole: int | None, size: int, halo: int, cuts: list[int]
 ) -> None:
     frames = noise(n)
     place = 0
-    for chunk in chunked(in_blocks(frames, cuts), size, halo):
+    for chunk in chunked(in_blocks(frames, cuts), whole, size, halo):
         first, stop = max(place - halo, 0), min(place + chunk.n_frames + halo, n)
         np.testing.assert_array_equal(chunk.frames, frames[first:stop])
         assert chunk.n_before == place - first
-        assert chunk.n_frames == (n if size is None else min(size, n - place))
+        assert chunk.n_frames == (n if whole is None or n <= whole else min(size, n - place))
         place += chunk.n_frames
     assert place == n
 
 
-@pytest.mark.parametrize("cutter", [lambda blocks: cut(blocks, WindowOptions()), lambda blocks: chunked(blocks, 9, 2)])
+@pytest.mark.parametrize(
+    "cutter", [lambda blocks: cut(blocks, WindowOptions()), lambda blocks: chunked(blocks, 9, 4, 2)]
+)
 @pytest.mark.parametrize("blocks", [[], [np.zeros(0, np.float32)] * 3])
 def test_nothing_comes_of_nothing(cutter, blocks: list[np.ndarray]) -> None:
     assert list(whole_frames(blocks)) == []
@@ -135,8 +137,8 @@ def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
     next(cut(blocks(), WindowOptions(1.0, 0.48)))
     assert read == 27
     read = 0
-    next(chunked(blocks(), 20, 2))
-    assert read == 24
+    next(chunked(blocks(), 28, 20, 2))
+    assert read == 30
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
     [
         (lambda blocks: cut(blocks, WindowOptions(2.0, 0.0)), 50 + 2 * 5),
         (lambda blocks: cut(blocks, WindowOptions(2.0, 1.0)), 50 + 2 * 5),
-        (lambda blocks: chunked(blocks, 50, 6), 50 + 2 * 6 + 2 * 5),
+        (lambda blocks: chunked(blocks, 50, 20, 6), 50 + 2 * 6 + 2 * 5),
     ],
     ids=["cut", "cut with overlap", "chunked"],
 )

@@ -111,7 +111,7 @@ def test_the_codec_gives_the_same_in_chunks_as_in_one_piece(real):
     whole = run(frames)
     chunks = [
         run(chunk.frames)[chunk.n_before : chunk.n_before + chunk.n_frames]
-        for chunk in chunked([frames], 30, real.halo)
+        for chunk in chunked([frames], 60, 30, real.halo)
     ]
     np.testing.assert_allclose(torch.cat(chunks), whole, rtol=0, atol=1e-9 * whole.abs().max())
     assert real.halo == halo_frames([2, 8, 10, 12])

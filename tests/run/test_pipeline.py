@@ -124,12 +124,15 @@ def test_results_come_before_later_inputs_are_read(tones):
     outcomes.close()
 
 
-def test_progress_is_told_piece_by_piece(tones):
+def test_progress_is_told_piece_by_piece(tmp_path, tones):
     seen = []
-    run([tones[2]], on_piece=lambda *piece: seen.append(piece))
-    assert [file for file, _, _ in seen] == [tones[2]] * 3
-    assert [seconds for _, seconds, _ in seen] == pytest.approx([1.0, 1.0, 0.32])
-    assert seen[-1][2] == 1.0
+    long = str(write_tone(tmp_path / "long.wav", seconds=25.0))
+    run([tones[2], long], on_piece=lambda *piece: seen.append(piece))
+    assert [file for file, _, _ in seen] == [tones[2], long, long, long]
+    assert [seconds for _, seconds, _ in seen] == pytest.approx([2.32, 10.0, 10.0, 5.0])
+    fractions = [fraction for _, _, fraction in seen[1:]]
+    assert fractions == sorted(fractions)
+    assert fractions[0] < fractions[-1] == 1.0
 
 
 def test_overlapping_windows_share_the_work_of_the_codec(tones):
