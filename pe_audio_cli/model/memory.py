@@ -7,9 +7,12 @@ import platform
 
 __all__ = ["keep_big_blocks"]
 
-# glibc's mallopt parameters (malloc.h), and what they are set to.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEEP_BYTES, BLOCK_BYTES = (1 << 31) - 1, 1 << 30
+# glibc's mallopt parameters by their numbers in malloc.h, and what they are set to.
+SETTINGS = {
+    -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks below this come from the heap
+    -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: so much free heap is kept
+    -8: 1,  # M_ARENA_MAX: one heap for all threads; several, each with big holes, made the peak grow and vary
+}
 
 
 def keep_big_blocks() -> bool:
@@ -21,4 +24,4 @@ def keep_big_blocks() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)) and bool(libc.mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+    return all([libc.mallopt(parameter, value) for parameter, value in SETTINGS.items()])
