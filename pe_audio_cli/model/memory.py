@@ -24,4 +24,4 @@ def keep_big_blocks() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
-    return all([libc.mallopt(parameter, value) for parameter, value in SETTINGS.items()])
+    return all(libc.mallopt(parameter, value) for parameter, value in SETTINGS.items())
