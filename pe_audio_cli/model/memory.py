@@ -11,7 +11,6 @@ __all__ = ["keep_big_blocks"]
 SETTINGS = {
     -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks below this come from the heap
     -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: so much free heap is kept
-    -8: 1,  # M_ARENA_MAX: one heap for all threads; several, each with big holes, made the peak grow and vary
 }
 
 
