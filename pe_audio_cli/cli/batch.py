@@ -149,8 +149,6 @@ class Batch:
         if self.frames and not writer.frames:
             holders = " or ".join(format.name for format in WRITERS if format.frames)
             raise UsageError(f"--frames needs --format {holders}: {writer.name} has no place for them")
-        if self.flags.output.resume and not writer.resumable:
-            raise UsageError(f"--resume does not work with --format {writer.name}")
         return writer
 
     def _format(self) -> str:

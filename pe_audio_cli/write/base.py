@@ -40,10 +40,6 @@ class Writer(ABC):
     """The commands whose results it can hold."""
     frames: ClassVar[bool] = False
     """Whether it holds frame probabilities."""
-    shared: ClassVar[bool] = True
-    """Whether one stream may hold several recordings."""
-    resumable: ClassVar[bool] = True
-    """Whether a run can go on where an interrupted one stopped, by appending to its output."""
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         self.stream = stream
