@@ -4,6 +4,9 @@ The stock modules of transformers run it, with one change that costs nothing: a 
 matrix product that it is. Left to itself torch sends it through another kernel as soon as there are two threads, and
 the many Snake activations behind it blow up that kernel's different rounding: on the suite's reference clips the frame
 probabilities then move by up to 1.6e-5, and with this change they stay within 3e-6 for any number of threads.
+
+What provably does nothing is left out: a residual unit whose last convolution is all zeros, and a Snake whose alpha is.
+The shipped checkpoint has many of them.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ def split_codec(tower: Any) -> nn.Sequential:
     The codec maps samples of shape ``(batch, 1, n_frames * 1920)`` to features of shape ``(batch, width, n_frames)``.
     """
     codec = nn.Sequential(tower.embedder.dac_encoder, tower.embedder.bottleneck)
+    _leave_out_idle_parts(codec)
     _use_matrix_products(codec)
     tower.embedder = Projection(tower.embedder.data_proj)
     return codec
@@ -66,6 +70,19 @@ def halo_frames(strides: Sequence[int]) -> int:
         samples += rate * (RESIDUAL_UNITS + math.ceil(3 * stride / 2))
         rate *= stride
     return math.ceil((samples + rate * LAST) / HOP)
+
+
+def _leave_out_idle_parts(module: Any) -> None:
+    """Put the identity in the place of every part that is the identity, to the last digit."""
+    for name, part in module.named_children():
+        kind = type(part).__name__  # the classes have moved between releases of transformers
+        idle = (kind.endswith("ResidualUnit") and not any(bool(value.any()) for value in part.conv2.parameters())) or (
+            kind == "Snake1d" and not bool(part.alpha.any())
+        )
+        if idle:
+            setattr(module, name, nn.Identity())
+        else:
+            _leave_out_idle_parts(part)
 
 
 def _use_matrix_products(module: nn.Module) -> None:
