@@ -69,9 +69,11 @@ class Batch:
         )
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
+        self._say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
             query = Query.ask(encoder, labels, self.flags.labels.template)
+            self._say_what_is_strange(checkpoint, query)
             done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
             summary = Summary()
             for entry in done:
@@ -123,6 +125,22 @@ class Batch:
             if how_to_go_on is not None:
                 self.talk.error(how_to_go_on)
             raise
+
+    def _say_which_model(self, checkpoint: Checkpoint) -> None:
+        from pe_audio_cli.model.registry import DEFAULT_MODEL
+
+        if checkpoint.name == DEFAULT_MODEL and sys.stderr.isatty():
+            known = len(checkpoint.default_labels)
+            self.talk.tell(f"{DEFAULT_MODEL}, the built-in model, knows {known} sounds; -m base knows far more")
+
+    def _say_what_is_strange(self, checkpoint: Checkpoint, query: Query) -> None:
+        from pe_audio_cli.model.familiar import Familiar
+
+        familiar = Familiar.open(checkpoint.folder)
+        for label in [] if familiar is None else familiar.strange(query.labels, query.embeddings):
+            self.talk.warn(
+                f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
+            )
 
     def _say_that_it_stops(self) -> None:
         self.talk.warn("stopping after this recording; once more stops at once")
