@@ -1,0 +1,261 @@
+"""Measures a checkpoint, through the tool itself, and writes the figures of its model card.
+
+``python -m training.evaluate WORK CHECKPOINT --folds 4`` takes the named folds of ESC-10 as unseen; the other figures
+come from recordings of packages that were held out, and from signals made here. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
+from pe_audio_cli.detect.scoring import logits, probabilities
+from pe_audio_cli.model.checkpoint import Checkpoint
+from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+from training.concepts import ESC10, HELD_OUT
+from training.features import read
+
+Array = NDArray[np.float32]
+
+USUAL = {  # the names in the data set, in words
+    "dog_bark": "dog",
+    "rooster": "rooster",
+    "rain": "rain",
+    "sea_waves": "sea waves",
+    "crackling_fire": "crackling fire",
+    "crying_baby": "crying baby",
+    "sneezing": "sneezing",
+    "clock_tick": "clock tick",
+    "helicopter": "helicopter",
+    "chainsaw": "chainsaw",
+}
+SCENE_SECONDS, SCENES = 10, 60
+# Runs the command line and says its peak in KiB.
+PEAK_MEMORY = """
+import resource, sys
+from pe_audio_cli.cli.app import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts as heard
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording of the manifest, decoded."""
+
+    samples: Array
+    concepts: tuple[str, ...]
+    fold: int
+    held: bool
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, by name, with what was asked for."""
+
+    rows: list[tuple[str, str, str]]
+
+    def add(self, name: str, value: str, wanted: str = "") -> None:
+        """One more row."""
+        self.rows.append((name, value, wanted))
+
+    def markdown(self) -> str:
+        """As a table."""
+        lines = ["| figure | measured | wanted |", "| --- | --- | --- |"]
+        return "\n".join(lines + [f"| {name} | {value} | {wanted} |" for name, value, wanted in self.rows])
+
+
+class Judge:
+    """The checkpoint, and the embeddings of what it is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.checkpoint = Checkpoint.open(folder, folder.name)
+        self.encoder = PeEncoder(self.checkpoint, DeviceOptions(device="cpu", threads=1))
+
+    def embed(self, samples: Array) -> tuple[Array, Array]:
+        """Clip embedding ``(dim,)`` and frame embeddings ``(frames, dim)``, as ``peaudio`` computes them."""
+        padded = np.pad(samples, (0, -len(samples) % HOP))
+        features = self.encoder.encode_codec(padded.reshape(-1, HOP))
+        out = self.encoder.encode_windows(features[None])
+        return out.clips[0], out.frames[0]
+
+    def score(self, embeddings: Array, labels: Sequence[str]) -> Array:
+        """Probabilities ``(..., n_labels)``."""
+        text = self.encoder.encode_text(labels)
+        return probabilities(logits(embeddings, text, self.encoder.logit_scale, self.encoder.logit_bias))
+
+
+def clips(work: Path) -> Iterator[Clip]:
+    """The manifest's recordings that are of use here: ESC-10, and what was held out."""
+    with open(work / "manifest.csv", newline="", encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            if row["fold"] or row["held"] == "1":
+                concepts = tuple(id for id in row["concepts"].split(";") if id)
+                samples = read(work / row["clip"]).numpy()
+                yield Clip(samples, concepts, int(row["fold"] or 0), row["held"] == "1")
+
+
+def accuracy(judge: Judge, unseen: Sequence[Clip], figures: Figures) -> None:
+    """Top-1 of 10 for each way of naming the classes; by class, confusions and calibration for the usual names."""
+    embeddings = np.stack([judge.embed(clip.samples)[0] for clip in unseen])
+    truth = np.array([ESC10.index(clip.concepts[0]) for clip in unseen])
+    wordings = {"usual names": [USUAL[id] for id in ESC10]}
+    wordings |= {f"paraphrases, set {n}": [words[id] for id in ESC10] for n, words in enumerate(HELD_OUT, 1)}
+    shares = {}
+    for name, labels in wordings.items():
+        right = judge.score(embeddings, labels).argmax(1) == truth
+        shares[name] = right.mean()
+        figures.add(f"top-1 of 10, {name}", f"{shares[name]:.1%}", "90 %" if name == "usual names" else "")
+    figures.add("top-1 of 10, mean of the paraphrases", f"{np.mean(list(shares.values())[1:]):.1%}", "80 %")
+    scores = judge.score(embeddings, wordings["usual names"])
+    figures.add("expected calibration error", f"{calibration_error(scores, truth):.3f}", "at most 0.1")
+    guessed = scores.argmax(1)
+    for index, id in enumerate(ESC10):
+        own = truth == index
+        wrong = [ESC10[other] for other in guessed[own] if other != index]
+        confused = ", ".join(sorted(set(wrong))) if wrong else "nothing"
+        figures.add(f"recall of {USUAL[id]}", f"{(guessed[own] == index).mean():.0%}", f"taken for {confused}")
+    quiet = np.stack([judge.embed(clip.samples * np.float32(0.1))[0] for clip in unseen])
+    quieter = judge.score(quiet, wordings["usual names"])
+    figures.add("mean change of a probability, 20 dB quieter", f"{np.abs(quieter - scores).mean():.3f}", "")
+    figures.add("same first label, 20 dB quieter", f"{(quieter.argmax(1) == guessed).mean():.1%}", "")
+
+
+def calibration_error(scores: Array, truth: NDArray[np.int64], bins: int = 10) -> float:
+    """Over all labels of all clips: mean distance between probability and share of truth, in ten equal bins."""
+    hit = np.zeros_like(scores)
+    hit[np.arange(len(truth)), truth] = 1
+    probability, hit = scores.ravel(), hit.ravel()
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = [
+        (bin_of == index).mean() * abs(probability[bin_of == index].mean() - hit[bin_of == index].mean())
+        for index in range(bins)
+        if (bin_of == index).any()
+    ]
+    return float(sum(gaps))
+
+
+def frames(judge: Judge, unseen: Sequence[Clip], figures: Figures, seed: int = 0) -> None:
+    """AUROC of frame probabilities on mixtures of unseen clips at known times in noise."""
+    rng = np.random.default_rng(seed)
+    labels = [USUAL[id] for id in ESC10]
+    scores, truths = [], []
+    for _ in range(SCENES):
+        scene, truth = make_scene(unseen, rng)
+        scores.append(judge.score(judge.embed(scene)[1], labels))
+        truths.append(truth)
+    score, truth = np.concatenate(scores), np.concatenate(truths)
+    active = truth.any(1)
+    figures.add("frame AUROC, all frames", f"{auroc(score, truth):.3f}", "0.93")
+    figures.add("frame AUROC, active frames", f"{auroc(score[active], truth[active]):.3f}", "0.85")
+
+
+def make_scene(unseen: Sequence[Clip], rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+    """Two clips of up to 5 s in 10 s of pink noise, 10 to 25 dB above it; and ``(frames, 10)`` what is heard when."""
+    size = SCENE_SECONDS * SAMPLE_RATE
+    spectrum = np.fft.rfft(rng.standard_normal(size)) / np.sqrt(np.maximum(np.arange(size // 2 + 1), 20))
+    noise = np.fft.irfft(spectrum, size)
+    noise *= 10 ** (rng.uniform(-60, -40) / 20) / noise.std()
+    scene, truth = noise, np.zeros((size // HOP, len(ESC10)), bool)
+    for which in rng.choice(len(unseen), 2, replace=False):
+        clip = unseen[which]
+        power = (clip.samples[: len(clip.samples) // HOP * HOP].reshape(-1, HOP) ** 2).mean(1)
+        start = int(rng.integers(0, size // HOP - len(power)))
+        gain = noise.std() * 10 ** (rng.uniform(10, 25) / 20) / np.sqrt(power.max() + 1e-12)
+        heard = 10 * np.log10(power / (power.max() + 1e-12) + 1e-9) > -ACTIVE_RANGE
+        scene[start * HOP : (start + len(power)) * HOP] += gain * clip.samples[: len(power) * HOP]
+        truth[start : start + len(power), ESC10.index(clip.concepts[0])] |= heard
+    return scene.astype(np.float32), truth
+
+
+def auroc(scores: Array, truth: NDArray[np.bool_]) -> float:
+    """Mean over labels of the chance that a frame with the label scores above one without (Mann-Whitney)."""
+    values = []
+    for score, right in zip(scores.T, truth.T, strict=True):
+        if right.any() and not right.all():
+            ranks = np.empty(len(score))
+            ranks[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
+            positives = right.sum()
+            values.append(
+                (ranks[right].sum() - positives * (positives + 1) / 2) / (positives * (len(right) - positives))
+            )
+    return float(np.mean(values))
+
+
+def kinds(judge: Judge, held: Sequence[Clip], figures: Figures) -> None:
+    """Speech, music and silence told apart; nothing heard in digital silence and white noise."""
+    ids = ("speech", "music", "silence")
+    chosen = [(clip, [id for id in ids if id in clip.concepts]) for clip in held]
+    chosen = [(clip, found) for clip, found in chosen if len(found) == 1]
+    scores = judge.score(np.stack([judge.embed(clip.samples)[0] for clip, _ in chosen]), ids)
+    right = [ids[row.argmax()] == found[0] for row, (_, found) in zip(scores, chosen, strict=True)]
+    figures.add(f"speech, music, silence told apart ({len(right)} clips)", f"{np.mean(right):.1%}", "95 %")
+    rng = np.random.default_rng(0)
+    labels = judge.checkpoint.default_labels
+    for name, levels in (("digital silence", (0.0,)), ("white noise", (1e-3, 1e-2, 0.1, 0.3))):
+        signals = [(level * rng.standard_normal(5 * SAMPLE_RATE)).astype(np.float32) for level in levels]
+        worst = max(float(judge.score(judge.embed(signal)[0], labels).max()) for signal in signals)
+        figures.add(f"highest default label in {name}", f"{worst:.2f}", "at most 0.3")
+
+
+def resources(judge: Judge, folder: Path, figures: Figures) -> None:
+    """Size on disk; speed of the encoder on one core; memory of the command, on half a minute of noise."""
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    figures.add("size on disk", f"{size / 1e6:.1f} MB", "at most 20 MB")
+    samples = (0.01 * np.random.default_rng(0).standard_normal(30 * SAMPLE_RATE)).astype(np.float32)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        judge.embed(samples)
+        times.append(time.perf_counter() - start)
+    figures.add("times real time, one core", f"{30 / float(np.median(times[1:])):.0f}", "25")
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "noise.wav"
+        soundfile.write(file, samples, SAMPLE_RATE)
+        command = [sys.executable, "-c", PEAK_MEMORY, "tag", "-q", "-m", str(folder), "--threads", "1", str(file)]
+        peak = subprocess.run(command, capture_output=True, text=True, check=True).stderr.split()[-1]
+    figures.add("peak memory of `peaudio tag`", f"{int(peak) * 1024 / 1e6:.0f} MB", "at most 400 MB")
+
+
+def measure(work: Path, folder: Path, folds: Sequence[int]) -> Figures:
+    """All figures of a checkpoint."""
+    judge, figures = Judge(folder), Figures([])
+    found = list(clips(work))
+    unseen = [clip for clip in found if clip.fold in folds]
+    accuracy(judge, unseen, figures)
+    frames(judge, unseen, figures)
+    kinds(judge, [clip for clip in found if clip.held], figures)
+    resources(judge, folder, figures)
+    return figures
+
+
+def main() -> None:
+    """``python -m training.evaluate WORK CHECKPOINT --folds 4``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--folds", type=int, nargs="+", default=[4])
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    print(measure(chosen.work, chosen.checkpoint, chosen.folds).markdown())
+
+
+if __name__ == "__main__":
+    main()

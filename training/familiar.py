@@ -1,0 +1,32 @@
+"""What a finished text tower knows of the labels that it was trained for: see :mod:`pe_audio_cli.model.familiar`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from pe_audio_cli.model.familiar import Familiar
+from training.probe import fit_probe
+from training.texts import PhraseBook
+
+MISSED = 0.02  # share of phrases for known sounds that may count as strange
+PARTS = 4  # of the phrases, each judged by what was fitted on the others
+
+
+def measure(text_head: nn.Module, phrases: PhraseBook, seed: int = 0) -> Familiar:
+    """Fit which concepts a text embedding names, and set the threshold on phrases that were not fitted on."""
+    with torch.no_grad():
+        embeddings = nn.functional.normalize(text_head(phrases.features), dim=1)
+    named = phrases.named
+    part = torch.randint(PARTS, (len(named),), generator=torch.Generator().manual_seed(seed))
+    highest = torch.empty(len(named))
+    for index in range(PARTS):
+        own = part == index
+        highest[own] = fit_probe(embeddings[~own], named[~own], seed)(embeddings[own]).amax(1)
+    known = named.any(1)
+    threshold = float(np.quantile(highest[known].numpy(), MISSED))
+    caught = (highest[~known] < threshold).float().mean()
+    print(f"familiar: {MISSED:.0%} of unseen phrases for known sounds and {caught:.0%} of the others count as strange")
+    probe = fit_probe(embeddings, named, seed)
+    return Familiar(probe.weight.numpy(), probe.bias.numpy(), threshold)

@@ -1,0 +1,195 @@
+"""Random scenes, made where it is cheap: in log band energies instead of samples.
+
+A gain adds to a log energy, a filter adds to each band its own amount, a change of pitch moves the bands, sounds that
+are heard together add their energies, and a reverberating room smears energies in time. All of that is done on whole
+batches of cached features; no sample is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from training import bands
+from training.logarithm import DECADES, FLOOR
+
+RATE = 100  # values of a band each second
+FRAME = 4  # of which one frame of the model holds so many
+ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts as heard
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Cached recordings: ``energies`` ``(n, bands, longest)`` in float16 as log energies, ``lengths`` ``(n,)``,
+    ``concepts`` ``(n, n_concepts)``, 1 where a recording holds a concept, ``ignored`` of the same shape, 1 where nobody
+    knows; and which columns stand for silence and for noise.
+    """
+
+    energies: torch.Tensor
+    lengths: torch.Tensor
+    concepts: torch.Tensor
+    ignored: torch.Tensor
+    silence: int
+    noise: int
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """``energies`` ``(n, bands, time)``, ``clip`` ``(n, concepts)``, ``frames`` ``(n, concepts, time / 4)``.
+
+    ``ignored`` and ``ignored_frames``, of the same shapes, are 1 where the truth is not known.
+    """
+
+    energies: torch.Tensor
+    clip: torch.Tensor
+    frames: torch.Tensor
+    ignored: torch.Tensor
+    ignored_frames: torch.Tensor
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """How wild the scenes are; levels in dB."""
+
+    sources: tuple[float, ...] = (0.08, 0.52, 0.3, 0.1)  # chance of 0, 1, 2, 3 sources
+    snr: float = 12.0  # sources differ in level by up to this
+    tilt: float = 9.0  # random filters raise and lower bands by up to about this
+    shift: float = 2.0  # bands by which the pitch moves at most: an eighth of an octave each
+    stretch: float = 0.2  # by which time is stretched or squeezed at most
+    gain: tuple[float, float] = (-45.0, 5.0)  # loudest moment of the scene, against full scale
+    noise: tuple[float, float] = (8.0, 60.0)  # background noise below it
+
+
+class Mixer:
+    """Draws batches of scenes from a bank, all from one seed."""
+
+    def __init__(self, bank: Bank, weights: torch.Tensor, options: MixtureOptions, seed: int) -> None:
+        self.bank = bank
+        self.weights = weights
+        self.options = options
+        self.generator = torch.Generator(bank.energies.device).manual_seed(seed)
+
+    def draw(self, size: int, seconds: float) -> Scenes:
+        """A batch of ``size`` scenes of ``seconds`` each (a multiple of 0.04)."""
+        steps = round(seconds * RATE)
+        chance = torch.tensor(self.options.sources)
+        count = torch.multinomial(chance.expand(size, -1), 1, generator=self.generator)[:, 0]
+        energy = torch.zeros(size, bands.N_BANDS, steps)
+        frames = torch.zeros(size, self.bank.concepts.shape[1], steps // FRAME)
+        unknown = torch.zeros_like(frames)
+        for layer in range(1, len(chance)):
+            rows = torch.nonzero(count >= layer)[:, 0]
+            if len(rows) == 0:
+                break
+            which = torch.multinomial(self.weights, len(rows), replacement=True, generator=self.generator)
+            sound, active = self._sources(which, steps)
+            energy[rows] += sound
+            frames[rows] = torch.maximum(frames[rows], active[:, None] * self.bank.concepts[which][:, :, None])
+            unknown[rows] = torch.maximum(unknown[rows], active[:, None] * self.bank.ignored[which][:, :, None])
+        energy, noisy = self._finish(energy)
+        log = torch.log10(energy + FLOOR) / DECADES + 1
+        self._mark_quiet(frames, unknown, log, noisy)
+        unknown = unknown * (1 - frames)
+        clip = frames.amax(2)
+        # Silence is a property of a whole clip only where all of it is silent.
+        clip[:, self.bank.silence] = frames[:, self.bank.silence].amin(1)
+        return Scenes(log, clip, frames, unknown.amax(2) * (1 - clip), unknown)
+
+    def _mark_quiet(self, frames: torch.Tensor, unknown: torch.Tensor, log: torch.Tensor, noisy: torch.Tensor) -> None:
+        """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong."""
+        loudest = log.amax(1)[:, : frames.shape[2] * FRAME].unflatten(1, (-1, FRAME)).amax(2)
+        silent = (loudest < -0.9).float()  # -95 dB in every band
+        quiet = (loudest < -0.75).float()
+        frames *= 1 - silent[:, None]
+        frames[:, self.bank.silence] = torch.maximum(frames[:, self.bank.silence], silent)
+        unknown[:, self.bank.silence] = torch.maximum(unknown[:, self.bank.silence], quiet)
+        unknown[:, self.bank.noise] = torch.maximum(unknown[:, self.bank.noise], noisy[:, None].float())
+
+    def _sources(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energies ``(n, bands, steps)``, their loudest moment near 1, and ``(n, frames)``, 1 where they are heard."""
+        size = len(which)
+        log = self._excerpts(which, steps)
+        log = log + self._filters(size) / (10 * DECADES)
+        energy = (torch.pow(10.0, (log - 1) * DECADES) - FLOOR).clamp_min(0)
+        energy = self._reverberate(energy)
+        level = smooth(energy.sum(1))
+        loudest = level.amax(1).clamp_min(1e-12)
+        relative = 10 * torch.log10(level / loudest[:, None] + 1e-9)
+        frame_level = relative[:, : steps // FRAME * FRAME].unflatten(1, (-1, FRAME)).amax(2)
+        active = (frame_level > -ACTIVE_RANGE).float() * (loudest > 1e-11)[:, None]
+        gain = torch.pow(10.0, self._uniform(size, -self.options.snr, 0.0) / 10)
+        return energy / loudest[:, None, None] * gain[:, None, None], active
+
+    def _excerpts(self, which: torch.Tensor, steps: int) -> torch.Tensor:
+        """Log energies of the recordings ``which``, stretched, transposed, and set somewhere into ``steps``."""
+        size = len(which)
+        longest = self.bank.energies.shape[2]
+        pace = torch.pow(2.0, self._uniform(size, -self.options.stretch, self.options.stretch))
+        pitch = self._uniform(size, -self.options.shift, self.options.shift) * (self._uniform(size, 0, 1) < 0.5)
+        length = self.bank.lengths[which] / pace  # steps in the scene
+        # A short sound lands anywhere in the scene, a long one gives any part of itself.
+        room = steps - length
+        onset = torch.where(room > 0, self._uniform(size, 0, 1) * room, self._uniform(size, 0, 1) * room)
+        at = (torch.arange(steps) - onset[:, None]) * pace[:, None]
+        band = torch.arange(bands.N_BANDS) + pitch[:, None]
+        inside = ((at >= 0) & (at <= self.bank.lengths[which][:, None] - 1)).float()
+        grid = torch.stack(
+            [
+                (2 * at / (longest - 1) - 1)[:, None, :].expand(-1, bands.N_BANDS, -1),
+                (2 * band / (bands.N_BANDS - 1) - 1)[:, :, None].expand(-1, -1, steps),
+            ],
+            -1,
+        )
+        source = self.bank.energies[which].float()[:, None]
+        log = nn.functional.grid_sample(source, grid, padding_mode="border", align_corners=True)[:, 0]
+        return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0))
+
+    def _filters(self, size: int) -> torch.Tensor:
+        """Smooth random curves over the bands in dB, ``(size, bands, 1)``."""
+        knots = torch.randn(size, 1, 6, generator=self.generator) * self.options.tilt / 2
+        knots = knots * self._uniform(size, 0, 1)[:, None, None]
+        return nn.functional.interpolate(knots, bands.N_BANDS, mode="linear", align_corners=True).transpose(1, 2)
+
+    def _reverberate(self, energy: torch.Tensor) -> torch.Tensor:
+        """A decaying tail, on a third of the sounds: decay times of 0.1 to 1 s, 6 to 20 dB below the sound."""
+        size = len(energy)
+        chosen = self._uniform(size, 0, 1) < 0.33
+        if not chosen.any():
+            return energy
+        decay = torch.pow(10.0, self._uniform(size, -1.0, 0.0))[:, None] * RATE
+        tail = torch.exp(-13.8 * torch.arange(60) / decay)
+        tail = tail / tail.sum(1, keepdim=True) * torch.pow(10.0, -self._uniform(size, 3.0, 15.0) / 10)[:, None]
+        tail = tail * chosen[:, None]
+        padded = nn.functional.pad(energy[chosen], (59, 0))
+        kernel = tail[chosen].flip(1)[:, None].repeat_interleave(bands.N_BANDS, 0)
+        wet = nn.functional.conv1d(padded.reshape(1, -1, padded.shape[-1]), kernel, groups=len(kernel))
+        energy = energy.clone()
+        energy[chosen] = energy[chosen] + wet.reshape(energy[chosen].shape)
+        return energy
+
+    def _finish(self, energy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Background noise, and the level of the whole; also which scenes have noise that is not far below."""
+        size = len(energy)
+        colour = self._filters(size) + self._uniform(size, -1.0, 0.3)[:, None, None] * torch.linspace(
+            -10, 10, bands.N_BANDS
+        ).reshape(1, -1, 1)
+        noise = torch.pow(10.0, colour / 10)
+        noise = noise / noise.sum(1, keepdim=True)
+        # The energy of noise in a short moment is itself random: about eight independent values are in it.
+        wobble = torch._standard_gamma(torch.full(energy.shape, 6.0), generator=self.generator) / 6
+        below = self._uniform(size, *self.options.noise)
+        without = self._uniform(size, 0, 1) < 0.15
+        level = torch.pow(10.0, -below / 10) * (~without)
+        energy = energy + noise * wobble * level[:, None, None]
+        gain = self._uniform(size, *self.options.gain)
+        return energy * torch.pow(10.0, gain / 10)[:, None, None], level > 0
+
+    def _uniform(self, size: int, low: float, high: float) -> torch.Tensor:
+        return torch.rand(size, generator=self.generator) * (high - low) + low
+
+
+def smooth(level: torch.Tensor) -> torch.Tensor:
+    """``(n, time)`` energies, each the mean of 90 ms about it."""
+    return nn.functional.avg_pool1d(level[:, None], 9, 1, 4, count_include_pad=False)[:, 0]

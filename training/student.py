@@ -1,0 +1,61 @@
+"""The audio tower while it learns: stock modules of PeAudioEncoder, fed with cached log energies."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PeAudioEncoderConfig
+from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead, PeAudioEncoder
+
+from training import bands
+from training.codec import STRIDES
+from training.logarithm import snake
+
+LAST_WIDTH = 2 * 192  # channels behind the codec's last stride
+
+
+class Front(nn.Module):
+    """What the codec still has to do at 25 Hz, and the projection behind it: all of it learned.
+
+    Stands in the place of the tower's embedder.
+    """
+
+    def __init__(self, config: PeAudioEncoderConfig, silence: float, mean: torch.Tensor, whiten: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("whiten", whiten)
+        width = config.dac_config.hidden_size
+        stride = STRIDES[-1]
+        self.down = nn.Conv1d(bands.N_BANDS, LAST_WIDTH, 2 * stride, stride=stride)
+        self.alpha = nn.Parameter(torch.ones(LAST_WIDTH))
+        self.mix = nn.Conv1d(LAST_WIDTH, width, 3, padding=1)
+        self.data_proj = nn.Linear(width, config.hidden_size)
+        # What a band's log energy comes to where the codec pads its own channels with zeros.
+        self.silence = silence
+        self.padding = stride // 2
+
+    def forward(self, energies: torch.Tensor, padding_mask: None = None) -> tuple[torch.Tensor, None]:
+        """Log energies ``(n, bands, 4 * frames)`` to the transformer's inputs ``(n, frames, hidden)``."""
+        padded = nn.functional.pad(energies, (self.padding, self.padding), value=self.silence)
+        white = self.whiten @ (padded - self.mean[:, None])
+        hidden = self.mix(snake(self.down(white), self.alpha))
+        return self.data_proj(hidden.transpose(1, 2)), padding_mask
+
+
+class Student(nn.Module):
+    """Log energies to clip and frame embeddings."""
+
+    def __init__(
+        self, config: PeAudioEncoderConfig, text_width: int, silence: float, mean: torch.Tensor, whiten: torch.Tensor
+    ) -> None:
+        super().__init__()
+        self.tower = PeAudioEncoder(config)
+        self.tower.embedder = Front(config, silence, mean, whiten)
+        self.head = PeAudioContrastiveHead(config.hidden_size, text_width)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.bias = nn.Parameter(torch.tensor(-3.0))
+
+    def forward(self, energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings ``(n, text_width)`` of the clips and ``(n, frames, text_width)`` of their frames."""
+        out = self.tower(energies)
+        return self.head(out.pooler_output), self.head(out.last_hidden_state)

