@@ -53,6 +53,9 @@ class Batch:
             PeAudioError: nothing was started, or the run could not go on.
             typer.Exit: with code 1, if some recordings failed.
         """
+        from pe_audio_cli.model.memory import keep_big_blocks
+
+        keep_big_blocks()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels

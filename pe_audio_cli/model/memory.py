@@ -11,14 +11,16 @@ __all__ = ["keep_big_blocks"]
 SETTINGS = {
     -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks below this come from the heap
     -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: so much free heap is kept
+    -8: 1,  # M_ARENA_MAX: one heap for all threads, in which each finds what another has freed
 }
 
 
 def keep_big_blocks() -> bool:
     """Let glibc keep big freed blocks for the next layer, instead of giving each back to the kernel at once.
 
-    The codec makes and frees tensors of tens of megabytes, and every page of a new one costs a fault. No result
-    changes. Returns whether it was done: elsewhere than on glibc there is nothing to do.
+    The codec makes and frees tensors of tens of megabytes, and every page of a new one costs a fault. A single heap
+    serves all threads only if this is called before there are any, so before torch is imported. No result changes.
+    Returns whether it was done: elsewhere than on glibc there is nothing to do.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
