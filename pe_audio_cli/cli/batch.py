@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.run.labels import LabelOptions
     from pe_audio_cli.run.outputs import Output
     from pe_audio_cli.run.pipeline import Encoder
+    from pe_audio_cli.run.report import ReportOptions
     from pe_audio_cli.run.session import EncodeOptions, Query
 
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, EncodeOptions], Iterator[Result]]
@@ -41,6 +42,7 @@ class Batch:
     talk: Talk
     per_window: bool = False
     frames: bool = False
+    report: ReportOptions | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
@@ -67,6 +69,8 @@ class Batch:
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
+        if self.report is not None:
+            output = self._with_report(output, self.report)
         checkpoint = find_checkpoint(
             ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
         )
@@ -82,7 +86,14 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, self._warn)
+            encoding = EncodeOptions(
+                windows,
+                self.flags.device.batch_size,
+                progress.piece,
+                self._warn,
+                spectrograms=self.report is not None,
+                sounds=None if self.report is None else self.report.sounds,
+            )
             self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         if len(names) > 1:
             for line in summary.lines():
@@ -195,11 +206,23 @@ class Batch:
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
         if path is None:
-            if overwrite or resume:
+            if resume or (overwrite and self.report is None):
                 raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
             return StreamOutput(writer, options, sys.stdout)
         kind = FolderOutput if _is_folder(path) else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
+
+    def _with_report(self, output: Output, report: ReportOptions) -> Output:
+        from os.path import abspath
+
+        from pe_audio_cli.run.report import WithReport
+
+        flags = self.flags.output
+        if flags.resume:
+            raise UsageError("--report needs all results at once: it does not go with --resume")
+        if flags.output is not None and abspath(flags.output) == abspath(report.path):
+            raise UsageError("--report and --output are the same file: choose two names")
+        return WithReport(output, report, self._warn, frames=self.frames, overwrite=flags.overwrite)
 
 
 def _is_folder(path: str) -> bool:
