@@ -22,6 +22,7 @@ __all__ = [
     "LocalizeResult",
     "Recording",
     "Result",
+    "Spectrogram",
     "Tag",
     "TagResult",
     "WindowTags",
@@ -29,17 +30,33 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class Spectrogram:
+    """How loud a recording is in each frequency band over time, for a picture.
+
+    ``levels``, float32 of shape ``(n_columns, n_bands)``, are decibels relative to a full-scale sine. A column stands
+    for ``column_seconds``, the last one perhaps for less; ``frequencies``, of shape ``(n_bands,)``, are the bands'
+    centres in Hz.
+    """
+
+    column_seconds: float
+    frequencies: NDArray[np.float64]
+    levels: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that was read to its end.
 
     ``file`` is the path as the user gave it (``-`` for standard input), ``duration`` the seconds that were decoded,
-    ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled.
+    ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled. ``spectrogram`` is
+    there where it was asked for, else None.
     """
 
     file: str
     duration: float
     sample_rate: int
     channels: int
+    spectrogram: Spectrogram | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.run.places import is_folder
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 
@@ -41,6 +42,7 @@ class Batch:
     talk: Talk
     per_window: bool = False
     frames: bool = False
+    plot: str | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
@@ -66,7 +68,7 @@ class Batch:
         writer = self._writer()
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
-        output = self._output(writer, names)
+        output = self._pictured(self._output(writer, names), names)
         checkpoint = find_checkpoint(
             ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
         )
@@ -178,7 +180,7 @@ class Batch:
             return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
-        if _is_folder(path):
+        if is_folder(path):
             return "json"
         name = guess(path, self.command)
         if name is None:
@@ -195,17 +197,25 @@ class Batch:
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
         if path is None:
-            if overwrite or resume:
+            if resume or (overwrite and self.plot is None):
                 raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
             return StreamOutput(writer, options, sys.stdout)
-        kind = FolderOutput if _is_folder(path) else FileOutput
+        kind = FolderOutput if is_folder(path) else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
+    def _pictured(self, output: Output, names: Sequence[str]) -> Output:
+        if self.plot is None:
+            return output
+        from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
 
-def _is_folder(path: str) -> bool:
-    from pathlib import Path
-
-    return path.endswith("/") or Path(path).is_dir()
+        path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
+        if path == self.plot and not is_folder(path):
+            raise UsageError(f"--output and --plot are both {path}: give them different names")
+        if self.command == "localize":
+            return TimelinePictures(output, self.plot, names, frames=self.frames, overwrite=overwrite)
+        if resume:
+            raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
+        return TagPicture(output, self.plot, names, overwrite=overwrite)
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,6 +57,15 @@ def localize(
             "--frames", help="The probability of each 40 ms frame too (json and jsonl).", rich_help_panel=PANEL
         ),
     ] = False,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A picture too, .png, .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png "
+            "for each recording.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
 ) -> None:
     """When each label is heard in each recording: events on a grid of 40 ms.
 
@@ -72,7 +81,9 @@ def localize(
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
-            return session.localize(files, encoder, query, options, encoding, frames)
+            drawn = plot is not None
+            encoding = replace(encoding, spectrograms=drawn)
+            return session.localize(files, encoder, query, options, encoding, frames or drawn)
 
-        batch = Batch("localize", flags, talk, frames=frames)
+        batch = Batch("localize", flags, talk, frames=frames, plot=plot)
         batch.run(ask, {**asdict(options), "frames": frames})

@@ -68,12 +68,16 @@ class Query:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How recordings are run through the encoder; only ``windows`` changes results."""
+    """How recordings are run through the encoder; only ``windows`` changes results.
+
+    ``spectrograms`` asks for one of each recording.
+    """
 
     windows: WindowOptions
     batch_size: int | None = None
     on_piece: OnPiece | None = None
     on_warning: Callable[[str, str], None] | None = None
+    spectrograms: bool = False
 
     def warn(self, recording: Recording, warning: str | None) -> None:
         """Pass on what was amiss with a recording, if anything was and anybody wants to know."""
@@ -92,6 +96,7 @@ def tag(
         lambda: _Tagger(encoder, query, options, encoding),
         encoding.batch_size,
         encoding.on_piece,
+        encoding.spectrograms,
     )
 
 
@@ -111,6 +116,7 @@ def localize(
         lambda: _Localizer(encoder, query, options, encoding, frames),
         encoding.batch_size,
         encoding.on_piece,
+        encoding.spectrograms,
     )
 
 
