@@ -22,6 +22,7 @@ from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.memory import keep_big_blocks
 from pe_audio_cli.model.stock import stock_audio
 from pe_audio_cli.model.text import TextEncoder, own_text, stock_text_encoder
+from pe_audio_cli.model.tiles import TiledCodec, is_wide
 from pe_audio_cli.model.tower import AudioTower, ContrastiveHead
 from pe_audio_cli.results import Embeddings
 
@@ -83,8 +84,11 @@ class PeEncoder:
         self.fingerprint = checkpoint.fingerprint
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
-        (codec, tower, head), whose = _load_audio(checkpoint, _pick_engine())
-        self.engine = f"{self.dtype} on {self.device}{whose}".removeprefix("torch.")
+        modules, tower, head, how = _load_audio(checkpoint, _pick_engine())
+        codec: nn.Module = modules
+        if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
+            codec, how = TiledCodec(modules, self.dtype), "in tiles"
+        self.engine = f"{self.dtype} on {self.device}{'' if how is None else ', ' + how}".removeprefix("torch.")
         self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
@@ -160,14 +164,14 @@ class PeEncoder:
             ) from error
 
 
-def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[tuple[nn.Module, nn.Module, nn.Module], str]:
+def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
     """Codec, tower and contrastive head, and whose they are where they are not ours."""
     if engine == "reference":
-        return stock_audio(checkpoint), ", by transformers"
+        return *stock_audio(checkpoint), "by transformers"
     try:
         config = AudioConfig.read(checkpoint.audio_section)
     except Unsupported as reason:
-        return stock_audio(checkpoint), f", by transformers ({reason})"
+        return *stock_audio(checkpoint), f"by transformers ({reason})"
     except ValueError as error:
         raise checkpoint.bad_config(error) from error
     with torch.device("meta"):
@@ -176,7 +180,7 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[tuple[nn.Module, n
     checkpoint.fill(head, AUDIO_HEAD)
     codec = tower.take_codec()
     leave_out_idle_parts(codec)
-    return (codec, tower, head), ""
+    return codec, tower, head, None
 
 
 def _load_text(checkpoint: Checkpoint, engine: str) -> TextEncoder:

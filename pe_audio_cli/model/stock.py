@@ -73,7 +73,7 @@ class TextTower(nn.Module):
         return entering[0][:, 0]
 
 
-def stock_audio(checkpoint: Checkpoint) -> tuple[nn.Module, nn.Module, nn.Module]:
+def stock_audio(checkpoint: Checkpoint) -> tuple[nn.Sequential, nn.Module, nn.Module]:
     """Codec, tower and contrastive head."""
     from transformers import PeAudioEncoder
     from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
