@@ -93,8 +93,8 @@ class DacEncoder(nn.Sequential):
         self.block = nn.Sequential(
             *(Stage(channels * 2**index, stride) for index, stride in enumerate(config.downsampling_ratios))
         )
-        self.snake1 = Snake(config.hidden_size)
-        self.conv2 = nn.Conv1d(config.hidden_size, config.hidden_size, LAST_KERNEL, padding=LAST)
+        self.snake1 = Snake(config.last_stage_width)
+        self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST)
 
 
 def leave_out_idle_parts(codec: nn.Module) -> None:

@@ -24,16 +24,22 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CodecConfig:
-    """The DAC encoder: channels behind its first convolution, its strides, and the width of its features."""
+    """The DAC encoder: channels behind its first convolution, strides, channels of its end, width of the features."""
 
     encoder_hidden_size: int = 64
     downsampling_ratios: tuple[int, ...] = (2, 8, 10, 12)
+    hidden_size: int | None = None
     codebook_dim: int = 128
 
     @property
-    def hidden_size(self) -> int:
+    def last_stage_width(self) -> int:
         """Channels behind the last stride: each stage doubles them."""
         return self.encoder_hidden_size << len(self.downsampling_ratios)
+
+    @property
+    def width(self) -> int:
+        """Channels behind the last convolution."""
+        return self.last_stage_width if self.hidden_size is None else self.hidden_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class AudioTower(nn.Module):
         self.embedder = nn.ModuleDict(
             {
                 "dac_encoder": DacEncoder(codec),
-                "bottleneck": PointwiseConv1d(codec.hidden_size, codec.codebook_dim),
+                "bottleneck": PointwiseConv1d(codec.width, codec.codebook_dim),
                 "data_proj": nn.Linear(codec.codebook_dim, config.hidden_size),
             }
         )

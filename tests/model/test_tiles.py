@@ -13,9 +13,9 @@ HOP = 1920
 
 def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:
     """With alphas and weights about as large as in a trained one, and biases that show at the ends."""
-    config = CodecConfig(channels, strides, 8)
+    config = CodecConfig(channels, strides, codebook_dim=8)
     torch.manual_seed(0)
-    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.hidden_size, 8))
+    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.width, 8))
     for name, parameter in codec.named_parameters():
         if "alpha" in name:
             nn.init.uniform_(parameter, 0.2, 2)

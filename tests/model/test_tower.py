@@ -55,6 +55,7 @@ def write_checkpoint(folder, audio=AUDIO, text=TEXT) -> Checkpoint:
         {"rms_norm_eps": 0.1},
         {"rope_parameters": {"rope_theta": 100, "rope_type": "default"}},
         {"dac_config": AUDIO["dac_config"] | {"downsampling_ratios": [12, 4, 5, 4, 2]}},
+        {"dac_config": AUDIO["dac_config"] | {"hidden_size": 12}},
     ],
     ids=str,
 )
@@ -114,9 +115,9 @@ def test_what_is_not_stated_is_what_transformers_takes_for_it():
     )
     assert (ours.rms_norm_eps, ours.rope_theta) == (theirs.rms_norm_eps, theirs.rope_parameters["rope_theta"])
     codec = theirs.dac_config
-    assert ours.dac_config == CodecConfig(
-        codec.encoder_hidden_size, tuple(codec.downsampling_ratios), codec.codebook_dim
-    )
+    strides = tuple(codec.downsampling_ratios)
+    assert ours.dac_config == CodecConfig(codec.encoder_hidden_size, strides, codebook_dim=codec.codebook_dim)
+    assert ours.dac_config.width == codec.hidden_size
     stock = StockBertConfig()
     for name in BertConfig.__slots__:
         assert getattr(BertConfig(), name) == getattr(stock, name), name
