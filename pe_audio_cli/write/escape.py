@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["json_text", "terminal_text", "utf8_text"]
+__all__ = ["cell_text", "json_text", "terminal_text", "utf8_text"]
 
 # Lone surrogates are how Python carries the bytes of a file name that is not UTF-8; U+0085, U+2028 and U+2029 end a
 # line for some readers; U+061C, U+200E to U+200F, U+202A to U+202E and U+2066 to U+2069 reorder the text around them.
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE_ON_TERMINALS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# What spreadsheets take for the start of a formula, in the full width of East Asian keyboards too. Some of them skip
+# white space before it; the apostrophes before it are those that keep it from being one.
+_FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def json_text(encoded: str) -> str:
@@ -25,3 +29,14 @@ def terminal_text(text: str) -> str:
 def utf8_text(text: str) -> str:
     r"""``text`` with each lone surrogate, which is no UTF-8, as ``\udcXX``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def cell_text(text: str) -> str:
+    """``text`` as UTF-8 for a spreadsheet: an apostrophe before it where it could be taken for a formula.
+
+    No two texts become the same, and whoever wants the text back takes one leading apostrophe from cells in which
+    ``=``, ``+``, ``-`` or ``@`` comes first but for white space and apostrophes.
+    See https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    cell = utf8_text(text)
+    return "'" + cell if _FORMULA.match(cell) else cell
