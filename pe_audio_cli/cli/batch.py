@@ -16,6 +16,7 @@ from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
+from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
@@ -72,6 +73,8 @@ class Batch:
         )
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
+        check_labels_differ(writer, labels)
+        self._say_how_it_is_spelled(writer, labels, names)
         self._say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
@@ -103,6 +106,10 @@ class Batch:
             "window": windows.window,
             "overlap": windows.overlap,
         }
+
+    def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+        for text, spelled in respelled(writer, labels, files).items():
+            self.talk.tell(f"{writer.name} writes {text!r} as {spelled!r}")
 
     def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
         """Write each result as it comes; whatever ends that early, what is done is kept."""
@@ -194,11 +201,14 @@ class Batch:
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if path is None and (overwrite or resume):
+            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+        in_folder = path is not None and _is_folder(path)
+        if not in_folder:
+            check_files_differ(writer, names)
         if path is None:
-            if overwrite or resume:
-                raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
             return StreamOutput(writer, options, sys.stdout)
-        kind = FolderOutput if _is_folder(path) else FileOutput
+        kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
 
