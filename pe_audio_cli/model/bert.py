@@ -21,16 +21,22 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.word_embeddings = _table(config.vocab_size, config.hidden_size)
+        self.position_embeddings = _table(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = _table(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Ids ``(batch, time)`` to ``(batch, time, width)``."""
-        places = self.position_embeddings.weight[: ids.shape[1]]
-        normed: torch.Tensor = self.LayerNorm(self.word_embeddings(ids) + self.token_type_embeddings.weight[0] + places)
+        words = functional.embedding(ids, self.word_embeddings["weight"])
+        places = self.position_embeddings["weight"][: ids.shape[1]]
+        normed: torch.Tensor = self.LayerNorm(words + self.token_type_embeddings["weight"][0] + places)
         return normed
+
+
+def _table(rows: int, width: int) -> nn.ParameterDict:
+    """What ``nn.Embedding`` holds, without its random numbers: those load half of torch's compiler."""
+    return nn.ParameterDict({"weight": nn.Parameter(torch.empty(rows, width))})
 
 
 class SelfAttention(nn.Module):

@@ -41,7 +41,9 @@ class Snake(nn.Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """``(batch, channels, time)`` to the same."""
-        return input + (self.alpha + ALPHA_EPS).reciprocal() * torch.sin(self.alpha * input).pow(2)
+        wave = self.alpha * input
+        # In place: the first stage's tensors are the largest there are.
+        return wave.sin_().pow_(2).mul_((self.alpha + ALPHA_EPS).reciprocal()).add_(input)
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -69,7 +71,7 @@ class ResidualUnit(nn.Module):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """``(batch, channels, time)`` to the same."""
         added: torch.Tensor = self.conv2(self.snake2(self.conv1(self.snake1(input))))
-        return input + added
+        return added.add_(input)
 
 
 class Stage(nn.Sequential):
