@@ -17,6 +17,7 @@ from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.run.places import is_folder
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
+from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
@@ -74,6 +75,8 @@ class Batch:
         )
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
+        check_labels_differ(writer, labels)
+        self._say_how_it_is_spelled(writer, labels, names)
         self._say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
@@ -105,6 +108,10 @@ class Batch:
             "window": windows.window,
             "overlap": windows.overlap,
         }
+
+    def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+        for text, spelled in respelled(writer, labels, files).items():
+            self.talk.tell(f"{writer.name} writes {text!r} as {spelled!r}")
 
     def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
         """Write each result as it comes; whatever ends that early, what is done is kept."""
@@ -196,11 +203,14 @@ class Batch:
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if path is None and (resume or (overwrite and self.plot is None)):
+            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+        in_folder = path is not None and is_folder(path)
+        if not in_folder:
+            check_files_differ(writer, names)
         if path is None:
-            if resume or (overwrite and self.plot is None):
-                raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
             return StreamOutput(writer, options, sys.stdout)
-        kind = FolderOutput if is_folder(path) else FileOutput
+        kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
     def _pictured(self, output: Output, names: Sequence[str]) -> Output:

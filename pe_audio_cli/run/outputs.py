@@ -14,7 +14,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import FileError, Result
@@ -116,7 +116,10 @@ class FileOutput(Output):
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
         self._done = len(entries)
+        self._failed = sum(entry.error is not None for entry in entries)
         self._writer = self._new_writer(self._stream, self._options)
+        if entries:
+            self._writer.state = entries[-1].state
         self._writer.open(self._done)
         return entries
 
@@ -125,13 +128,20 @@ class FileOutput(Output):
         try:
             self._writer.write(result)
             self._stream.flush()
-            self._journal.add(_entry(result, self._raw.tell()))
+            self._journal.add(_entry(result, self._raw.tell(), self._writer.state))
             self._done += 1
+            self._failed += isinstance(result, FileError)
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
 
     def finish(self) -> None:
-        """Give the file its name; the journal stays only for a run that may be resumed again."""
+        """Give the file its name; the journal stays only for a run that may be resumed again.
+
+        Where the format holds one recording, and that one failed, there is none: it would say that nothing was heard.
+        """
+        if self._is_lone_failure:
+            self._discard()
+            return
         try:
             self._writer.close()
             self._stream.flush()
@@ -147,14 +157,25 @@ class FileOutput(Output):
 
     def abandon(self) -> str | None:
         """Keep the temporary file and its journal, unless there is nothing in them."""
-        with contextlib.suppress(OSError):  # what does not fit is not in the journal, and will be cut off
-            self._stream.close()
-        if self._done:
-            self._journal.close()
-            return self._how_to_go_on()
+        if self._done == 0 or self._is_lone_failure:
+            self._discard()
+            return None
+        self._close_stream()
+        self._journal.close()
+        return self._how_to_go_on()
+
+    @property
+    def _is_lone_failure(self) -> bool:
+        return self._failed > 0 and not self._new_writer.several
+
+    def _discard(self) -> None:
+        self._close_stream()
         self._journal.remove()
         self._part.unlink(missing_ok=True)
-        return None
+
+    def _close_stream(self) -> None:
+        with contextlib.suppress(OSError):  # what does not fit is not in the journal, and will be cut off
+            self._stream.close()
 
     def _how_to_go_on(self) -> str:
         return f"what is done is kept in {self._part}: run the same again with --resume to go on"
@@ -276,9 +297,10 @@ def file_of(result: Result) -> str:
     return result.file if isinstance(result, FileError) else result.recording.file
 
 
-def _entry(result: Result, end: int = 0) -> Entry:
+def _entry(result: Result, end: int = 0, state: Any = None) -> Entry:
     file = file_of(result)
-    return Entry(file, *stamp(file), end=end, error=result.message if isinstance(result, FileError) else None)
+    error = result.message if isinstance(result, FileError) else None
+    return Entry(file, *stamp(file), end=end, error=error, state=state)
 
 
 @contextlib.contextmanager
