@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format mini constraints clean
+.PHONY: help demo test lint format bench mini constraints clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -42,6 +42,9 @@ lint: $(INSTALLED) ## ruff and mypy, as CI runs them
 format: $(INSTALLED) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## measure the speed against transformers; ARGS=--long for hour-long recordings
+	$(BIN)/python -m benchmarks $(ARGS)
 
 mini: $(INSTALLED) ## train the checkpoint that is to ship: ESC10=FOLDER, hours, Debian's packages
 	$(BIN)/python -m training build/mini --esc10 '$(ESC10)'

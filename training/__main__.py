@@ -12,6 +12,7 @@ import torch
 
 from training import card, codec, evaluate, export, familiar, sources, text_tower, train
 from training.fit_codec import fit_codec
+from training.texts import PhraseBook
 
 
 def main() -> None:
@@ -39,9 +40,9 @@ def finish(work: Path, stage: train.Stage, folder: Path, options: train.TrainOpt
     """Assemble the checkpoint that a stage of the training left behind; ``options`` are what it was trained with."""
     text = text_tower.TextTower.load(work / "text")
     trainer = train.Trainer.restored(work, stage, train.TrainOptions() if options is None else options)
-    model = export.assemble(codec.fitted_network(work), trainer.student, text, trainer.text_head.state_dict())
+    model = export.assemble(codec.fitted_network(work), trainer.student, text)
     export.write(model, text, folder)
-    familiar.measure(trainer.text_head, trainer.phrases).save(folder)
+    familiar.measure(PhraseBook.load(work)).save(folder)
     return folder
 
 

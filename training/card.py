@@ -22,8 +22,8 @@ pipeline_tag: zero-shot-audio-classification
 # mini
 
 The checkpoint that ships with `peaudio`: {parameters:.1f} million parameters in the format of Meta's PE Audio
-checkpoints, trained in about an hour on two CPU cores. It was made for trying `peaudio` without a network and for quick
-scans for the sounds below. It is no substitute for Meta's checkpoints: for any sound that is not in the list, and for
+checkpoints, trained in about two hours on two CPU cores. It was made for trying `peaudio` without a network and for
+quick scans for the sounds below. It is no substitute for Meta's checkpoints: for any sound that is not in the list, and for
 anything that matters, use `-m base` or larger.
 
 ## What it knows
@@ -40,10 +40,11 @@ Everything is in the repository's `training/`; `python -m training WORK --esc10 
 - The codec is a DAC encoder with strides of 12, 2, 2, 2, 5 and 4, whose weights up to 100 Hz were set, not learned:
   a filter bank of 48 bands, and a small network that takes logarithms with Snake activations (99 % of the variance of
   true log energies). A change of level shifts all its values alike, and training saw levels over a range of 50 dB.
-- The text tower is two layers of all-MiniLM-L6-v2 with fewer word pieces, distilled from the whole.
+- The text tower is two layers of all-MiniLM-L6-v2 (Apache-2.0) with fewer word pieces, distilled from the whole, and
+  taught to tell apart the sounds that are known by whatever words: wordings written for it, and WordNet's.
 - The audio tower, 3 layers of 192, learned from scenes mixed at random: up to three sounds, filtered, transposed,
-  stretched, in rooms, in noise, at any level. It was trained on folds 1 to 3 of ESC-10 and the recordings below, then
-  the figures were measured, and then it was trained for {more_steps} more steps on all four folds.{history}
+  stretched, in rooms, in noise, at any level. It was trained for {steps:,} steps on folds 1 to 3 of ESC-10 and the
+  recordings below, then the figures were measured, and then for {more_steps:,} more steps on all four folds.{history}
 
 ## What was measured
 
@@ -87,6 +88,7 @@ def write_card(work: Path, folder: Path, figures: Figures, history: str = "") ->
     text = TEXT.format(
         parameters=_parameters(folder) / 1e6,
         sounds=sounds[0].upper() + sounds[1:],
+        steps=STAGES[0].steps,
         more_steps=STAGES[-1].steps,
         history=history,
         figures=figures.markdown(),

@@ -19,18 +19,21 @@ NOT_BY_DEFAULT = ("silence", "noise")
 
 
 @torch.no_grad()
-def assemble(
-    network: LogNetwork, student: Student, text: TextTower, text_head: dict[str, torch.Tensor]
-) -> PeAudioModel:
-    """The finished model, in float32 with the values of float16."""
+def assemble(network: LogNetwork, student: Student, text: TextTower) -> PeAudioModel:
+    """The finished model, in float32 with the values of float16.
+
+    The student has learned one direction a kind of sound. Through the transpose of the map that reads kinds from text
+    embeddings, its product with a text embedding is the sum of the kinds' logits, each as far as the text names it.
+    """
     config = PeAudioConfig(
         text_config=text.tower.config.to_dict(), audio_config=student.tower.config.to_dict(), dtype="float16"
     )
     model = PeAudioModel(config).eval()
     state = {f"audio_encoder.{name}": value for name, value in assemble_audio(network, student).state_dict().items()}
     state |= {f"audio_head.{name}": value for name, value in student.head.state_dict().items()}
+    state["audio_head.proj.weight"] = text.kinds.weight.T @ student.head.proj.weight
     state |= {f"text_model.{name}": value for name, value in text.tower.state_dict().items()}
-    state |= {f"text_audio_head.{name}": value for name, value in text_head.items()}
+    state |= {f"text_audio_head.{name}": value for name, value in text.head.state_dict().items()}
     state |= {"text_audio_logit_scale": student.scale.reshape(1), "text_audio_logit_bias": student.bias.reshape(1)}
     model.load_state_dict(state)
     return model.half().float()

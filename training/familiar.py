@@ -14,10 +14,9 @@ MISSED = 0.02  # share of phrases for known sounds that may count as strange
 PARTS = 4  # of the phrases, each judged by what was fitted on the others
 
 
-def measure(text_head: nn.Module, phrases: PhraseBook, seed: int = 0) -> Familiar:
+def measure(phrases: PhraseBook, seed: int = 0) -> Familiar:
     """Fit which concepts a text embedding names, and set the threshold on phrases that were not fitted on."""
-    with torch.no_grad():
-        embeddings = nn.functional.normalize(text_head(phrases.features), dim=1)
+    embeddings = nn.functional.normalize(phrases.embeddings, dim=1)
     named = phrases.named
     part = torch.randint(PARTS, (len(named),), generator=torch.Generator().manual_seed(seed))
     highest = torch.empty(len(named))

@@ -54,13 +54,14 @@ class Scenes:
 class MixtureOptions:
     """How wild the scenes are; levels in dB."""
 
-    sources: tuple[float, ...] = (0.08, 0.52, 0.3, 0.1)  # chance of 0, 1, 2, 3 sources
+    sources: tuple[float, ...] = (0.1, 0.52, 0.28, 0.1)  # chance of 0, 1, 2, 3 sources
     snr: float = 12.0  # sources differ in level by up to this
     tilt: float = 9.0  # random filters raise and lower bands by up to about this
-    shift: float = 2.0  # bands by which the pitch moves at most: an eighth of an octave each
+    shift: float = 3.0  # bands by which the pitch moves at most: an eighth of an octave each
     stretch: float = 0.2  # by which time is stretched or squeezed at most
     gain: tuple[float, float] = (-45.0, 5.0)  # loudest moment of the scene, against full scale
-    noise: tuple[float, float] = (8.0, 60.0)  # background noise below it
+    noise: tuple[float, float] = (5.0, 60.0)  # background noise below it
+    narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
 
 
 class Mixer:
@@ -80,16 +81,22 @@ class Mixer:
         energy = torch.zeros(size, bands.N_BANDS, steps)
         frames = torch.zeros(size, self.bank.concepts.shape[1], steps // FRAME)
         unknown = torch.zeros_like(frames)
+        silent = torch.zeros(size, dtype=torch.bool)
         for layer in range(1, len(chance)):
-            rows = torch.nonzero(count >= layer)[:, 0]
+            rows = torch.nonzero((count >= layer) & ~silent)[:, 0]
             if len(rows) == 0:
                 break
             which = torch.multinomial(self.weights, len(rows), replacement=True, generator=self.generator)
             sound, active = self._sources(which, steps)
+            if layer == 1:
+                silent[rows] = self._is_silence(which)
+            else:  # silence and something else is something else
+                sound, active = (it * ~self._is_silence(which).view(-1, *[1] * (it.ndim - 1)) for it in (sound, active))
             energy[rows] += sound
             frames[rows] = torch.maximum(frames[rows], active[:, None] * self.bank.concepts[which][:, :, None])
             unknown[rows] = torch.maximum(unknown[rows], active[:, None] * self.bank.ignored[which][:, :, None])
-        energy, noisy = self._finish(energy)
+        frames[silent, self.bank.silence] = 1
+        energy, noisy = self._finish(energy, silent)
         log = torch.log10(energy + FLOOR) / DECADES + 1
         self._mark_quiet(frames, unknown, log, noisy)
         unknown = unknown * (1 - frames)
@@ -97,6 +104,9 @@ class Mixer:
         # Silence is a property of a whole clip only where all of it is silent.
         clip[:, self.bank.silence] = frames[:, self.bank.silence].amin(1)
         return Scenes(log, clip, frames, unknown.amax(2) * (1 - clip), unknown)
+
+    def _is_silence(self, which: torch.Tensor) -> torch.Tensor:
+        return self.bank.concepts[which, self.bank.silence] > 0
 
     def _mark_quiet(self, frames: torch.Tensor, unknown: torch.Tensor, log: torch.Tensor, noisy: torch.Tensor) -> None:
         """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong."""
@@ -109,7 +119,10 @@ class Mixer:
         unknown[:, self.bank.noise] = torch.maximum(unknown[:, self.bank.noise], noisy[:, None].float())
 
     def _sources(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Energies ``(n, bands, steps)``, their loudest moment near 1, and ``(n, frames)``, 1 where they are heard."""
+        """Energies ``(n, bands, steps)``, their loudest moment near 1, and ``(n, frames)``, 1 where they are heard.
+
+        Silence alone keeps its level: louder, it would be a noise.
+        """
         size = len(which)
         log = self._excerpts(which, steps)
         log = log + self._filters(size) / (10 * DECADES)
@@ -121,7 +134,8 @@ class Mixer:
         frame_level = relative[:, : steps // FRAME * FRAME].unflatten(1, (-1, FRAME)).amax(2)
         active = (frame_level > -ACTIVE_RANGE).float() * (loudest > 1e-11)[:, None]
         gain = torch.pow(10.0, self._uniform(size, -self.options.snr, 0.0) / 10)
-        return energy / loudest[:, None, None] * gain[:, None, None], active
+        factor = torch.where(self._is_silence(which), torch.ones(()), gain / loudest)
+        return energy * factor[:, None, None], active
 
     def _excerpts(self, which: torch.Tensor, steps: int) -> torch.Tensor:
         """Log energies of the recordings ``which``, stretched, transposed, and set somewhere into ``steps``."""
@@ -147,10 +161,23 @@ class Mixer:
         return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0))
 
     def _filters(self, size: int) -> torch.Tensor:
-        """Smooth random curves over the bands in dB, ``(size, bands, 1)``."""
+        """Smooth random curves over the bands in dB, some with a hole, ``(size, bands, 1)``."""
         knots = torch.randn(size, 1, 6, generator=self.generator) * self.options.tilt / 2
         knots = knots * self._uniform(size, 0, 1)[:, None, None]
-        return nn.functional.interpolate(knots, bands.N_BANDS, mode="linear", align_corners=True).transpose(1, 2)
+        smooth = nn.functional.interpolate(knots, bands.N_BANDS, mode="linear", align_corners=True).transpose(1, 2)
+        return smooth + self._holes(size)
+
+    def _holes(self, size: int) -> torch.Tensor:
+        """What narrow microphones, telephones and compression leave out, in dB, ``(size, bands, 1)``."""
+        centre, width = self._uniform(size, 0, bands.N_BANDS), self._uniform(size, 1, 8)
+        kind = torch.randint(3, (size,), generator=self.generator)
+        at = torch.arange(bands.N_BANDS)
+        low = at < 0.3 * centre[:, None]
+        high = at > bands.N_BANDS - 0.5 * centre[:, None]
+        between = (at - centre[:, None]).abs() < width[:, None] / 2
+        hole = torch.where(kind[:, None] == 0, low, torch.where(kind[:, None] == 1, high, between))
+        depth = self._uniform(size, 15, 60) * (self._uniform(size, 0, 1) < self.options.narrow)
+        return -(hole * depth[:, None])[:, :, None]
 
     def _reverberate(self, energy: torch.Tensor) -> torch.Tensor:
         """A decaying tail, on a third of the sounds: 60 dB in 0.1 to 1 s, 3 to 15 dB below the sound in all."""
@@ -167,21 +194,23 @@ class Mixer:
         wet = nn.functional.conv1d(padded.reshape(1, -1, padded.shape[-1]), kernel, groups=len(kernel))
         return energy.index_copy(0, chosen, dry + wet.reshape(dry.shape))
 
-    def _finish(self, energy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Background noise, and the level of the whole; also which scenes have noise that is not far below."""
+    def _finish(self, energy: torch.Tensor, silent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Background noise and the level of the whole, for all but the ``silent``; also which scenes have noise."""
         size = len(energy)
-        colour = self._filters(size) + self._uniform(size, -1.0, 0.3)[:, None, None] * torch.linspace(
-            -10, 10, bands.N_BANDS
-        ).reshape(1, -1, 1)
+        # From brown by way of pink to white, which rises by 3 dB an octave in bands as wide as their pitch is high.
+        slope = self._uniform(size, -1.0, 1.0)[:, None, None] * torch.linspace(-10, 10, bands.N_BANDS)[:, None]
+        colour = self._filters(size) + slope
         noise = torch.pow(10.0, colour / 10)
         noise = noise / noise.sum(1, keepdim=True)
         # The energy of noise in a short moment is itself random: about eight independent values are in it.
         wobble = torch._standard_gamma(torch.full(energy.shape, 6.0), generator=self.generator) / 6
-        below = self._uniform(size, *self.options.noise)
-        without = self._uniform(size, 0, 1) < 0.15
+        low, high = self.options.noise
+        below = low + (high - low) * self._uniform(size, 0, 1).square()  # half of it within a quarter of the range
+        below = torch.where(energy.amax((1, 2)) > 0, below, torch.zeros(()))
+        without = silent | (self._uniform(size, 0, 1) < 0.12)
         level = torch.pow(10.0, -below / 10) * (~without)
         energy = energy + noise * wobble * level[:, None, None]
-        gain = self._uniform(size, *self.options.gain)
+        gain = self._uniform(size, *self.options.gain) * ~silent
         return energy * torch.pow(10.0, gain / 10)[:, None, None], level > 0
 
     def _uniform(self, size: int, low: float, high: float) -> torch.Tensor:

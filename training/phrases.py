@@ -1,15 +1,17 @@
 """What the text tower reads: the concepts' wordings in many frames, and phrases that name none of the concepts.
 
-Everything is drawn from the word lists in this file by a seeded generator.
+Everything is drawn from the word lists in this file and from WordNet by a seeded generator.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from training.concepts import CONCEPTS, HELD_OUT, HYPERNYMS, Concept
+from training.wordnet import WordNet
 
 __all__ = ["UNKNOWN", "CorpusOptions", "Phrase", "corpus", "expand"]
 
@@ -24,6 +26,7 @@ class CorpusOptions:
     per_hypernym: int = 6  # for each wording that stands for several concepts
     others: int = 4_000  # that name a sound, a thing or an event of which none is a concept
     mixed: int = 10_000  # of any words, with and without sense
+    meanings: int = 3_000  # drawn from all of WordNet, two texts each
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +246,12 @@ UNKNOWN = (
     "a crossbow",
 )
 
+JUDGING = {text.lower() for texts in (UNKNOWN, *(wordings.values() for wordings in HELD_OUT)) for text in texts}
 
-def corpus(seed: int, near: Sequence[str], common: Sequence[str], options: CorpusOptions | None = None) -> list[Phrase]:
+
+def corpus(
+    seed: int, near: Sequence[str], common: Sequence[str], wordnet: WordNet, options: CorpusOptions | None = None
+) -> list[Phrase]:
     """All phrases to train on, without repetitions.
 
     ``near`` are single words whose meaning comes close to a concept's, ``common`` the most frequent ones; both go into
@@ -256,15 +263,33 @@ def corpus(seed: int, near: Sequence[str], common: Sequence[str], options: Corpu
     for wording, ids in HYPERNYMS.items():
         if ids:
             phrases += [Phrase(text, ids) for text in _varied((wording,), options.per_hypernym, rng)]
+    phrases += _synonyms(wordnet, rng)
     phrases += [Phrase(text, ()) for text in _distinct(lambda: _styled(_other(rng), rng), options.others)]
+    phrases += [Phrase(text, None) for text in wordnet.other_texts(options.meanings, rng)]
     phrases += [Phrase(word, None) for word in near]
     pool = [*near, *common, *(word for words in (QUALITIES, DEEDS, ACTIONS, MACHINES) for word in _split(words))]
     wordings = [wording for concept in CONCEPTS for wording in concept.wordings]
     phrases += [Phrase(text, None) for text in _distinct(lambda: _mixed(pool, wordings, rng), options.mixed)]
-    judging = {text.lower() for texts in (UNKNOWN, *(wordings.values() for wordings in HELD_OUT)) for text in texts}
     # Of phrases that come twice the first is kept: it is the one that says more.
-    unique = {phrase.text: phrase for phrase in reversed(phrases) if phrase.text.lower() not in judging}
+    unique = {phrase.text: phrase for phrase in reversed(phrases) if not _judges(phrase.text)}
     return list(reversed(unique.values()))
+
+
+def _judges(text: str) -> bool:
+    """Whether a text is among those that a finished tower is judged by."""
+    return text.lower() in JUDGING
+
+
+def _synonyms(wordnet: WordNet, rng: random.Random) -> list[Phrase]:
+    """What WordNet has for each concept, as it stands and in frames and styles, where it has it for no other."""
+    texts = {it.id: [text for text in wordnet.texts(it.id) if not _judges(text)] for it in CONCEPTS}
+    claims = Counter(text for own in texts.values() for text in own)
+    found = []
+    for id, own in texts.items():
+        for text in own:
+            phrase = Phrase(text, (id,)) if claims[text] == 1 else Phrase(text, None)
+            found += [phrase, Phrase(_styled(_framed(text, rng), rng), phrase.concepts)]
+    return found
 
 
 def expand(concept: Concept, count: int, rng: random.Random) -> list[str]:

@@ -12,6 +12,7 @@ from training.codec import STRIDES
 from training.logarithm import snake
 
 LAST_WIDTH = 2 * 192  # channels behind the codec's last stride
+DROPOUT = 0.1  # of these channels, while training
 
 
 class Front(nn.Module):
@@ -37,8 +38,10 @@ class Front(nn.Module):
     def forward(self, energies: torch.Tensor, padding_mask: None = None) -> tuple[torch.Tensor, None]:
         """Log energies ``(n, bands, 4 * frames)`` to the transformer's inputs ``(n, frames, hidden)``."""
         padded = nn.functional.pad(energies, (self.padding, self.padding), value=self.silence)
-        white = self.whiten @ (padded - self.mean[:, None])
-        hidden = self.mix(snake(self.down(white), self.alpha))
+        with torch.autocast(energies.device.type, enabled=False):  # fine differences, under the loudness
+            white = self.whiten @ (padded - self.mean[:, None])
+        hidden = nn.functional.dropout(snake(self.down(white), self.alpha), DROPOUT, self.training)
+        hidden = self.mix(hidden)
         return self.data_proj(hidden.transpose(1, 2)), padding_mask
 
 
@@ -46,16 +49,16 @@ class Student(nn.Module):
     """Log energies to clip and frame embeddings."""
 
     def __init__(
-        self, config: PeAudioEncoderConfig, text_width: int, silence: float, mean: torch.Tensor, whiten: torch.Tensor
+        self, config: PeAudioEncoderConfig, width: int, silence: float, mean: torch.Tensor, whiten: torch.Tensor
     ) -> None:
         super().__init__()
         self.tower = PeAudioEncoder(config)
         self.tower.embedder = Front(config, silence, mean, whiten)
-        self.head = PeAudioContrastiveHead(config.hidden_size, text_width)
+        self.head = PeAudioContrastiveHead(config.hidden_size, width)
         self.scale = nn.Parameter(torch.tensor(1.0))
         self.bias = nn.Parameter(torch.tensor(-3.0))
 
     def forward(self, energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings ``(n, text_width)`` of the clips and ``(n, frames, text_width)`` of their frames."""
+        """Embeddings ``(n, width)`` of the clips and ``(n, frames, width)`` of their frames."""
         out = self.tower(energies)
         return self.head(out.pooler_output), self.head(out.last_hidden_state)

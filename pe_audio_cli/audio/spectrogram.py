@@ -2,8 +2,8 @@
 
 Columns are 10 ms wide at first. When their room is full, neighbours become one, and those that follow are as wide: two
 hours end up in columns of 5 s. A column shows the loudest of what falls into it in each band, so that a click in a
-quiet night stays where it was. Fourier transforms are spaced with the columns until they hardly overlap any more; from
-then on every column pools several.
+quiet night stays where it was. Fourier transforms are spaced with the columns as far as they overlap by half; from then
+on every column pools several.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Spectrograph", "mel_filters"]
 
 WINDOW = 2_048  # samples of a Fourier transform, 43 ms
 STEP = 480  # samples from one transform to the next, 10 ms, as long as columns are that narrow
-WIDEST_STRIDE = 4  # steps from one transform to the next at most: 1920 samples, all but a window
+WIDEST_STRIDE = 2  # steps from one transform to the next at most, so that no click falls between two of them
 BANDS = 96  # up to 24 kHz: the narrowest is two bins of the transform wide
 COLUMNS = 2_048  # room for so many; a recording of 10.24 s or longer fills at least half of them
 SILENCE = 1e-14  # power below which there is nothing to hear: -140 dB, where 24-bit samples end

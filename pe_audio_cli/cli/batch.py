@@ -14,8 +14,10 @@ from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.run.places import is_folder
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
+from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
@@ -43,6 +45,7 @@ class Batch:
     per_window: bool = False
     frames: bool = False
     report: ReportOptions | None = None
+    plot: str | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
@@ -68,14 +71,14 @@ class Batch:
         writer = self._writer()
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
-        output = self._output(writer, names)
-        if self.report is not None:
-            output = self._with_report(output, self.report)
+        output = self._reported(self._pictured(self._output(writer, names), names))
         checkpoint = find_checkpoint(
             ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
         )
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
+        check_labels_differ(writer, labels)
+        self._say_how_it_is_spelled(writer, labels, names)
         self._say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
             encoder = self._encoder(checkpoint)
@@ -91,7 +94,7 @@ class Batch:
                 self.flags.device.batch_size,
                 progress.piece,
                 self._warn,
-                spectrograms=self.report is not None,
+                spectrograms=self.command == "localize" and (self.plot is not None or self.report is not None),
                 sounds=None if self.report is None else self.report.sounds,
             )
             self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
@@ -114,6 +117,10 @@ class Batch:
             "window": windows.window,
             "overlap": windows.overlap,
         }
+
+    def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+        for text, spelled in respelled(writer, labels, files).items():
+            self.talk.tell(f"{writer.name} writes {text!r} as {spelled!r}")
 
     def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
         """Write each result as it comes; whatever ends that early, what is done is kept."""
@@ -189,7 +196,7 @@ class Batch:
             return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
-        if _is_folder(path):
+        if is_folder(path):
             return "json"
         name = guess(path, self.command)
         if name is None:
@@ -205,30 +212,44 @@ class Batch:
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
         if overwrite and resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if path is None and (resume or (overwrite and self.plot is None and self.report is None)):
+            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+        in_folder = path is not None and is_folder(path)
+        if not in_folder:
+            check_files_differ(writer, names)
         if path is None:
-            if resume or (overwrite and self.report is None):
-                raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
             return StreamOutput(writer, options, sys.stdout)
-        kind = FolderOutput if _is_folder(path) else FileOutput
+        kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
-    def _with_report(self, output: Output, report: ReportOptions) -> Output:
+    def _reported(self, output: Output) -> Output:
         from os.path import abspath
 
         from pe_audio_cli.run.report import WithReport
 
+        if self.report is None:
+            return output
         flags = self.flags.output
         if flags.resume:
             raise UsageError("--report needs all results at once: it does not go with --resume")
-        if flags.output is not None and abspath(flags.output) == abspath(report.path):
+        if flags.output is not None and abspath(flags.output) == abspath(self.report.path):
             raise UsageError("--report and --output are the same file: choose two names")
-        return WithReport(output, report, self._warn, frames=self.frames, overwrite=flags.overwrite)
+        frames = self.frames or self.plot is not None
+        return WithReport(output, self.report, self._warn, frames=frames, overwrite=flags.overwrite)
 
+    def _pictured(self, output: Output, names: Sequence[str]) -> Output:
+        if self.plot is None:
+            return output
+        from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
 
-def _is_folder(path: str) -> bool:
-    from pathlib import Path
-
-    return path.endswith("/") or Path(path).is_dir()
+        path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
+        if path == self.plot and not is_folder(path):
+            raise UsageError(f"--output and --plot are both {path}: give them different names")
+        if self.command == "localize":
+            return TimelinePictures(output, self.plot, names, frames=self.frames, overwrite=overwrite)
+        if resume:
+            raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
+        return TagPicture(output, self.plot, names, overwrite=overwrite)
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

@@ -74,6 +74,15 @@ def localize(
             rich_help_panel=REPORT_PANEL,
         ),
     ] = False,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A picture too, .png, .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png "
+            "for each recording.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
 ) -> None:
     """When each label is heard in each recording: events on a grid of 40 ms.
 
@@ -93,8 +102,9 @@ def localize(
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
-            return session.localize(files, encoder, query, options, encoding, frames or report is not None)
+            wants_frames = frames or plot is not None or report is not None
+            return session.localize(files, encoder, query, options, encoding, wants_frames)
 
         page = None if report is None else ReportOptions(report, options, embed_audio)
-        batch = Batch("localize", flags, talk, frames=frames, report=page)
+        batch = Batch("localize", flags, talk, frames=frames, plot=plot, report=page)
         batch.run(ask, {**asdict(options), "frames": frames})

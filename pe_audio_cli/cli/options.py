@@ -16,9 +16,11 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from pe_audio_cli.write.registry import WRITERS
+from pe_audio_cli.write.registry import choices
 
 __all__ = ["BatchFlags", "LabelFlags", "with_flags"]
+
+EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,8 @@ class OutputFlags:
             "-f",
             "--format",
             metavar="NAME",
-            help=f"{', '.join(writer.name for writer in WRITERS)}; by default what the output's name says, table on a "
-            "terminal, jsonl in a pipe.",
+            help=f"{', '.join(choices('tag'))}; for localize also {', '.join(EVENT_FORMATS)}; by default what the "
+            "output's name says, table on a terminal, jsonl in a pipe.",
             rich_help_panel="Output",
             show_default=False,
         ),

@@ -17,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
 from pe_audio_cli.errors import CheckpointError
+from pe_audio_cli.model.config import CodecConfig
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Checkpoint", "weight_files"]
@@ -76,16 +78,34 @@ class Checkpoint:
         """``pe_audio`` or ``pe_audio_video``."""
         return str(self.config.get("model_type"))
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the codec's stages; their product is the 1920 samples of a frame."""
+        stated = (self.audio_section.get("dac_config") or {}).get("downsampling_ratios")
+        return CodecConfig().downsampling_ratios if stated is None else tuple(stated)
+
+    @property
+    def audio_section(self) -> dict[str, Any]:
+        """What ``config.json`` says of the audio tower, in either layout."""
+        audio = self.config if self.layout == "pe_audio" else self.config.get("audio_video_config") or {}
+        section: dict[str, Any] = audio.get("audio_config") or {}
+        return section
+
+    @property
+    def text_section(self) -> dict[str, Any]:
+        """What ``config.json`` says of the text tower."""
+        section: dict[str, Any] = self.config.get("text_config") or {}
+        return section
+
     @cached_property
     def pe_audio_config(self) -> Any:  # a PeAudioConfig, whose fields transformers types as maybe a dict, maybe None
-        """The configuration of the audio model, from either layout, with the checkpoint's own text tower."""
+        """The configuration as transformers reads it, with the checkpoint's own text tower."""
         from transformers import PeAudioConfig
 
-        audio = self.config if self.layout == "pe_audio" else self.config.get("audio_video_config", {})
         try:
-            return PeAudioConfig(text_config=self.config.get("text_config"), audio_config=audio.get("audio_config"))
+            return PeAudioConfig(text_config=self.config.get("text_config"), audio_config=self.audio_section or None)
         except Exception as error:  # transformers raises a different type for nearly every fault in a configuration
-            raise self._bad_config(error) from error
+            raise self.bad_config(error) from error
 
     @property
     def text_feature_is_normed(self) -> bool:
@@ -95,7 +115,7 @@ class Checkpoint:
         ``tie_last_hidden_states`` in its own text configuration, differs; what a release of transformers does by
         default does not matter.
         """
-        return bool((self.config.get("text_config") or {}).get("tie_last_hidden_states", False))
+        return bool(self.text_section.get("tie_last_hidden_states", False))
 
     @property
     def default_labels(self) -> tuple[str, ...]:
@@ -128,25 +148,48 @@ class Checkpoint:
                 str(self.folder), local_files_only=True, trust_remote_code=False
             )
         except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
-            raise CheckpointError(
-                f"{self.name}: the tokenizer cannot be read ({' '.join(str(error).split())})"
-            ) from error
+            raise self._bad_tokenizer(error) from error
         return tokenizer
 
-    def fill(self, build: Callable[[], ModuleT], prefix: str) -> ModuleT:
-        """Build a module and fill it with the tensors whose names in the audio model begin with ``prefix``.
+    def bare_tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer as the tokenizers package reads it; it cuts nothing short."""
+        from tokenizers import Tokenizer
 
-        The module is float32, in evaluation mode, on the CPU. Raises :class:`CheckpointError` that names the tensor
-        if any is missing, unexpected or of another shape.
-        """
         try:
-            with _no_random_weights():
-                module = build()
-        except (TypeError, ValueError) as error:
-            raise self._bad_config(error) from error
+            tokenizer: Tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises bare Exception for a damaged file
+            raise self._bad_tokenizer(error) from error
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @property
+    def max_label_tokens(self) -> int:
+        """How many tokens the tokenizer's own configuration allows; very many where it doesn't say."""
+        file = self.folder / "tokenizer_config.json"
+        stated = _read_json(file, self.name).get("model_max_length") if file.is_file() else None
+        return int(stated) if isinstance(stated, (int, float)) else sys.maxsize
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers in an embedding of a label, or of audio."""
+        return self._shape(TEXT_HEAD + "proj.weight")[0]
+
+    @property
+    def revision(self) -> str:
+        """The commit of the hub that a folder in the hub's cache stands for; empty for any other folder."""
+        return self.folder.name if self.folder.parent.name == "snapshots" else ""
+
+    def fill(self, module: ModuleT, prefix: str) -> ModuleT:
+        """Fill a module with the tensors whose names in the audio model begin with ``prefix``.
+
+        The module, which may be on the meta device, comes back in float32, in evaluation mode, on the CPU. Raises
+        :class:`CheckpointError` that names the tensor if any is missing, unexpected or of another shape.
+        """
         tensors = {name.removeprefix(prefix): place for name, place in self._index.items() if name.startswith(prefix)}
         wanted = module.state_dict()
         self._check_names(wanted, tensors, prefix)
+        values = {}
         for name, target in wanted.items():
             tensor = self._read(*tensors[name])
             if tensor.shape != target.shape:
@@ -154,7 +197,8 @@ class Checkpoint:
                     f"{self.name}: tensor {prefix}{name} has shape {tuple(tensor.shape)}, and its config.json asks "
                     f"for {tuple(target.shape)}"
                 )
-            target.copy_(tensor)
+            values[name] = tensor.float()
+        module.load_state_dict(values, assign=True)
         module.requires_grad_(False)
         module.eval()
         return module
@@ -176,7 +220,7 @@ class Checkpoint:
         places: dict[str, tuple[Path, str]] = {}
         for file in weight_files(self.folder):
             try:
-                with safe_open(file, framework="pt") as opened:
+                with safe_open(file, framework="np") as opened:
                     names = list(opened.keys())
             except FileNotFoundError as error:
                 raise CheckpointError(f"{self.name}: {file.name} is missing; fetch the checkpoint again") from error
@@ -199,6 +243,19 @@ class Checkpoint:
         # Some tools that save tied weights write the text tower a second time, inside the audio model.
         return name if stored.startswith(prefix) and not name.startswith(TEXT_TOWER) else None
 
+    def _shape(self, name: str) -> list[int]:
+        from safetensors import SafetensorError, safe_open
+
+        if name not in self._index:
+            raise CheckpointError(f"{self.name}: tensor {name} is missing")
+        file, stored = self._index[name]
+        try:
+            with safe_open(file, framework="np") as opened:
+                shape: list[int] = opened.get_slice(stored).get_shape()
+        except (SafetensorError, OSError) as error:
+            raise self._damaged(file, error) from error
+        return shape
+
     def _read(self, file: Path, stored: str) -> torch.Tensor:
         from safetensors import SafetensorError, safe_open
 
@@ -209,9 +266,13 @@ class Checkpoint:
             raise self._damaged(file, error) from error
         return tensor
 
-    def _bad_config(self, error: Exception) -> CheckpointError:
+    def bad_config(self, error: Exception) -> CheckpointError:
+        """What to raise where a configuration cannot be made sense of."""
         reason = " ".join(str(error).split())
         return CheckpointError(f"{self.name}: config.json does not describe a PE Audio model ({reason})")
+
+    def _bad_tokenizer(self, error: Exception) -> CheckpointError:
+        return CheckpointError(f"{self.name}: the tokenizer cannot be read ({' '.join(str(error).split())})")
 
     def _damaged(self, file: Path, error: Exception) -> CheckpointError:
         return CheckpointError(f"{self.name}: {file.name} is damaged ({error}); fetch the checkpoint again")
@@ -229,9 +290,7 @@ class Checkpoint:
         extractor = self.folder / "preprocessor_config.json"
         stated = _read_json(extractor, self.name) if extractor.is_file() else {}
         rate, hop = stated.get("sampling_rate", SAMPLE_RATE), stated.get("hop_length", HOP)
-        audio = self.config if self.layout == "pe_audio" else self.config.get("audio_video_config") or {}
-        codec = (audio.get("audio_config") or {}).get("dac_config") or {}
-        strides = math.prod(codec.get("downsampling_ratios", (HOP,)))
+        strides = math.prod(self.strides)
         if (rate, hop, strides) != (SAMPLE_RATE, HOP, HOP):
             raise CheckpointError(
                 f"{self.name} has frames of {strides} samples at {rate} Hz; peaudio supports {HOP} at {SAMPLE_RATE} Hz"
@@ -286,13 +345,3 @@ def _what_it_is(config: dict[str, Any]) -> str:
 
 def _and_others(names: list[str]) -> str:
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-
-
-def _no_random_weights() -> AbstractContextManager[None]:
-    """Skip the random filling of new modules, which takes seconds at full size; every tensor is overwritten anyway."""
-    try:
-        from transformers.initialization import no_init_weights
-    except ImportError:  # it has moved between releases; without it, building only takes longer
-        return nullcontext()
-    skip: AbstractContextManager[None] = no_init_weights()
-    return skip

@@ -1,9 +1,10 @@
 """The codec encoder: 48 kHz samples to one feature every 40 ms.
 
-The stock modules of transformers run it, with one change that costs nothing: a pointwise convolution is computed as the
-matrix product that it is. Left to itself torch sends it through another kernel as soon as there are two threads, and
-the many Snake activations behind it blow up that kernel's different rounding: on the suite's reference clips the frame
-probabilities then move by up to 1.6e-5, and with this change they stay within 3e-6 for any number of threads.
+The modules compute what transformers' ``PeAudioDacEncoder`` computes, with one change that costs nothing: a pointwise
+convolution is the matrix product that it is. Left to itself torch sends it through another kernel as soon as there are
+two threads, and the many Snake activations behind it blow up that kernel's different rounding: on the suite's reference
+clips the frame probabilities then move by up to 1.6e-5, and with this change they stay within 3e-6 for any number of
+threads.
 
 What provably does nothing is left out: a residual unit whose last convolution is all zeros, and a Snake whose alpha is.
 The shipped checkpoint has many of them.
@@ -13,82 +14,110 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
 
 from pe_audio_cli.audio.windows import HOP
+from pe_audio_cli.model.config import CodecConfig
 
-__all__ = ["halo_frames", "split_codec"]
+__all__ = ["DacEncoder", "PointwiseConv1d", "halo_frames", "leave_out_idle_parts"]
+
+FIRST_KERNEL, LAST_KERNEL, UNIT_KERNEL = 7, 3, 7
+DILATIONS = (1, 3, 9)  # of a stage's three residual units
+ALPHA_EPS = 1e-9
 
 # Samples on either side, at its own rate, on which the output of each part of the codec depends.
-FIRST, LAST = 3, 1  # kernels of 7 and 3
-RESIDUAL_UNITS = 3 * (1 + 3 + 9)  # kernels of 7, dilated by 1, 3 and 9
+FIRST, LAST = FIRST_KERNEL // 2, LAST_KERNEL // 2
+RESIDUAL_UNITS = UNIT_KERNEL // 2 * sum(DILATIONS)
+
+
+class Snake(nn.Module):
+    """The periodic activation of Ziyin et al. (2020), x + sin^2(alpha x) / alpha, with an alpha for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.empty(1, channels, 1))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """``(batch, channels, time)`` to the same."""
+        wave = self.alpha * input
+        # In place: the first stage's tensors are the largest there are.
+        return wave.sin_().pow_(2).mul_((self.alpha + ALPHA_EPS).reciprocal()).add_(input)
 
 
 class PointwiseConv1d(nn.Conv1d):
-    """A convolution of kernel size 1, ``(batch, channels, time)`` to the same, as a matrix product."""
+    """A convolution of kernel size 1, ``(batch, in_channels, time)`` to as many of the others, as a matrix product."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Weight times input plus bias, at each step."""
-        weight = self.weight[:, :, 0].expand(len(input), -1, -1)
-        if self.bias is None:
-            return torch.bmm(weight, input)
-        return torch.baddbmm(self.bias[:, None], weight, input)
+        assert self.bias is not None
+        return torch.baddbmm(self.bias[:, None], self.weight[:, :, 0].expand(len(input), -1, -1), input)
 
 
-class Projection(nn.Module):
-    """What is left of the tower's embedder without the codec: codec features in, the transformer's inputs out."""
+class ResidualUnit(nn.Module):
+    """A dilated and a pointwise convolution, each behind a Snake, with a way around them."""
 
-    def __init__(self, data_proj: nn.Linear) -> None:
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.data_proj = data_proj
+        self.snake1 = Snake(channels)
+        self.conv1 = nn.Conv1d(channels, channels, UNIT_KERNEL, dilation=dilation, padding=UNIT_KERNEL // 2 * dilation)
+        self.snake2 = Snake(channels)
+        self.conv2 = PointwiseConv1d(channels, channels)
 
-    def forward(self, features: torch.Tensor, padding_mask: None = None) -> tuple[torch.Tensor, None]:
-        """``(batch, n_frames, width)`` to ``(batch, n_frames, hidden)``; there is never any padding."""
-        return self.data_proj(features), padding_mask
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """``(batch, channels, time)`` to the same."""
+        added: torch.Tensor = self.conv2(self.snake2(self.conv1(self.snake1(input))))
+        return added.add_(input)
 
 
-def split_codec(tower: Any) -> nn.Sequential:
-    """Take the codec out of a PeAudioEncoder, which from then on takes codec features in place of samples.
+class Stage(nn.Sequential):
+    """Three residual units, and a strided convolution that doubles the channels."""
 
-    The codec maps samples of shape ``(batch, 1, n_frames * 1920)`` to features of shape ``(batch, width, n_frames)``.
-    """
-    codec = nn.Sequential(tower.embedder.dac_encoder, tower.embedder.bottleneck)
-    _leave_out_idle_parts(codec)
-    _use_matrix_products(codec)
-    tower.embedder = Projection(tower.embedder.data_proj)
-    return codec
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        for number, dilation in enumerate(DILATIONS, 1):
+            self.add_module(f"res_unit{number}", ResidualUnit(channels, dilation))
+        self.snake1 = Snake(channels)
+        self.conv1 = nn.Conv1d(channels, 2 * channels, 2 * stride, stride, padding=math.ceil(stride / 2))
+
+
+class DacEncoder(nn.Sequential):
+    """Samples ``(batch, 1, time)`` to ``(batch, channels, n_frames)``."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        channels = config.encoder_hidden_size
+        self.conv1 = nn.Conv1d(1, channels, FIRST_KERNEL, padding=FIRST)
+        self.block = nn.Sequential(
+            *(Stage(channels * 2**index, stride) for index, stride in enumerate(config.downsampling_ratios))
+        )
+        self.snake1 = Snake(config.last_stage_width)
+        self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST)
+
+
+def leave_out_idle_parts(codec: nn.Module) -> None:
+    """Put the identity in the place of every part that is the identity, to the last digit."""
+    for module in list(codec.modules()):
+        for name, part in module.named_children():
+            if _is_idle(part):
+                setattr(module, name, nn.Identity())
+
+
+def _is_idle(part: nn.Module) -> bool:
+    if isinstance(part, ResidualUnit):
+        return not any(bool(value.any()) for value in part.conv2.parameters())
+    return isinstance(part, Snake) and not bool(part.alpha.any())
 
 
 def halo_frames(strides: Sequence[int]) -> int:
-    """How many frames on either side a frame's codec features depend on, for the strides of its four stages."""
+    """How many frames on either side a frame's codec features depend on, for the strides of its stages."""
     samples, rate = FIRST, 1
     for stride in strides:
         # A stage's residual units, then its strided convolution with a kernel of twice the stride.
         samples += rate * (RESIDUAL_UNITS + math.ceil(3 * stride / 2))
         rate *= stride
     return math.ceil((samples + rate * LAST) / HOP)
-
-
-def _leave_out_idle_parts(module: Any) -> None:
-    """Put the identity in the place of every part that is the identity, to the last digit."""
-    for name, part in module.named_children():
-        kind = type(part).__name__  # the classes have moved between releases of transformers
-        idle = (kind.endswith("ResidualUnit") and not any(bool(value.any()) for value in part.conv2.parameters())) or (
-            kind == "Snake1d" and not bool(part.alpha.any())
-        )
-        if idle:
-            setattr(module, name, nn.Identity())
-        else:
-            _leave_out_idle_parts(part)
-
-
-def _use_matrix_products(module: nn.Module) -> None:
-    for name, child in list(module.named_modules()):
-        if type(child) is nn.Conv1d and child.kernel_size == (1,):
-            with torch.device("meta"):
-                product = PointwiseConv1d(child.in_channels, child.out_channels, 1, bias=child.bias is not None)
-            product.load_state_dict(child.state_dict(), assign=True)
-            module.set_submodule(name, product.requires_grad_(False).eval())

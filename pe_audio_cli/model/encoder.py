@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
-from pe_audio_cli.model.codec import halo_frames, split_codec
+from pe_audio_cli.model.codec import halo_frames, leave_out_idle_parts
+from pe_audio_cli.model.config import AudioConfig, Unsupported
+from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.memory import keep_big_blocks
-from pe_audio_cli.model.text import TextEncoder
+from pe_audio_cli.model.stock import stock_audio
+from pe_audio_cli.model.text import TextEncoder, own_text, stock_text_encoder
+from pe_audio_cli.model.tiles import TiledCodec, is_wide
+from pe_audio_cli.model.tower import AudioTower, ContrastiveHead
 from pe_audio_cli.results import Embeddings
 
 if TYPE_CHECKING:
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceOptions", "PeEncoder"]
 
+# Whose modules run: ``fast`` is ours, ``reference`` transformers' own.
+ENGINES = ("fast", "reference")
 # Windows that are best encoded at once. A CPU is fully busy with one, and slower with more.
 BATCH_SIZE = defaultdict(lambda: 1, cuda=8)
 
@@ -63,9 +72,6 @@ class PeEncoder:
         Raises :class:`CheckpointError` for a checkpoint with a tensor missing, unexpected or of another shape, and
         :class:`UsageError` for a device or dtype that this machine doesn't have.
         """
-        from transformers import PeAudioEncoder
-        from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
-
         options = DeviceOptions() if options is None else options
         if options.threads is not None:
             torch.set_num_threads(options.threads)
@@ -76,20 +82,17 @@ class PeEncoder:
         self.name = checkpoint.name
         self.default_labels = checkpoint.default_labels
         self.fingerprint = checkpoint.fingerprint
-        self.engine = f"{self.dtype} on {self.device}".removeprefix("torch.")
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
-        config = checkpoint.pe_audio_config
-        tower: torch.nn.Module = checkpoint.fill(lambda: PeAudioEncoder(config.audio_config), AUDIO_TOWER)
-        self.halo = halo_frames(config.audio_config.dac_config.downsampling_ratios)
-        self._codec = split_codec(tower).to(self.device, self.dtype)
-        head = checkpoint.fill(
-            lambda: PeAudioContrastiveHead(config.audio_config.hidden_size, config.text_config.hidden_size), AUDIO_HEAD
-        )
+        modules, tower, head, how = _load_audio(checkpoint, _pick_engine())
+        codec: nn.Module = modules
+        if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
+            codec, how = TiledCodec(modules, self.dtype), "in tiles"
+        self.engine = f"{self.dtype} on {self.device}{'' if how is None else ', ' + how}".removeprefix("torch.")
+        self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
-        self._tower = tower.to(self.device, self.dtype)
-        self._head = head.to(self.device, self.dtype)
+        self._codec, self._tower, self._head = (part.to(self.device, self.dtype) for part in (codec, tower, head))
         if options.compile:
             self._compile()
 
@@ -103,11 +106,20 @@ class PeEncoder:
             raise UsageError(f"--compile does not work on this machine ({reason}): leave it out") from error
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """Text embeddings of shape ``(n_labels, dim)``; the text tower is dropped again afterwards.
+        """Text embeddings of shape ``(n_labels, dim)``; what was asked once is kept on disk.
 
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
-        return TextEncoder(self._checkpoint).encode(labels)
+        checkpoint = self._checkpoint
+        cache = LabelCache.of_user(f"{self.fingerprint} {checkpoint.revision}", checkpoint.embedding_width)
+        embeddings = {label: found for label in labels if (found := cache.get(label)) is not None}
+        missing = [label for label in dict.fromkeys(labels) if label not in embeddings]
+        if missing:
+            encoder = _load_text(checkpoint, _pick_engine())
+            for label in missing:
+                embeddings[label] = encoder.encode(label)
+                cache.put(label, embeddings[label])
+        return np.stack([embeddings[label] for label in labels])
 
     @torch.inference_mode()
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,8 +151,8 @@ class PeEncoder:
         yield from torch.split(windows, 1) if self.device.type == "cpu" else [windows]
 
     def _encode(self, features: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        encoded = self._tower(features.to(self.device, self.dtype))
-        return _numpy(self._head(encoded.pooler_output)), _numpy(self._head(encoded.last_hidden_state))
+        clips, frames = self._tower(features.to(self.device, self.dtype))
+        return _numpy(self._head(clips)), _numpy(self._head(frames))
 
     @contextmanager
     def _out_of_memory_explained(self) -> Iterator[None]:
@@ -150,6 +162,41 @@ class PeEncoder:
             raise RunError(
                 f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
             ) from error
+
+
+def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
+    """Codec, tower and contrastive head, and whose they are where they are not ours."""
+    if engine == "reference":
+        return *stock_audio(checkpoint), "by transformers"
+    try:
+        config = AudioConfig.read(checkpoint.audio_section)
+    except Unsupported as reason:
+        return *stock_audio(checkpoint), f"by transformers ({reason})"
+    except ValueError as error:
+        raise checkpoint.bad_config(error) from error
+    with torch.device("meta"):
+        tower, head = AudioTower(config), ContrastiveHead(config.hidden_size, checkpoint.embedding_width)
+    checkpoint.fill(tower, AUDIO_TOWER)
+    checkpoint.fill(head, AUDIO_HEAD)
+    codec = tower.take_codec()
+    leave_out_idle_parts(codec)
+    return codec, tower, head, None
+
+
+def _load_text(checkpoint: Checkpoint, engine: str) -> TextEncoder:
+    if engine == "reference":
+        return stock_text_encoder(checkpoint)
+    try:
+        return own_text(checkpoint)
+    except Unsupported:
+        return stock_text_encoder(checkpoint)
+
+
+def _pick_engine() -> str:
+    engine = os.environ.get("PEAUDIO_ENGINE", ENGINES[0])
+    if engine not in ENGINES:
+        raise UsageError(f"PEAUDIO_ENGINE={engine} is unknown: use {' or '.join(ENGINES)}")
+    return engine
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

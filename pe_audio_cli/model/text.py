@@ -2,77 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.model.bert import Bert
 from pe_audio_cli.model.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint
+from pe_audio_cli.model.config import BertConfig
+from pe_audio_cli.model.stock import stock_text
+from pe_audio_cli.model.tower import ContrastiveHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TextEncoder"]
+__all__ = ["TextEncoder", "own_text", "stock_text_encoder"]
 
 
+@dataclass(frozen=True)
 class TextEncoder:
     """The text tower and its projection head, in float32 on the CPU whatever the audio runs in.
 
-    Each label is encoded by itself: beside others it would be padded to the longest, and its numbers would change in
-    the last digits with the company it keeps.
+    ``tokenize`` gives a label's token ids, of which the tower takes ``max_tokens``; ``tower`` maps ids
+    ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: beside others it would
+    be padded to the longest, and its numbers would change in the last digits with the company it keeps.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        from transformers import AutoModel
-        from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
-
-        config = checkpoint.pe_audio_config
-        width = config.text_config.hidden_size
-        self._normed = checkpoint.text_feature_is_normed
-        build: Any = AutoModel.from_config  # transformers does not type it
-        self._tower: torch.nn.Module = checkpoint.fill(
-            lambda: build(config.text_config, dtype=torch.float32, trust_remote_code=False), TEXT_TOWER
-        )
-        self._head = checkpoint.fill(lambda: PeAudioContrastiveHead(width, width), TEXT_HEAD)
-        self._tokenizer = checkpoint.tokenizer()
-        self._max_tokens = min(self._tokenizer.model_max_length, config.text_config.max_position_embeddings)
+    tokenize: Callable[[str], list[int]]
+    max_tokens: int
+    tower: Callable[[torch.Tensor], torch.Tensor]
+    head: nn.Module
 
     @torch.inference_mode()
-    def encode(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """Text embeddings of shape ``(n_labels, dim)``.
+    def encode(self, label: str) -> NDArray[np.float32]:
+        """The text embedding of a label, of shape ``(dim,)``.
 
         Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short.
         """
-        return np.stack([self._encode_one(label) for label in labels])
-
-    def _encode_one(self, label: str) -> NDArray[np.float32]:
-        tokens = self._tokenizer(label, return_tensors="pt", truncation=False, verbose=False)
-        length = tokens["input_ids"].shape[1]
-        if length > self._max_tokens:
+        ids = self.tokenize(label)
+        if len(ids) > self.max_tokens:
             raise UsageError(
-                f"the label {label[:40]!r}... has {length} tokens, and the model takes at most {self._max_tokens}: "
+                f"the label {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
                 "shorten it"
             )
-        feature = self._first_token_state(tokens["input_ids"], tokens["attention_mask"])
-        embedding: NDArray[np.float32] = self._head(feature)[0].numpy()
+        embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
         return embedding
 
-    def _first_token_state(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The first token's hidden state, ``(1, width)``, before the final norm unless the checkpoint says after it.
 
-        ``hidden_states[-1]`` means either, depending on the release of transformers, so what enters the norm is taken
-        from the norm itself. A tower without a final norm (BERT) has one last state only.
-        """
-        norm = getattr(self._tower, "final_norm", None)
-        if norm is None or self._normed:
-            state: torch.Tensor = self._tower(input_ids=ids, attention_mask=mask).last_hidden_state
-            return state[:, 0]
-        entering: list[torch.Tensor] = []
-        hook = norm.register_forward_pre_hook(lambda _, args: entering.append(args[0]))
-        try:
-            self._tower(input_ids=ids, attention_mask=mask)
-        finally:
-            hook.remove()
-        return entering[0][:, 0]
+def own_text(checkpoint: Checkpoint) -> TextEncoder:
+    """A text tower of the BERT kind, without transformers.
+
+    Raises :class:`Unsupported` for one of another kind.
+    """
+    try:
+        config = BertConfig.read(checkpoint.text_section)
+    except ValueError as error:
+        raise checkpoint.bad_config(error) from error
+    tokenizer = checkpoint.bare_tokenizer()
+    with torch.device("meta"):
+        bert, head = Bert(config), ContrastiveHead(config.hidden_size, config.hidden_size)
+    checkpoint.fill(bert, TEXT_TOWER)
+    checkpoint.fill(head, TEXT_HEAD)
+    return TextEncoder(
+        lambda label: list(tokenizer.encode(label).ids),
+        min(checkpoint.max_label_tokens, config.max_position_embeddings),
+        lambda ids: bert(ids)[:, 0],
+        head,
+    )
+
+
+def stock_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
+    """Any text tower that transformers knows, by its modules."""
+    tower, head = stock_text(checkpoint)
+    tokenizer = checkpoint.tokenizer()
+    return TextEncoder(
+        lambda label: list(tokenizer(label, truncation=False, verbose=False)["input_ids"]),
+        min(tokenizer.model_max_length, checkpoint.pe_audio_config.text_config.max_position_embeddings),
+        tower,
+        head,
+    )

@@ -1,9 +1,9 @@
 """What an interrupted run had finished, so that the next one goes on from there.
 
 A journal is a text file of JSON lines beside the output. The first line holds the settings of the run; each further
-line stands for one finished input: its path, its size and time of change when it was read, and where the output ended
-after it. A line is written after the result that it stands for, so it never promises too much, and a line torn by a
-power cut is not a line.
+line stands for one finished input: its path, its size and time of change when it was read, where the output ended after
+it, and what its writer has to know to go on. A line is written after the result that it stands for, so it never
+promises too much, and a line torn by a power cut is not a line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Settings: TypeAlias = dict[str, Any]
 class Entry:
     """One finished input; ``end`` is the length of the output in bytes after its result.
 
-    ``error`` is what was wrong with it, or None.
+    ``error`` is what was wrong with it, or None; ``state`` is the writer's after it.
     """
 
     file: str
@@ -39,6 +39,7 @@ class Entry:
     mtime_ns: int | None
     end: int
     error: str | None = None
+    state: Any = None
 
 
 class Journal:

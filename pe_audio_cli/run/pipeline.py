@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EncodedWindow", "Encoder", "OnPiece", "Reducer", "encode"]
 
-CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames of a long recording that the codec takes at once, to save memory
+CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames that the codec takes at once, to save memory
 READ_AHEAD = 4  # chunks that may wait for the encoder
 SPREAD = 4  # batches' worth of windows that may wait for others of their length
 
@@ -265,7 +265,8 @@ def _read(
                 blocks = stream.blocks()
                 for ear in filter(None, (spectrograph, keeper)):
                     blocks = ear.listen(blocks)
-                for chunk in chunked(whole_frames(blocks), window, CODEC_CHUNK, halo):
+                whole = None if window is None else CODEC_CHUNK
+                for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, halo):
                     yield _Piece(chunk, stream.fraction)
                 spectrogram = None if spectrograph is None else spectrograph.finish()
                 sound = None if keeper is None else keeper.finish()

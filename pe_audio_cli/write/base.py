@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TextIO, TypeAlias
+from typing import Any, ClassVar, Literal, TextIO, TypeAlias
 
-from pe_audio_cli.results import Result
+from pe_audio_cli.results import LocalizeResult, Result
+from pe_audio_cli.write.escape import one_line
 
-__all__ = ["PROBABILITY_DECIMALS", "TIME_DECIMALS", "Command", "WriteOptions", "Writer"]
+__all__ = [
+    "PROBABILITY_DECIMALS",
+    "TIME_DECIMALS",
+    "Command",
+    "EventWriter",
+    "WriteOptions",
+    "Writer",
+    "fine_time",
+]
 
 PROBABILITY_DECIMALS = 6
 TIME_DECIMALS = 3  # milliseconds
+FINE_TIME_DECIMALS = 6  # microseconds: an event of one sample still has a length
 
 Command: TypeAlias = Literal["tag", "localize"]
 
@@ -40,10 +51,17 @@ class Writer(ABC):
     """The commands whose results it can hold."""
     frames: ClassVar[bool] = False
     """Whether it holds frame probabilities."""
+    several: ClassVar[bool] = True
+    """Whether one output can hold several recordings."""
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         self.stream = stream
         self.options = options
+        self.state: Any = None
+        """What the format must know of the results so far to go on after them, as a JSON value: most formats nothing.
+
+        Whoever goes on with an earlier run's output sets it, before ``open``, to what it was.
+        """
 
     def open(self, written: int = 0) -> None:  # noqa: B027 - most formats have nothing to begin with
         """Begin the output, after ``written`` results that an earlier run has left at the end of the stream.
@@ -57,3 +75,39 @@ class Writer(ABC):
 
     def close(self) -> None:  # noqa: B027 - most formats have nothing to end with
         """End the output; the stream stays open."""
+
+    @classmethod
+    def spell(cls, text: str) -> str:
+        """How a label or a name stands in it: as it is, wherever the format can say every character."""
+        return text
+
+    @classmethod
+    def name_of(cls, file: str) -> str:
+        """What stands for a recording, before it is spelled: its path as given, unless the format has other habits."""
+        return file
+
+
+class EventWriter(Writer):
+    """A format for events alone: a recording that failed has no place in it."""
+
+    commands = frozenset({"localize"})
+
+    def write(self, result: Result) -> None:
+        """Write the events of one recording."""
+        if isinstance(result, LocalizeResult):
+            self.stream.writelines(self.lines(result))
+            self.stream.flush()
+
+    @classmethod
+    def spell(cls, text: str) -> str:
+        """On one line and without tabs, as all of these formats want it."""
+        return one_line(text)
+
+    @abstractmethod
+    def lines(self, result: LocalizeResult) -> Iterator[str]:
+        """The text of one recording, piece by piece: there may be millions of events."""
+
+
+def fine_time(seconds: float) -> str:
+    """A time for a file in which nobody but a program reads it."""
+    return f"{seconds:.{FINE_TIME_DECIMALS}f}"

@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.write.annotation import AudacityWriter, RavenWriter, TextGridWriter
 from pe_audio_cli.write.base import Command, Writer
+from pe_audio_cli.write.evaluation import DcaseWriter, RttmWriter
 from pe_audio_cli.write.objects import JsonLinesWriter, JsonWriter
 from pe_audio_cli.write.rows import CsvWriter, TsvWriter
+from pe_audio_cli.write.subtitles import SrtWriter, VttWriter
 from pe_audio_cli.write.table import TableWriter
 
 __all__ = ["WRITERS", "choices", "guess", "writer_for"]
 
-WRITERS: tuple[type[Writer], ...] = (TableWriter, JsonWriter, JsonLinesWriter, CsvWriter, TsvWriter)
+WRITERS: tuple[type[Writer], ...] = (
+    TableWriter,
+    JsonWriter,
+    JsonLinesWriter,
+    CsvWriter,
+    TsvWriter,
+    AudacityWriter,
+    RavenWriter,
+    TextGridWriter,
+    VttWriter,
+    SrtWriter,
+    RttmWriter,
+    DcaseWriter,
+)
 
 AMBIGUOUS = frozenset({".txt"})  # a table to one user, a label track to another
 
@@ -36,6 +52,12 @@ def writer_for(name: str, command: Command) -> type[Writer]:
 
 def guess(path: str | os.PathLike[str], command: Command) -> str | None:
     """The name of the format that the extension of ``path`` stands for, or None where it leaves that open."""
-    extension = os.path.splitext(path)[1].lower()
-    names = [writer.name for writer in WRITERS if command in writer.commands and extension in writer.extensions]
-    return names[0] if len(names) == 1 and extension not in AMBIGUOUS else None
+    name = os.path.basename(path).lower()
+    formats = {
+        extension.lower(): writer.name
+        for writer in WRITERS
+        if command in writer.commands
+        for extension in writer.extensions
+    }
+    extension = max(filter(name.endswith, formats), key=len, default=None)  # a .dcase.tsv is not just any .tsv
+    return None if extension is None or extension in AMBIGUOUS else formats[extension]

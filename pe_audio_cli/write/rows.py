@@ -2,6 +2,8 @@
 
 Cells that hold the delimiter, a quote or a newline are quoted as in RFC 4180, in TSV as well: ``csv`` and pandas read
 them back as they were. Rows end in a bare newline, for ``cut`` and ``awk``. A recording that failed has no row.
+
+A name or label that a spreadsheet could take for a formula gets an apostrophe before it: :func:`cell_text`.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TypeAlias
 
-from pe_audio_cli.results import LocalizeResult, Result, Tag, TagResult
+from pe_audio_cli.results import LocalizeResult, Recording, Result, Tag, TagResult
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
-from pe_audio_cli.write.escape import utf8_text
+from pe_audio_cli.write.escape import cell_text
 
 __all__ = ["CsvWriter", "TsvWriter"]
 
@@ -48,7 +50,7 @@ class CsvWriter(Writer):
         for row in rows:
             line = StringIO(newline="")
             # The terminator is what tells csv to quote a cell with a bare carriage return as well.
-            csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(map(utf8_text, row))
+            csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(row)
             self.stream.write(line.getvalue().removesuffix("\r\n") + "\n")
         self.stream.flush()
 
@@ -71,21 +73,25 @@ def _rows(result: Result) -> Iterator[Row]:
 def _event_rows(result: LocalizeResult) -> Iterator[Row]:
     for event in result.events:
         times = (_time(event.start), _time(event.end))
-        yield (result.recording.file, event.label, *times, _probability(event.probability))
+        yield (_file(result.recording), cell_text(event.label), *times, _probability(event.probability))
 
 
 def _tag_rows(result: TagResult) -> Iterator[Row]:
     if result.per_window is None:
         for tag in result.tags:
-            yield (result.recording.file, *_tag(tag))
+            yield (_file(result.recording), *_tag(tag))
         return
     for window in result.per_window:
         for tag in window.tags:
-            yield (result.recording.file, _time(window.start), _time(window.end), *_tag(tag))
+            yield (_file(result.recording), _time(window.start), _time(window.end), *_tag(tag))
+
+
+def _file(recording: Recording) -> str:
+    return "-" if recording.file == "-" else cell_text(recording.file)  # alone, standard input's sign is no formula
 
 
 def _tag(tag: Tag) -> Row:
-    return (tag.label, _probability(tag.probability))
+    return (cell_text(tag.label), _probability(tag.probability))
 
 
 def _probability(value: float) -> str:

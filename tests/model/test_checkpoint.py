@@ -14,7 +14,7 @@ from support import REFERENCE
 from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
-from pe_audio_cli.model.text import TextEncoder
+from pe_audio_cli.model.text import stock_text_encoder
 
 
 def load(folder: Path) -> PeEncoder:
@@ -155,17 +155,17 @@ def test_no_code_from_a_checkpoint_runs(checkpoint_copy):
 
 
 def test_only_the_checkpoint_decides_whether_the_text_feature_is_normed(checkpoint_copy):
-    before = TextEncoder(Checkpoint.open(checkpoint_copy, "mine")).encode(["rain"])
+    before = stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain")
     reconfigure(checkpoint_copy, lambda c: c["text_config"].update(tie_last_hidden_states=False))
-    assert (TextEncoder(Checkpoint.open(checkpoint_copy, "mine")).encode(["rain"]) == before).all()
+    assert (stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") == before).all()
     reconfigure(checkpoint_copy, lambda c: c["text_config"].update(tie_last_hidden_states=True))
-    assert abs(TextEncoder(Checkpoint.open(checkpoint_copy, "mine")).encode(["rain"]) - before).max() > 0.01
+    assert abs(stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") - before).max() > 0.01
 
 
 def test_a_label_longer_than_the_text_tower_takes_is_refused():
-    encoder = TextEncoder(Checkpoint.open(REFERENCE / "pe-a-frame-tiny", "mine"))
+    encoder = stock_text_encoder(Checkpoint.open(REFERENCE / "pe-a-frame-tiny", "mine"))
     with pytest.raises(UsageError, match=r"602 tokens.*at most 512"):
-        encoder.encode(["dog " * 600])
+        encoder.encode("dog " * 600)
 
 
 def test_the_fingerprint_tells_checkpoints_apart(checkpoint_copy):

@@ -149,7 +149,9 @@ def test_a_click_on_an_event_plays_it_and_stops_at_its_end(page, heard):
 def test_a_click_on_the_timeline_seeks_and_on_a_bar_plays_its_event(page, heard):
     def click(canvas: WebElement, seconds: float) -> None:
         width = canvas.size["width"]
-        ActionChains(page.chrome).move_to_element_with_offset(canvas, round((seconds / 6 - 0.5) * width), 0).click().perform()
+        ActionChains(page.chrome).move_to_element_with_offset(
+            canvas, round((seconds / 6 - 0.5) * width), 0
+        ).click().perform()
 
     page.until(lambda: page.audio("readyState") >= 1)
     click(page.find("#spectrogram"), 2.5)
@@ -169,7 +171,17 @@ def test_everything_is_reached_by_keyboard_in_the_order_in_which_it_stands(page,
         page.keys(Keys.TAB)
         focus = page.chrome.switch_to.active_element
         reached.append(focus.get_attribute("id") or focus.accessible_name)
-    assert reached == ["play", "threshold", "zoom-out", "zoom-all", "zoom-in", "timeline", "save-csv", "save-audacity", "rain"]
+    assert reached == [
+        "play",
+        "threshold",
+        "zoom-out",
+        "zoom-all",
+        "zoom-in",
+        "timeline",
+        "save-csv",
+        "save-audacity",
+        "rain",
+    ]
 
 
 def test_keys_play_seek_and_move_the_threshold(page, heard):
@@ -240,7 +252,9 @@ def test_awkward_labels_are_saved_as_the_tool_writes_them(page, heard):
     writer = CsvWriter(stream, WriteOptions("localize"))
     writer.open()
     writer.write(result)
-    events = [{"file": result.recording.file, "start": 0, "end": 1, "probability": 1, "label": e.label} for e in result.events]
+    events = [
+        {"file": result.recording.file, "start": 0, "end": 1, "probability": 1, "label": e.label} for e in result.events
+    ]
     assert page.run("return csvText(arguments[0])", events) == stream.getvalue().replace("1.000000", "1.00")
 
 

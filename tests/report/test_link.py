@@ -33,7 +33,7 @@ def test_the_link_leads_from_the_page_to_the_file(file, folder):
         ("a:b%.wav", "", "a%3Ab%25.wav"),
         ("../x/a.wav", "out", "../../x/a.wav"),
         (os.fsdecode(b"caf\xe9.wav"), "", "caf%E9.wav"),
-        ("<i>&\".wav", "", "%3Ci%3E%26%22.wav"),
+        ('<i>&".wav', "", "%3Ci%3E%26%22.wav"),
     ],
 )
 def test_links_are_relative_and_percent_encoded(file, folder, url):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import write_tone
 
 from pe_audio_cli.errors import OutputError
-from pe_audio_cli.results import FileError, Recording, Tag, TagResult
+from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Tag, TagResult
 from pe_audio_cli.run.outputs import FileOutput, FolderOutput, Output
 from pe_audio_cli.write.base import WriteOptions
 from pe_audio_cli.write.registry import writer_for
@@ -60,6 +60,42 @@ def test_a_resumed_output_equals_an_undisturbed_one(files, tmp_path, name):
         return {str(file.relative_to(path)): file.read_bytes() for file in tree}
 
     assert content(target) == content(whole)
+
+
+def located(name: str, path: Path, files: list[str], **more) -> Output:
+    return FileOutput(path, writer_for(name, "localize"), WriteOptions("localize"), files, **more)
+
+
+def test_what_a_format_has_to_know_of_earlier_results_survives_a_resume(files, tmp_path):
+    results = [
+        FileError(file, "decode", "no")
+        if index == 2
+        else LocalizeResult(Recording(file, 0.1 + index, 8000, 1), "m", 0.04, 0.3, ("x",), [Event("x", 0.0, 0.1, 0.5)])
+        for index, file in enumerate(files)
+    ]
+    ends = {"whole.txt": [6], "parts.txt": [1, 3, 4, 6]}
+    for name, stops in ends.items():
+        for stop in stops:
+            target = located("raven", tmp_path / name, files, resume=True)
+            done = len(target.open(SETTINGS))
+            for each in results[done:stop]:
+                target.write(each)
+            if stop == 6:
+                target.finish()
+            else:
+                target.abandon()
+    whole = (tmp_path / "whole.txt").read_bytes()
+    assert (tmp_path / "parts.txt").read_bytes() == whole
+    assert len(whole.splitlines()) == 6
+
+
+@pytest.mark.parametrize("end", ["finish", "abandon"])
+def test_a_format_for_one_recording_has_no_file_for_one_that_failed(files, tmp_path, end):
+    target = located("textgrid", tmp_path / "o.TextGrid", files[:1], resume=True)
+    target.open(SETTINGS)
+    target.write(FileError(files[0], "decode", "no"))
+    assert getattr(target, end)() is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

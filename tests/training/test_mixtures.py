@@ -47,7 +47,23 @@ def test_a_sound_is_heard_where_its_energy_is():
                 assert level[frames[concept] > 0].median() > level[frames[concept] == 0].max()
 
 
-def test_a_scene_of_silence_says_so():
-    silent = {"sources": (1.0,), "noise": (200.0, 201.0)}
-    scenes = mixer(0, **silent).draw(3, 2.0)
+def test_silence_is_as_quiet_in_a_scene_as_on_its_recording_and_called_silence():
+    sounds = bank()
+    sounds.energies[2] = -0.85  # a quiet room, not digital zero
+    options = MixtureOptions(sources=(0.0, 0.0, 1.0), tilt=0.0, narrow=0.0)
+    scenes = Mixer(sounds, torch.tensor([0.0, 0.0, 1.0]), options, 0).draw(8, 2.0)
     assert (scenes.clip[:, SILENCE] == 1).all() and not scenes.clip[:, :SILENCE].any()
+    assert scenes.energies.max() < -0.8
+
+
+def test_silence_beside_a_sound_is_not_called_silence():
+    options = MixtureOptions(sources=(0.0, 0.0, 1.0))
+    scenes = Mixer(bank(), torch.tensor([0.5, 0.0, 0.5]), options, 0).draw(64, 2.0)
+    sounding = scenes.frames[:, 0].amin(1) > 0
+    assert sounding.any() and not scenes.clip[sounding][:, SILENCE].any()
+
+
+def test_noise_alone_is_loud_and_no_sound():
+    scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0)).draw(16, 2.0)
+    loud = scenes.energies.amax((1, 2)) > -0.5
+    assert loud.sum() > 8 and not scenes.clip[loud].any()

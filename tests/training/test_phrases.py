@@ -4,9 +4,11 @@ import random
 import re
 
 import pytest
+from tiny_wordnet import write_tiny_wordnet
 
 from training.concepts import CONCEPTS, ESC10, HELD_OUT, HYPERNYMS
 from training.phrases import UNKNOWN, corpus, expand
+from training.wordnet import WordNet
 
 IDS = [concept.id for concept in CONCEPTS]
 EMPTY_WORDS = {"a", "an", "and", "at", "by", "from", "his", "in", "into", "is", "it", "its", "my", "of", "on"}
@@ -14,8 +16,15 @@ EMPTY_WORDS |= {"over", "s", "the", "to", "with"}
 
 
 @pytest.fixture(scope="module")
-def phrases():
-    return corpus(0, ["hound", "storm"], ["government", "purple"])
+def wordnet(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work") / "wordnet"
+    write_tiny_wordnet(folder)
+    return WordNet(folder)
+
+
+@pytest.fixture(scope="module")
+def phrases(wordnet):
+    return corpus(0, ["hound", "storm"], ["government", "purple"], wordnet)
 
 
 def core(text: str) -> frozenset[str]:
@@ -54,11 +63,16 @@ def test_held_out_and_unknown_texts_are_not_in_the_corpus(phrases):
     assert [text for text in judging if core(text) in texts] == []
 
 
-def test_a_corpus_repeats_nothing_but_its_seed(phrases):
+def test_what_wordnet_says_of_a_concept_names_it(phrases):
+    concepts = {phrase.text: phrase.concepts for phrase in phrases}
+    assert concepts["odd rotor 3"] == concepts["noun 1 of helicopter"] == ("helicopter",)
+
+
+def test_a_corpus_repeats_nothing_but_its_seed(phrases, wordnet):
     texts = [phrase.text for phrase in phrases]
     assert len(set(texts)) == len(texts)
-    assert corpus(0, ["hound", "storm"], ["government", "purple"]) == phrases
-    assert corpus(1, ["hound", "storm"], ["government", "purple"]) != phrases
+    assert corpus(0, ["hound", "storm"], ["government", "purple"], wordnet) == phrases
+    assert corpus(1, ["hound", "storm"], ["government", "purple"], wordnet) != phrases
 
 
 def test_phrases_of_other_things_hold_no_concept(phrases):

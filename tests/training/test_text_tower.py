@@ -5,6 +5,7 @@ from dataclasses import astuple, replace
 import pytest
 import torch
 from tiny_teacher import write_tiny_teacher
+from tiny_wordnet import write_tiny_wordnet
 from transformers import AutoModel, AutoTokenizer, BertModel
 
 from training.concepts import CONCEPTS
@@ -19,7 +20,7 @@ SMALL = TowerOptions(
     batch=16,
     near_words=2,
     common_words=2,
-    corpus=CorpusOptions(per_concept=4, per_hypernym=1, others=30, mixed=30),
+    corpus=CorpusOptions(per_concept=4, per_hypernym=1, others=30, mixed=30, meanings=5),
 )
 
 
@@ -37,6 +38,7 @@ def work(tmp_path_factory, one_thread):
     """A folder with a teacher in it that has learned nothing."""
     work = tmp_path_factory.mktemp("work")
     write_tiny_teacher(work)
+    write_tiny_wordnet(work / "wordnet")
     build(work, options=SMALL)
     return work
 
@@ -75,7 +77,8 @@ def test_a_finished_tower_is_left_alone_and_another_run_gives_the_same(work, tmp
     before = weights.stat().st_mtime_ns
     build(work, seed=1, options=SMALL)
     assert weights.stat().st_mtime_ns == before
-    (tmp_path / "teacher").symlink_to(work / "teacher")
+    for name in ("teacher", "wordnet"):
+        (tmp_path / name).symlink_to(work / name)
     build(tmp_path, options=SMALL)
     assert (tmp_path / "text" / "model.safetensors").read_bytes() == weights.read_bytes()
 

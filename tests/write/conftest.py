@@ -52,7 +52,7 @@ def failed() -> FileError:
     return ERROR
 
 
-@pytest.fixture(params=["tag", "tag per window", "localize"])
+@pytest.fixture
 def runs(
     request: pytest.FixtureRequest, tagged: TagResult, tagged_per_window: TagResult, localized: LocalizeResult
 ) -> tuple[str, bool, list[Result]]:

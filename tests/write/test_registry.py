@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 
@@ -10,13 +11,21 @@ import pytest
 
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Result
-from pe_audio_cli.write.base import WriteOptions
+from pe_audio_cli.write.base import WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, choices, guess, writer_for
+
+RUNS = [
+    pytest.param(writer, kind, id=f"{writer.name}, {kind}")
+    for writer in WRITERS
+    for kind in ("tag", "tag per window", "localize")
+    if kind.split()[0] in writer.commands
+]
 
 
 def test_the_choices_stand_in_their_order() -> None:
     assert choices("tag") == ("table", "json", "jsonl", "csv", "tsv")
-    assert choices("localize")[:5] == ("table", "json", "jsonl", "csv", "tsv")
+    events = ("audacity", "raven", "textgrid", "vtt", "srt", "rttm", "dcase")
+    assert choices("localize") == ("table", "json", "jsonl", "csv", "tsv", *events)
 
 
 @pytest.mark.parametrize("command", ["tag", "localize"])
@@ -28,6 +37,11 @@ def test_every_choice_has_a_writer_of_that_name(command: str) -> None:
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'xml': choose one of table, json, jsonl, csv, tsv"):
         writer_for("xml", "tag")
+
+
+def test_a_format_for_events_is_refused_for_tags() -> None:
+    with pytest.raises(UsageError, match="tag has no format 'srt'"):
+        writer_for("srt", "tag")
 
 
 @pytest.mark.parametrize(
@@ -49,29 +63,52 @@ def test_a_format_is_guessed_from_an_extension_that_has_only_one(path: str, name
     assert guess(path, "localize") == name
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("out.TextGrid", "textgrid"),
+        ("out.textgrid", "textgrid"),
+        ("out.vtt", "vtt"),
+        ("out.SRT", "srt"),
+        ("out.rttm", "rttm"),
+        ("out.selections.txt", "raven"),
+        ("out.labels.txt", None),
+        ("out.dcase.tsv", "dcase"),
+        ("dcase.tsv", "tsv"),
+    ],
+)
+def test_a_format_for_events_is_guessed_for_localize_alone(path: str, name: str | None) -> None:
+    assert guess(path, "localize") == name
+    assert guess(path, "tag") == ("tsv" if path.endswith(".tsv") else None)
+
+
 def test_only_json_holds_frames() -> None:
     assert {writer.name for writer in WRITERS if writer.frames} == {"json", "jsonl"}
 
 
-@pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
+@pytest.mark.parametrize(("writer_type", "runs"), RUNS, indirect=["runs"])
 def test_a_resumed_run_writes_the_bytes_of_an_undisturbed_one(
-    writer_type: type, runs: tuple[str, bool, list[Result]]
+    writer_type: type[Writer], runs: tuple[str, bool, list[Result]]
 ) -> None:
     command, per_window, results = runs
+    results = results if writer_type.several else results[:1]
     options = WriteOptions(command, per_window)
     whole = io.StringIO(newline="")
     writer = writer_type(whole, options)
     writer.open()
-    ends = [0]
+    ends, states = [0], [writer.state]
     for result in results:
         writer.write(result)
         ends.append(whole.tell())
+        states.append(json.loads(json.dumps(writer.state)))
     writer.close()
     assert not whole.closed
 
-    for written, end in enumerate(ends):
+    for written, (end, state) in enumerate(zip(ends, states, strict=True)):
         rest = io.StringIO(newline="")
         writer = writer_type(rest, options)
+        if written:
+            writer.state = state
         writer.open(written)
         for result in results[written:]:
             writer.write(result)
@@ -79,8 +116,10 @@ def test_a_resumed_run_writes_the_bytes_of_an_undisturbed_one(
         assert whole.getvalue()[:end] + rest.getvalue() == whole.getvalue()
 
 
-@pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
-def test_each_result_reaches_the_disk_as_it_is_written(writer_type: type, runs: tuple[str, bool, list[Result]]) -> None:
+@pytest.mark.parametrize(("writer_type", "runs"), RUNS, indirect=["runs"])
+def test_each_result_reaches_the_disk_as_it_is_written(
+    writer_type: type[Writer], runs: tuple[str, bool, list[Result]]
+) -> None:
     command, per_window, results = runs
     raw = io.BytesIO()
     stream = io.TextIOWrapper(io.BufferedWriter(raw, 1 << 20), encoding="utf-8", newline="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 FORMATS = list(DELIMITERS)
 
 # No NUL: no file name holds one, and before Python 3.11 the csv module does not read one.
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0") | st.sampled_from(",;\t\n\r\"' #"))
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0") | st.sampled_from(",;\t\n\r\"' #=+-@\uff1d"))
 
 
 def written(name: str, results: list[Result], command: str = "tag", per_window: bool = False) -> str:
@@ -82,7 +83,43 @@ def test_plain_cells_are_not_quoted_and_lines_end_in_a_newline(tagged: TagResult
 def test_any_name_and_label_reads_back(name: str, pairs: list[tuple[str, str]]) -> None:
     results = [TagResult(Recording(file, 1.0, 48_000, 1), "mini", 1, (Tag(label, 0.5),)) for file, label in pairs]
     rows = read(name, written(name, results))
-    assert rows[1:] == [[file, label, "0.500000"] for file, label in pairs]
+    assert [[*map(unguarded, row[:2]), row[2]] for row in rows[1:]] == [[*pair, "0.500000"] for pair in pairs]
+    assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for row in rows[1:] for cell in row if cell != "-")
+
+
+def unguarded(cell: str) -> str:
+    """The text that a cell stands for, by the rule that is promised."""
+    return cell[1:] if re.match(r"'[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20]", cell) else cell
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("label", "cell"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-", "'-"),
+        ("  +1", "'  +1"),
+        ("\t=1", "'\t=1"),
+        ("'=1", "''=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("'rock' music", "'rock' music"),
+        ("a = b", "a = b"),
+    ],
+)
+def test_a_cell_that_could_be_a_formula_begins_with_an_apostrophe(
+    name: str, label: str, cell: str, tagged: TagResult
+) -> None:
+    rows = read(name, written(name, [replace(tagged, tags=(Tag(label, 0.5),))]))
+    assert rows[1] == ["clips/dog.wav", cell, "0.500000"]
+
+
+@pytest.mark.parametrize(("file", "cell"), [("-", "-"), ("-1.wav", "'-1.wav"), ("./-1.wav", "./-1.wav")])
+def test_a_file_name_is_guarded_too_but_not_the_sign_of_standard_input(
+    file: str, cell: str, localized: LocalizeResult
+) -> None:
+    rows = read("csv", written("csv", [replace(localized, recording=Recording(file, 4.0, 8_000, 1))], "localize"))
+    assert [row[0] for row in rows[1:]] == [cell, cell]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,0 +1,46 @@
+"""Command lines that are timed from exec to exit, in an environment of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contender import Program
+from benchmarks.full_width import ROOT
+from benchmarks.options import Options
+
+__all__ = ["Commands"]
+
+PEAUDIO = Path(sys.executable).with_name("peaudio")
+
+
+@dataclass(frozen=True)
+class Commands:
+    """``work`` is a folder for what they cache, so that no label is known from before."""
+
+    work: Path
+    options: Options
+
+    def python(self, name: str, *arguments: str | Path) -> Program:
+        """A run of Python."""
+        return Program(name, [sys.executable, *arguments], self._environment)
+
+    def tag(self, name: str, folder: Path, recording: Path, labels: Sequence[str], *more: str) -> Program:
+        """``peaudio tag`` on one recording, with the checkpoint in ``folder``."""
+        wanted: list[str] = [part for label in labels for part in ("--label", label)]
+        flags = ["-m", str(folder), "--device", "cpu", "--threads", str(self.options.threads), "-q", *more]
+        return Program(name, [PEAUDIO, "tag", recording, *wanted, *flags], self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {
+            **os.environ,
+            "OMP_NUM_THREADS": str(self.options.threads),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TRANSFORMERS_VERBOSITY": "error",
+            "XDG_CACHE_HOME": str(self.work / "cache"),
+        }

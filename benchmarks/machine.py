@@ -1,0 +1,55 @@
+"""The machine and the versions that numbers hold for."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["card", "describe", "has_bfloat16"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 twice, Arm
+PACKAGES = ("torch", "transformers", "numpy")
+
+
+def describe() -> str:
+    """CPU, CUDA card if any, and versions, in one line."""
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
+    name = card()
+    return (
+        f"{_cpu()}, {os.cpu_count()} logical cores; {'no CUDA card' if name is None else name}; "
+        f"{platform.system()}, Python {platform.python_version()}, {versions}."
+    )
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16; where it doesn't say, it is taken not to."""
+    flags = f"{_stated('flags')} {_stated('Features')}".split()
+    return not BFLOAT16_FLAGS.isdisjoint(flags)
+
+
+@cache
+def card() -> str | None:
+    """The CUDA card's name, if there is one."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _cpu() -> str:
+    stated = _stated("model name")
+    return stated if stated else platform.processor() or platform.machine()
+
+
+def _stated(key: str) -> str:
+    """What Linux says of the first core."""
+    if not CPU_INFO.is_file():
+        return ""
+    for line in CPU_INFO.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""

@@ -1,0 +1,205 @@
+"""What contenders are made of: each function builds, in a child, the work that is timed there.
+
+Work on audio takes samples ``(n,)`` at 48 kHz in float32, whole frames of them, and gives NumPy arrays, so that what a
+CUDA card computes has arrived when the clock stops. The stock forward is that of transformers' own classes, as
+``from_pretrained`` gives them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.model.encoder import PeEncoder
+
+Samples: TypeAlias = "NDArray[np.float32]"
+Arrays: TypeAlias = "tuple[NDArray[np.float32], ...]"
+
+CLAP_SECONDS = 10  # of the pieces that CLAP's feature extractor takes
+
+
+def stock_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+    """Codec features ``(n_frames, width)`` by transformers."""
+    import torch
+
+    embedder = _stock(folder, dtype, device).audio_encoder.embedder
+
+    @torch.inference_mode()
+    def encode(samples: Samples) -> Arrays:
+        with torch.backends.cudnn.flags(enabled=False):  # as the stock forward does
+            features = embedder.bottleneck(embedder.dac_encoder(_tensor(samples, dtype, device)))
+        return (_array(features[0].T),)
+
+    return encode
+
+
+def our_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+    """Codec features ``(n_frames, width)`` by peaudio."""
+    encoder = _ours(folder, dtype, device)
+    return lambda samples: (encoder.encode_codec(samples.reshape(-1, HOP)),)
+
+
+def stock_encoder(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+    """Clip embedding ``(1, dim)`` and frame embeddings ``(1, n_frames, dim)`` by transformers."""
+    import torch
+
+    model = _stock(folder, dtype, device)
+
+    @torch.inference_mode()
+    def encode(samples: Samples) -> Arrays:
+        states = model.audio_encoder(_tensor(samples, dtype, device))
+        return _array(model.audio_head(states.pooler_output)), _array(model.audio_head(states.last_hidden_state))
+
+    return encode
+
+
+def our_encoder(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+    """Clip embedding ``(1, dim)`` and frame embeddings ``(1, n_frames, dim)`` by peaudio."""
+    encoder = _ours(folder, dtype, device)
+
+    def encode(samples: Samples) -> Arrays:
+        embeddings = encoder.encode_windows(encoder.encode_codec(samples.reshape(-1, HOP))[None])
+        return embeddings.clips, embeddings.frames
+
+    return encode
+
+
+def our_tagger(folder: Path, dtype: str = "float32") -> Callable[[Path], None]:
+    """What ``peaudio tag`` does with a recording once the model is loaded, in windows of 30 s."""
+    from pe_audio_cli.detect.scoring import TagOptions
+    from pe_audio_cli.run.session import EncodeOptions, Query, tag, window_options
+
+    encoder = _ours(folder, dtype, "cpu")
+    query = Query(("a dog barking",), np.ones((1, _checkpoint(folder).embedding_width), np.float32))
+
+    def run(recording: Path) -> None:
+        for _ in tag([str(recording)], encoder, query, TagOptions(), EncodeOptions(window_options("tag"))):
+            pass
+
+    return run
+
+
+def clap() -> Callable[[Samples], Arrays]:
+    """An embedding ``(n_pieces, dim)`` of each 10 s by CLAP, in its default configuration, on random weights."""
+    import torch
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    model: Any = ClapModel(ClapConfig())
+    model.eval()
+    extractor: Any = ClapFeatureExtractor(truncation="rand_trunc")  # what goes with a model that fuses nothing
+
+    @torch.inference_mode()
+    def encode(samples: Samples) -> Arrays:
+        pieces = np.split(samples, range(CLAP_SECONDS * SAMPLE_RATE, len(samples), CLAP_SECONDS * SAMPLE_RATE))
+        inputs = extractor(pieces, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        return (_array(model.get_audio_features(**inputs).pooler_output),)
+
+    return encode
+
+
+def stock_labels(folder: Path) -> Callable[[Sequence[str]], Arrays]:
+    """Text embeddings ``(n_labels, dim)`` by transformers: all labels in one padded batch, the tower already loaded."""
+    import torch
+    from transformers import AutoTokenizer
+
+    model = _stock(folder, "float32", "cpu")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+
+    @torch.inference_mode()
+    def encode(labels: Sequence[str]) -> Arrays:
+        inputs = tokenizer(list(labels), padding=True, return_tensors="pt")
+        states = model.text_model(**inputs, output_hidden_states=True).hidden_states[-1]
+        return (_array(model.text_audio_head(states[:, 0])),)
+
+    return encode
+
+
+def our_labels(folder: Path, caches: Path, cached: bool) -> Callable[[Sequence[str]], Arrays]:
+    """Text embeddings ``(n_labels, dim)`` by peaudio, cached, or with a new and empty cache in ``caches`` each time.
+
+    Where the cache is, the environment says, of which this process's is changed.
+    """
+    encoder = _ours(folder, "float32", "cpu")
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(dir=caches)
+
+    def encode(labels: Sequence[str]) -> Arrays:
+        if not cached:
+            os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(dir=caches)
+        return (encoder.encode_text(labels),)
+
+    return encode
+
+
+def matrix_product(dtype: str, size: int) -> Callable[[Any], None]:
+    """One product of two square matrices, whatever is asked."""
+    import torch
+
+    left, right = (torch.randn(size, size, dtype=getattr(torch, dtype)) for _ in range(2))
+    out = torch.empty_like(left)
+
+    def multiply(_: Any) -> None:
+        torch.matmul(left, right, out=out)
+
+    return multiply
+
+
+def flops(folder: Path, n_frames: int) -> tuple[int, int]:
+    """Floating-point operations of codec and of all else for so many frames; an addition counts like a product."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from pe_audio_cli.model.config import AudioConfig
+    from pe_audio_cli.model.tower import AudioTower
+
+    with torch.device("meta"), torch.inference_mode():
+        tower = AudioTower(AudioConfig.read(_checkpoint(folder).audio_section))
+        codec = tower.take_codec()
+        counters = FlopCounterMode(display=False), FlopCounterMode(display=False)
+        with counters[0]:
+            features = codec(torch.empty(1, 1, n_frames * HOP))
+        with counters[1]:
+            tower(features.transpose(1, 2))
+    in_codec, in_tower = (counter.get_total_flops() for counter in counters)
+    return in_codec, in_tower
+
+
+def _stock(folder: Path, dtype: str, device: str) -> Any:
+    import torch
+    from transformers import PeAudioModel
+
+    model: Any = PeAudioModel.from_pretrained(folder, dtype=getattr(torch, dtype))
+    return model.to(device)
+
+
+def _ours(folder: Path, dtype: str, device: str) -> PeEncoder:
+    from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+
+    return PeEncoder(_checkpoint(folder), DeviceOptions(device, dtype))
+
+
+def _checkpoint(folder: Path) -> Checkpoint:
+    from pe_audio_cli.model.checkpoint import Checkpoint
+
+    return Checkpoint.open(folder, folder.name)
+
+
+def _tensor(samples: Samples, dtype: str, device: str) -> Any:
+    import torch
+
+    return torch.from_numpy(samples)[None, None].to(device, getattr(torch, dtype))
+
+
+def _array(tensor: Any) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.float().cpu().numpy()
+    return array

@@ -1,0 +1,77 @@
+"""The flags that all benchmarks share, and how one of them is run alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from benchmarks.full_width import full_width
+from benchmarks.table import HOW_TO_READ
+
+__all__ = ["Options", "parse", "run_alone"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long and how often.
+
+    ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
+    and so is ``stretch``, the far end of the line that cost should be on; ``hours`` is the length of the recording
+    whose memory is compared with that of one of ten minutes. Both of these take long, and None leaves them out.
+    """
+
+    checkpoint: Path | None = None
+    threads: int = 2
+    rounds: int = 5
+    lengths: tuple[float, ...] = (10.0, 30.0, 60.0)
+    recording: float = 120.0
+    stretch: float | None = None
+    hours: float | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The checkpoint, written first if need be."""
+        return full_width() if self.checkpoint is None else self.checkpoint
+
+    @property
+    def width(self) -> str:
+        """What tables call the checkpoint."""
+        return "full width" if self.checkpoint is None else self.checkpoint.name
+
+    @property
+    def setting(self) -> str:
+        """Under what conditions a table was made, to go into a sentence."""
+        model = "at full width" if self.checkpoint is None else f"with the checkpoint {self.checkpoint.name}"
+        return f"{model} on {self.cpu}"
+
+    @property
+    def cpu(self) -> str:
+        """How much of it."""
+        return "1 thread" if self.threads == 1 else f"{self.threads} threads"
+
+
+LONG: dict[str, Any] = {"recording": 600.0, "stretch": 3600.0}
+
+
+def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
+    """Options from the command line."""
+    parser = argparse.ArgumentParser(prog=prog, description=about)
+    parser.add_argument("--checkpoint", type=Path, help="a folder; the default is of full width, with random weights")
+    parser.add_argument("--threads", type=int, help="CPU threads of each contender")
+    parser.add_argument("--rounds", type=int, help="turns that each contender takes")
+    parser.add_argument("--lengths", type=float, nargs="+", metavar="SECONDS", help="of the audio that is encoded")
+    parser.add_argument("--long", action="store_true", help="a recording of 10 minutes, and the cost of 60")
+    parser.add_argument("--hours", type=float, help="length of the recording whose memory is measured")
+    defaults = {field.name: field.default for field in fields(Options)}
+    parser.set_defaults(**{name: defaults[name] for name in ("threads", "rounds", "lengths")})
+    chosen = vars(parser.parse_args(arguments))
+    chosen["lengths"] = tuple(chosen["lengths"])
+    return Options(**(LONG if chosen.pop("long") else {}), **chosen)
+
+
+def run_alone(measure: Callable[[Options], str], name: str, about: str | None) -> None:
+    """Print how to read tables and one benchmark's section, as ``python -m benchmarks.NAME`` does."""
+    print(HOW_TO_READ, measure(parse(None, f"python -m benchmarks.{name}", str(about))), sep="\n\n")

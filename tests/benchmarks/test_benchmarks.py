@@ -1,0 +1,262 @@
+"""The benchmarks on a tiny checkpoint: that they run, compare like with like, and print tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import __main__ as everything
+from benchmarks import (
+    clap,
+    commands,
+    contender,
+    first_embedding,
+    full_width,
+    lineup,
+    machine,
+    memory,
+    mini,
+    models,
+    quickstart,
+    ranking,
+    recording,
+    sound,
+    table,
+)
+from benchmarks.contender import Contender, Program, Run, alternate, running
+from benchmarks.options import Options, parse
+from pe_audio_cli import load
+
+TINY = {
+    "dac_config": {"encoder_hidden_size": 4, "codebook_dim": 8, "downsampling_ratios": [2, 8, 10, 12]},
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "head_dim": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A checkpoint like the full-width one, but for its width."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    full_width.write_checkpoint(folder, TINY)
+    return folder
+
+
+@pytest.fixture
+def options(folder) -> Options:
+    return Options(
+        folder, torch.get_num_threads(), rounds=1, lengths=(0.2, 0.4), recording=0.4, stretch=0.8, hours=1e-4
+    )
+
+
+class Local:
+    """A child that is none: the same work, in this process, so that torch is loaded once."""
+
+    def __init__(self, contender: Contender, threads: int) -> None:
+        self.name = contender.name
+        self._work = contender.build(**contender.arguments)
+
+    def run(self, request) -> Run:
+        start = time.perf_counter()
+        output = self._work(request)
+        return Run(time.perf_counter() - start, output, 10**9)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, folder):
+    """Neither children nor programs; a program prints what it would be asked for."""
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])  # the label cache's benchmark changes it
+    monkeypatch.setattr(memory, "SHORT", 0.2)
+    monkeypatch.setattr(mini, "MINI", folder)
+
+    def pretend(program: Program, request=None) -> Run:
+        numbers = [0.5] * len(recording.LABELS)
+        if "benchmarks.quickstart" in program.command:
+            return Run(2.0, json.dumps(numbers))
+        tags = [{"label": label, "probability": 0.5} for label in recording.LABELS]
+        return Run(0.5, json.dumps({"tags": tags}))
+
+    monkeypatch.setattr(contender, "Child", Local)
+    monkeypatch.setattr(Program, "run", pretend)
+    monkeypatch.setattr(lineup, "MATRIX", 64)
+    monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(recording, "has_bfloat16", lambda: True)
+
+
+def process_id(sign: int = 1):
+    return lambda request: (sign * os.getpid(), request)
+
+
+def fails():
+    raise SystemExit(3)
+
+
+def test_contenders_run_in_processes_of_their_own_and_take_turns(folder):
+    here = Contender("here", process_id), Contender("there", process_id, {"sign": -1}, keeps_blocks=True)
+    with running(here, threads=1) as children:
+        measured = alternate(children, "work", rounds=3)
+    assert list(measured) == ["here", "there"]
+    (first, asked), (second, _) = measured["here"].output, measured["there"].output
+    assert first > 0 > second and first != -second and asked == "work"
+    assert all(len(each.seconds) == 3 and 0 < each.median < 1 for each in measured.values())
+    assert machine.CPU_INFO.exists() == (measured["here"].peak is not None)
+
+
+def test_a_child_that_ends_is_an_error_and_no_wait():
+    with pytest.raises(RuntimeError, match="ended with exit code 3"), running([Contender("bad", fails)], 1):
+        pass
+
+
+def test_a_program_that_fails_is_an_error():
+    assert Program("good", ["printf", "x"], {}).run().output == "x"
+    with pytest.raises(Exception, match="non-zero exit status"):
+        Program("bad", ["false"], {}).run()
+
+
+@pytest.mark.parametrize("task", [lineup.CODEC, lineup.ENCODER])
+def test_ours_and_theirs_give_the_same_numbers(folder, task):
+    samples = sound.noise(0.2)
+    stock, ours = task.stock(folder)(samples), task.ours(folder)(samples)
+    assert [each.shape for each in stock] == [each.shape for each in ours]
+    assert float(table.error(ours, stock)) < 1e-5
+    assert float(table.error(task.ours(folder, "bfloat16")(samples), stock)) > 1e-5
+
+
+def test_the_stock_labels_are_ours(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    labels = ["a dog", "rain falling"]
+    stock, cold, warm = (
+        models.stock_labels(folder)(labels),
+        models.our_labels(folder, tmp_path, cached=False)(labels),
+        models.our_labels(folder, tmp_path, cached=True)(labels),
+    )
+    assert float(table.error(cold, stock)) < 1e-5
+    assert table.error(warm, cold) == "0"
+
+
+def test_the_quickstart_finds_what_the_command_finds(folder, tmp_path):
+    file = sound.write_noise(tmp_path / "noise.wav", 0.4)
+    theirs = quickstart.highest_probabilities(folder, file, recording.LABELS)
+    (result,) = load(folder, device="cpu").tag(file, recording.LABELS)
+    ours = {tag.label: tag.probability for tag in result.tags}
+    assert len(set(theirs)) > 1
+    np.testing.assert_allclose([ours[label] for label in recording.LABELS], theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("whose", ["stock", "ours"])
+def test_the_first_embedding_is_that_of_the_clip(folder, capsys, whose):
+    first_embedding.main(whose, str(folder))
+    assert capsys.readouterr().out.strip() == str(full_width.TEXT_TOWER["hidden_size"])
+
+
+def test_the_commands_are_those_that_users_type(folder, tmp_path, options):
+    tag = commands.Commands(tmp_path, options).tag("tag", folder, tmp_path / "x.wav", ["rain, hail"])
+    assert tag.command[0].exists()
+    assert tag.command[1:5] == ["tag", tmp_path / "x.wav", "--label", "rain, hail"]
+
+
+def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
+    import transformers
+
+    small = {"depths": [1, 1], "num_attention_heads": [1, 2], "patch_embeds_hidden_size": 8, "num_hidden_layers": 1}
+    text = {
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "vocab_size": 20,
+    }
+    config = transformers.ClapConfig(audio_config={**small, "hidden_size": 16}, text_config=text, projection_dim=12)
+    monkeypatch.setattr(transformers, "ClapConfig", lambda: config)
+    (embeddings,) = models.clap()(sound.noise(10.4))
+    assert embeddings.shape == (2, 12)
+
+
+def test_the_operations_are_counted_for_each_frame(folder):
+    codec, tower = models.flops(folder, 10)
+    # The first convolution: 7 products and sums, for each of 4 channels and 1920 samples.
+    assert codec > 10 * 1920 * 4 * 7 * 2
+    assert models.flops(folder, 20)[0] == pytest.approx(2 * codec, rel=0.1)
+    assert tower > 0
+
+
+@pytest.mark.parametrize("benchmark", everything.BENCHMARKS, ids=lambda module: module.__name__)
+@pytest.mark.usefixtures("in_this_process")
+def test_every_benchmark_prints_tables(benchmark, options):
+    printed = benchmark.measure(options)
+    assert printed.startswith("## ")
+    blocks = [block for block in printed.split("\n\n") if block.startswith("|")]
+    assert blocks
+    for block in blocks:
+        header, rule, *rows = block.splitlines()
+        assert re.fullmatch(r"\| --- (\| ---: )+\|", rule)
+        assert rows and {row.count("|") for row in rows} == {header.count("|")}
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_was_not_measured_is_said_so(monkeypatch, options):
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(machine, "card", lambda: None)
+    rows = lineup.compare(lineup.ENCODER, options.folder, [0.2], options).splitlines()
+    (ours,) = (row for row in rows if row.startswith(f"| {lineup.OURS} |"))
+    (half,) = (row for row in rows if row.startswith(f"| {lineup.BFLOAT16} |"))
+    assert ours.count(table.NOT_MEASURED) == 1
+    assert half.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
+    monkeypatch.setattr(mini, "MINI", options.folder / "none")
+    assert table.NOT_MEASURED in mini.measure(options)
+
+
+def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    class Section:
+        @staticmethod
+        def measure(options):
+            return f"## Rounds: {options.rounds}"
+
+    class Broken:
+        @staticmethod
+        def measure(options):
+            raise RuntimeError
+
+    results = tmp_path / "RESULTS.md"
+    results.write_text("old")
+    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Broken))
+    with pytest.raises(RuntimeError):
+        everything.main([], results)
+    assert results.read_text() == "old"
+    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Section))
+    everything.main(["--rounds", "7"], results)
+    assert results.read_text().count("## Rounds: 7") == 2
+    assert list(tmp_path.iterdir()) == [results]
+
+
+def test_long_runs_are_asked_for():
+    assert parse([], "bench", "") == Options()
+    long = parse(["--long", "--hours", "6", "--lengths", "1", "2"], "bench", "")
+    assert (long.recording, long.stretch, long.hours, long.lengths) == (600, 3600, 6, (1, 2))
+
+
+def test_spearman_is_that_of_the_order():
+    numbers = np.array([0.1, 0.9, 0.3, 0.5])
+    assert ranking.spearman(numbers, numbers**3) == pytest.approx(1)
+    assert ranking.spearman(numbers, -numbers) == pytest.approx(-1)
+    assert ranking.spearman(numbers, np.array([0.1, 0.9, 0.5, 0.3])) == pytest.approx(0.8)  # 1 - 6 * 2 / (4 * 15)
+
+
+def test_an_error_is_relative_to_the_largest_number():
+    exact = np.array([1.0, -4.0]), np.array([0.5])
+    assert table.error(exact, exact) == "0"
+    assert table.error((np.array([1.0, -3.0]), np.array([0.5])), exact) == "2e-01"

@@ -1,0 +1,78 @@
+"""The codec in tiles against its own modules."""
+
+import pytest
+import torch
+from torch import nn
+
+from pe_audio_cli.model import tiles
+from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d, leave_out_idle_parts
+from pe_audio_cli.model.config import CodecConfig
+
+HOP = 1920
+
+
+def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:
+    """With alphas and weights about as large as in a trained one, and biases that show at the ends."""
+    config = CodecConfig(channels, strides, codebook_dim=8)
+    torch.manual_seed(0)
+    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.width, 8))
+    for name, parameter in codec.named_parameters():
+        if "alpha" in name:
+            nn.init.uniform_(parameter, 0.2, 2)
+        elif name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.1)
+    return codec.requires_grad_(False).eval()
+
+
+def sound(n_frames: int) -> torch.Tensor:
+    return 0.1 * torch.randn(1, 1, n_frames * HOP, generator=torch.Generator().manual_seed(1))
+
+
+def assert_same(codec, n_frames=9, dtype=torch.float32, tolerance=1e-5):
+    with torch.inference_mode():
+        plain = codec(sound(n_frames))
+        tiled = tiles.TiledCodec(codec, dtype)(sound(n_frames).to(dtype))
+    torch.testing.assert_close(tiled.float(), plain, rtol=0, atol=tolerance * plain.abs().max().item())
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 9])
+@pytest.mark.parametrize("tile_bytes", [1, 5_000, 1 << 20])
+def test_tiles_of_any_size_give_what_the_modules_give(monkeypatch, n_frames, tile_bytes):
+    monkeypatch.setattr(tiles, "TILE_BYTES", tile_bytes)
+    assert_same(random_codec(), n_frames if tile_bytes > 1 else min(n_frames, 2))
+
+
+@pytest.mark.parametrize("strides", [(12, 10, 8, 2), (5, 3, 4, 4, 8), (12, 2, 2, 2, 5, 4)], ids=str)
+def test_strides_in_any_order(strides):
+    assert_same(random_codec(4, strides))
+
+
+def test_idle_parts_are_left_out_of_tiles_too():
+    codec = random_codec()
+    stage = codec[0].block[1]
+    for parameter in stage.res_unit2.conv2.parameters():
+        parameter.zero_()
+    stage.snake1.alpha.zero_()
+    stage.res_unit1.snake2.alpha.zero_()
+    leave_out_idle_parts(codec)
+    assert_same(codec)
+
+
+def test_without_torchs_operators_for_packed_weights_the_numbers_are_the_same(monkeypatch):
+    monkeypatch.setattr(tiles, "_pack", lambda *_: None)
+    assert_same(random_codec())
+
+
+def test_an_operator_that_computes_something_else_is_not_used(monkeypatch):
+    monkeypatch.setattr(tiles, "_convolve", lambda image, packed, *_: torch.zeros_like(image))
+    assert all(each.packed is None for each in (tiles.Convolution(nn.Conv1d(4, 4, 7)),))
+    assert_same(random_codec())
+
+
+def test_bfloat16_is_near():
+    assert_same(random_codec(16), dtype=torch.bfloat16, tolerance=0.05)
+
+
+def test_narrow_codecs_keep_their_modules():
+    assert not tiles.is_wide(random_codec(8))
+    assert tiles.is_wide(random_codec(64, (2, 960)))
