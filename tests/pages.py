@@ -51,9 +51,7 @@ def write_page(
     """Write a page of these results; returns the warnings that were given."""
     warnings: list[tuple[str, str]] = []
     with path.open("w", encoding="utf-8", newline="") as stream:
-        page = PageWriter(
-            stream, PageOptions(os.fspath(path.parent), options, embed), lambda *said: warnings.append(said)
-        )
+        page = PageWriter(stream, PageOptions(os.fspath(path), options, embed), lambda *said: warnings.append(said))
         page.open()
         for result in results:
             page.write(result)

@@ -19,13 +19,14 @@ FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
 VALUES = {"results", "errors"}
-ROOMS = {"write", "draw", "store", "detect", "model", "audio"}
+ROOMS = {"write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": VALUES | ROOMS | {"run", "cli"},
     "cli": VALUES | ROOMS | {"run"},
     "run": VALUES | ROOMS,
     "write": VALUES,
     "draw": VALUES | {"write"},  # how text is escaped and times are told is write's
+    "report": VALUES | {"detect", "audio"},  # a page finds events anew, on the same grid
     "store": VALUES,
     "detect": VALUES | {"audio"},  # the frame grid is audio's
     "model": VALUES | {"audio"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from os.path import abspath
 from typing import TYPE_CHECKING, TypeAlias
 
 import typer
@@ -22,12 +24,12 @@ from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ,
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.run.journal import Settings
     from pe_audio_cli.run.labels import LabelOptions
     from pe_audio_cli.run.outputs import Output
     from pe_audio_cli.run.pipeline import Encoder
-    from pe_audio_cli.run.report import ReportOptions
     from pe_audio_cli.run.session import EncodeOptions, Query
 
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, EncodeOptions], Iterator[Result]]
@@ -44,7 +46,7 @@ class Batch:
     talk: Talk
     per_window: bool = False
     frames: bool = False
-    report: ReportOptions | None = None
+    report: PageOptions | None = None
     plot: str | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
@@ -71,7 +73,7 @@ class Batch:
         writer = self._writer()
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
-        output = self._reported(self._pictured(self._output(writer, names), names))
+        output = self._output(writer, names)
         checkpoint = find_checkpoint(
             ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
         )
@@ -89,14 +91,7 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(
-                windows,
-                self.flags.device.batch_size,
-                progress.piece,
-                self._warn,
-                spectrograms=self.command == "localize" and (self.plot is not None or self.report is not None),
-                sounds=None if self.report is None else self.report.sounds,
-            )
+            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, self._warn)
             self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         if len(names) > 1:
             for line in summary.lines():
@@ -204,16 +199,33 @@ class Batch:
         return name
 
     def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+        """Where results go, with what is made of them beside it."""
+        self._check_places()
+        return self._reported(self._pictured(self._plain_output(writer, names), names))
+
+    def _check_places(self) -> None:
+        flags = self.flags.output
+        places = {
+            "--output": flags.output,
+            "--plot": self.plot,
+            "--report": None if self.report is None else self.report.path,
+        }
+        named = {flag: path for flag, path in places.items() if path is not None}
+        if flags.overwrite and flags.resume:
+            raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if (flags.resume and flags.output is None) or (flags.overwrite and not named):
+            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+        for (one, path), (other, other_path) in combinations(named.items(), 2):
+            if abspath(path) == abspath(other_path) and not is_folder(path):
+                raise UsageError(f"{one} and {other} are both {path}: give them different names")
+
+    def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
 
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
 
         options = WriteOptions(self.command, self.per_window)
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
-        if overwrite and resume:
-            raise UsageError("--overwrite starts again and --resume goes on: choose one")
-        if path is None and (resume or (overwrite and self.plot is None and self.report is None)):
-            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
         in_folder = path is not None and is_folder(path)
         if not in_folder:
             check_files_differ(writer, names)
@@ -222,34 +234,27 @@ class Batch:
         kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
-    def _reported(self, output: Output) -> Output:
-        from os.path import abspath
-
-        from pe_audio_cli.run.report import WithReport
-
-        if self.report is None:
-            return output
-        flags = self.flags.output
-        if flags.resume:
-            raise UsageError("--report needs all results at once: it does not go with --resume")
-        if flags.output is not None and abspath(flags.output) == abspath(self.report.path):
-            raise UsageError("--report and --output are the same file: choose two names")
-        frames = self.frames or self.plot is not None
-        return WithReport(output, self.report, self._warn, frames=frames, overwrite=flags.overwrite)
-
     def _pictured(self, output: Output, names: Sequence[str]) -> Output:
         if self.plot is None:
             return output
         from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
 
-        path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
-        if path == self.plot and not is_folder(path):
-            raise UsageError(f"--output and --plot are both {path}: give them different names")
+        overwrite, resume = self.flags.output.overwrite, self.flags.output.resume
         if self.command == "localize":
             return TimelinePictures(output, self.plot, names, frames=self.frames, overwrite=overwrite)
         if resume:
             raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
         return TagPicture(output, self.plot, names, overwrite=overwrite)
+
+    def _reported(self, output: Output) -> Output:
+        if self.report is None:
+            return output
+        from pe_audio_cli.run.report import Report
+
+        if self.flags.output.resume:
+            raise UsageError("a report is of one whole run: leave out --report or --resume")
+        frames = self.frames or self.plot is not None
+        return Report(output, self.report, self._warn, frames=frames, overwrite=self.flags.output.overwrite)
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

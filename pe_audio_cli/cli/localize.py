@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,19 +92,20 @@ def localize(
     with guard(talk):
         from pe_audio_cli.detect.events import EventOptions
         from pe_audio_cli.errors import UsageError
+        from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions
         from pe_audio_cli.run import session
-        from pe_audio_cli.run.report import ReportOptions
 
         if embed_audio and report is None:
             raise UsageError("--embed-audio is about a report: name it with --report")
+        shown = plot is not None or report is not None
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
-            wants_frames = frames or plot is not None or report is not None
-            return session.localize(files, encoder, query, options, encoding, wants_frames)
+            encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
+            return session.localize(files, encoder, query, options, encoding, frames or shown)
 
-        page = None if report is None else ReportOptions(report, options, embed_audio)
+        page = None if report is None else PageOptions(report, options, embed_audio)
         batch = Batch("localize", flags, talk, frames=frames, plot=plot, report=page)
         batch.run(ask, {**asdict(options), "frames": frames})

@@ -42,7 +42,7 @@ def place(level: float, levels: Sequence[float]) -> int:
 
 def ranks(probability: NDArray[np.float32], levels: Sequence[float]) -> NDArray[np.uint8]:
     """For each frame, how many of at most 255 rising ``levels`` its probability is above; shape ``(n_frames,)``."""
-    return np.searchsorted(np.array(levels, np.float32), probability, side="left").astype(np.uint8)
+    return np.searchsorted(np.array(levels, np.float32), probability).astype(np.uint8)
 
 
 def pooled(values: NDArray[Any], width: int) -> NDArray[Any]:
@@ -53,7 +53,8 @@ def pooled(values: NDArray[Any], width: int) -> NDArray[Any]:
 def shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A spectrogram's decibels, of any shape, as shades from 0 to 40: 2 dB each, the highest for the loudest."""
     above = levels - levels.max(initial=-np.inf) + (N_SHADES - 1) * SHADE_DECIBELS
-    return np.clip(np.round(above / SHADE_DECIBELS), 0, N_SHADES - 1).astype(np.uint8)
+    rounded: NDArray[np.float32] = np.round(above / SHADE_DECIBELS)
+    return rounded.clip(0, N_SHADES - 1).astype(np.uint8)
 
 
 def deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,13 +19,13 @@ from string import Template
 from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
 from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
 from pe_audio_cli.report.link import relative_url
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
-from pe_audio_cli.write.escape import json_text
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
@@ -41,14 +42,14 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """``folder`` is where the page will lie, ``events`` how its events were found.
+    """``path`` is where the page will lie, ``events`` how its events were found.
 
-    ``embed`` puts the sound of recordings into the page, instead of links to their files.
+    ``embed_audio`` puts the sound of recordings into the page, instead of links to their files.
     """
 
-    folder: str
+    path: str
     events: EventOptions
-    embed: bool = False
+    embed_audio: bool = False
 
 
 class PageWriter:
@@ -107,7 +108,7 @@ class PageWriter:
             self._bytes("sound", iter(lambda: sound.file.read(CHUNK), b""))
 
     def _sound_to_embed(self, recording: Recording) -> Sound | None:
-        if not self._options.embed:
+        if not self._options.embed_audio:
             return None
         if recording.sound is None or recording.duration > self._seconds_left:
             held = f"the report holds {EMBED_SECONDS / 3600:g} h of sound"
@@ -118,8 +119,8 @@ class PageWriter:
 
     def _link(self, recording: Recording) -> str | None:
         if recording.file != STANDARD_INPUT:
-            return relative_url(recording.file, self._options.folder)
-        if not self._options.embed:
+            return relative_url(recording.file, os.path.dirname(self._options.path))
+        if not self._options.embed_audio:
             self._warn(recording.file, "the report cannot link standard input: --embed-audio keeps its sound")
         return None
 
@@ -181,7 +182,7 @@ def _spectrogram_facts(spectrogram: Spectrogram) -> dict[str, Any]:
     }
 
 
-def _events(result: LocalizeResult, levels: Sequence[float]) -> Any:
+def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32]:
     """The first events as int32 of shape ``(n, 4)``: onset and offset frame, place of the label, rank of the peak."""
     places = {label: place for place, label in enumerate(result.labels)}
     rows = [
@@ -198,7 +199,7 @@ def _events(result: LocalizeResult, levels: Sequence[float]) -> Any:
 
 def _json(value: Any) -> str:
     r"""JSON that no HTML parser takes for the end of its element, nor for anything else: ``<`` is ``\u003c``."""
-    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False)).replace("<", "\\u003c")
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
 def _frame() -> tuple[str, str]:

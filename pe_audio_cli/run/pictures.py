@@ -1,19 +1,18 @@
 """Pictures beside an output: a timeline of each recording, or one map of all tags.
 
-Whatever can be refused is refused when one is made. A picture appears whole or not at all, and before its result is
-noted as done.
+A picture appears whole or not at all, and before its result is noted as done.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.results import LocalizeResult, Result, TagResult
+from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output, file_of
 from pe_audio_cli.run.places import Tree, is_folder, reason, whole_file
@@ -24,23 +23,7 @@ KINDS = ("png", "svg", "pdf")
 KIND_IN_FOLDERS = "png"
 
 
-class _Pictured(Output):
-    """An output with pictures beside it; without them it would be just the same."""
-
-    def __init__(self, output: Output, targets: Sequence[Path], *, overwrite: bool) -> None:
-        _refuse_without_matplotlib()
-        self.known = output.known
-        self._output = output
-        for target in targets:
-            if target.exists() and not (overwrite or output.known):
-                raise OutputError(f"{target} exists: choose another name for --plot, or --overwrite")
-
-    def abandon(self) -> str | None:
-        """Keep the pictures that are there."""
-        return self._output.abandon()
-
-
-class TimelinePictures(_Pictured):
+class TimelinePictures(Beside):
     """A picture of each recording: a file, or a folder with a tree like that of the inputs."""
 
     def __init__(
@@ -51,10 +34,11 @@ class TimelinePictures(_Pictured):
         ``frames`` leaves the frame probabilities in what is passed on to ``output``. Raises :class:`UsageError` if
         matplotlib is missing, ``path`` stands for no kind of picture, or one is there already.
         """
-        self._path, self._frames = path, frames
+        _refuse_without_matplotlib()
+        self._path = path
         if is_folder(path):
             self._kind = KIND_IN_FOLDERS
-            _refuse_unwritable(next(folder for folder in (Path(path), *Path(path).parents) if folder.exists()))
+            refuse_unwritable(next(there for there in (Path(path), *Path(path).parents) if there.exists()), "a picture")
             tree = Tree(Path(path), f".{self._kind}", files)
             self._targets = {file: tree.place(file) for file in files}
         else:
@@ -64,13 +48,13 @@ class TimelinePictures(_Pictured):
                     f"--plot {path} is one picture, and there are {len(files)} recordings: name a folder, such as "
                     f"{os.path.splitext(path)[0]}/"
                 )
-            _refuse_unwritable(Path(path).parent)
+            refuse_unwritable(Path(path).parent, "a picture")
             self._targets = {file: Path(path) for file in files}
-        super().__init__(output, list(self._targets.values()), overwrite=overwrite)
+        super().__init__(output, "--plot", self._targets.values(), frames=frames, overwrite=overwrite)
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin; what an earlier run has done must have its pictures."""
-        entries = self._output.open({**settings, "plot": self._path})
+        entries = super().open({**settings, "plot": self._path})
         for entry in entries:
             if entry.error is None and not self._targets[entry.file].exists():
                 raise OutputError(f"cannot resume: {self._targets[entry.file]} is gone; start again with --overwrite")
@@ -83,24 +67,20 @@ class TimelinePictures(_Pictured):
         if isinstance(result, LocalizeResult):
             timeline = result
             _draw_whole(self._targets[file_of(result)], lambda stream: draw_timeline(timeline, stream, self._kind))
-            result = result if self._frames else replace(result, frames=None)
-        self._output.write(result)
-
-    def finish(self) -> None:
-        """All pictures are drawn: make the output whole."""
-        self._output.finish()
+        super().write(result)
 
 
-class TagPicture(_Pictured):
+class TagPicture(Beside):
     """One picture of a whole run, drawn at its end; a run that stops early gets none."""
 
     def __init__(self, output: Output, path: str, files: Sequence[str], *, overwrite: bool = False) -> None:
         """Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of picture, or is there."""
+        _refuse_without_matplotlib()
         if is_folder(path):
             raise UsageError(f"tag draws one picture of all recordings: --plot names a file, not the folder {path}")
         self._kind, self._target, self._files = _kind(path), Path(path), files
-        _refuse_unwritable(self._target.parent)
-        super().__init__(output, [self._target], overwrite=overwrite)
+        refuse_unwritable(self._target.parent, "a picture")
+        super().__init__(output, "--plot", [self._target], overwrite=overwrite)
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin: the map has a column for each of the settings' labels."""
@@ -108,19 +88,19 @@ class TagPicture(_Pictured):
 
         self._map = TagMap(self._files, settings["labels"])
         self._n_written = 0
-        return self._output.open(settings)
+        return super().open(settings)
 
     def write(self, result: Result) -> None:
         """Note it for the picture, and pass it on."""
         if isinstance(result, TagResult):
             self._map.add(self._n_written, result)
         self._n_written += 1
-        self._output.write(result)
+        super().write(result)
 
     def finish(self) -> None:
         """Draw the picture, then make the output whole."""
         _draw_whole(self._target, lambda stream: self._map.draw(stream, self._kind))
-        self._output.finish()
+        super().finish()
 
 
 def _draw_whole(target: Path, draw: Callable[[BinaryIO], None]) -> None:
@@ -146,10 +126,3 @@ def _refuse_without_matplotlib() -> None:
     except ImportError as error:
         raise UsageError("--plot needs matplotlib: pip install 'pe-audio-cli[plot]'") from error
     matplotlib.set_loglevel("CRITICAL")  # it would tell of its font cache
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    if not folder.is_dir():
-        raise OutputError(f"cannot write a picture into {folder}: it is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write a picture into {folder}: permission denied")

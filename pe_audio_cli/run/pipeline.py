@@ -263,8 +263,10 @@ def _read(
                 spectrograph = Spectrograph() if spectrograms else None
                 keeper = SoundKeeper(sounds) if sounds is not None else None
                 blocks = stream.blocks()
-                for ear in filter(None, (spectrograph, keeper)):
-                    blocks = ear.listen(blocks)
+                if spectrograph is not None:
+                    blocks = spectrograph.listen(blocks)
+                if keeper is not None:
+                    blocks = keeper.listen(blocks)
                 whole = None if window is None else CODEC_CHUNK
                 for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, halo):
                     yield _Piece(chunk, stream.fraction)

@@ -1,110 +1,91 @@
-"""A report beside the output: every result goes to both."""
+"""A report beside an output: one page of all results, to look at, listen to and correct."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.errors import OutputError, RunError
-from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions, PageWriter
-from pe_audio_cli.results import LocalizeResult, Result, TagResult
+from pe_audio_cli.errors import OutputError, RunError, UsageError
+from pe_audio_cli.report.page import PageOptions, PageWriter
+from pe_audio_cli.results import Result, TagResult
+from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output
+from pe_audio_cli.run.places import is_folder, reason
 
-__all__ = ["ReportOptions", "WithReport"]
+__all__ = ["Report"]
 
-
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
-    """A report to be made: ``embed_audio`` puts the sound of recordings into it instead of links to them."""
-
-    path: str
-    events: EventOptions
-    embed_audio: bool = False
-
-    @property
-    def sounds(self) -> float | None:
-        """Seconds of recording up to which its sound is kept for the report, or None."""
-        return EMBED_SECONDS if self.embed_audio else None
+EXTENSIONS = (".html", ".htm")
 
 
-class WithReport(Output):
-    """An output, and a page of the same results, which appears whole or not at all.
+class Report(Beside):
+    """A page that grows with the output, and appears whole or not at all: a run that stops early gets none.
 
-    It takes results with their frames; the output gets them only if ``frames``. A report cannot be gone on with: of
-    what an earlier run has done, it would know nothing.
+    It needs results with their frames and spectrograms.
     """
 
     def __init__(
         self,
         output: Output,
-        options: ReportOptions,
+        options: PageOptions,
         warn: Callable[[str, str], None],
         *,
         frames: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Raises :class:`OutputError` if the report exists and nobody said what to do about it."""
-        self._output, self._options, self._warn, self._frames = output, options, warn, frames
-        self._path = Path(options.path)
+        """``warn`` is told of a recording that cannot be heard in it, by its name.
+
+        Raises :class:`UsageError` if ``options.path`` stands for no page, or one is there already.
+        """
+        self._options, self._warn, self._path = options, warn, Path(options.path)
+        if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
+            raise UsageError(f"--report {options.path} is no page: its name ends in .html")
+        refuse_unwritable(self._path.parent, "a report")
         self._part = self._path.with_name(self._path.name + ".part")
-        if self._path.is_dir() or options.path.endswith("/"):
-            raise OutputError(f"{options.path} is a folder: name a file for the report")
-        if self._path.exists() and not overwrite:
-            raise OutputError(f"{self._path} exists: choose another name for the report, or --overwrite")
+        super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
 
     def open(self, settings: Settings) -> list[Entry]:
-        """Begin the report under its temporary name, then the output."""
+        """Begin the page under a temporary name, then the output."""
         try:
             self._stream = self._part.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
-        try:
-            self._page = PageWriter(self._stream, self._page_options(), self._warn)
+            self._page = PageWriter(self._stream, self._options, self._warn)
             self._page.open()
-            return self._output.open(settings)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
+        try:
+            return super().open(settings)
         except BaseException:
             self._discard()
             raise
 
     def write(self, result: Result) -> None:
-        """Write it to the output, then to the report."""
+        """Add it to the page, then pass it on."""
         assert not isinstance(result, TagResult)
-        shown = result
-        if isinstance(result, LocalizeResult) and not self._frames:
-            shown = replace(result, frames=None)
-        self._output.write(shown)
         try:
             self._page.write(result)
         except OSError as error:
             raise self._failure(error) from error
+        super().write(result)
 
     def finish(self) -> None:
-        """Make the output whole, and give the report its name."""
-        self._output.finish()
+        """Give the page its name, then make the output whole."""
         try:
             self._page.close()
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
             self._stream.close()
             os.replace(self._part, self._path)
         except OSError as error:
             raise self._failure(error) from error
+        super().finish()
 
     def abandon(self) -> str | None:
-        """Drop the report; the output is kept as it does by itself."""
+        """Drop the page, and leave the output as it leaves itself."""
         self._discard()
-        return self._output.abandon()
-
-    def _page_options(self) -> PageOptions:
-        return PageOptions(os.path.dirname(self._options.path), self._options.events, self._options.embed_audio)
+        return super().abandon()
 
     def _failure(self, error: OSError) -> RunError:
-        return RunError(f"cannot write {self._path}: {error.strerror}; there is no report")
+        return RunError(f"cannot write {self._path}: {reason(error)}; there is no report")
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):  # the disk may be full, which may be why
