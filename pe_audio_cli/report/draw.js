@@ -84,7 +84,10 @@ function drawTrack(canvas, recording, view, onset, events, chosen, colour) {
   const { pen, width, height } = cleared(canvas);
   const place = recording.labels.indexOf(canvas.dataset.label);
   if (place >= 0) drawHill(pen, recording, recording.rows[place], view, width, height, colour);
-  for (const event of events) drawEvent(pen, event, view, width, height, event === chosen, recording, colour);
+  for (const [event, bar] of barsOf(events, chosen, view, width)) {
+    const ink = recording.isChanged(event) ? colour.changed : colour.event;
+    drawBar(pen, bar, height, event === chosen, ink);
+  }
   const { thresholds, offset } = recording.settings;
   drawLevel(pen, thresholds[onset], [4, 3], width, height, colour);
   if (offset !== null) drawLevel(pen, thresholds[offset], [1, 3], width, height, colour);
@@ -114,22 +117,31 @@ function drawLevel(pen, level, dashes, width, height, colour) {
   pen.stroke();
 }
 
-function drawEvent(pen, event, view, width, height, isChosen, recording, colour) {
+/** The events in view and where they are, in pixels; of those of a long night that fall on the same, the first. */
+function* barsOf(events, chosen, view, width) {
   const scale = width / (view.end - view.start);
-  const left = (event.start - view.start) * scale;
-  const wide = Math.max((event.end - event.start) * scale, NARROWEST_EVENT);
-  if (left > width || left + wide < 0) return;
-  pen.fillStyle = recording.isChanged(event) ? colour.changed : colour.event;
+  let drawn = 0; // pixels from the left
+  for (const event of events) {
+    const left = (event.start - view.start) * scale;
+    const wide = Math.max((event.end - event.start) * scale, NARROWEST_EVENT);
+    const right = Math.round(left + wide);
+    const isHidden = wide === NARROWEST_EVENT && right <= drawn && event !== chosen;
+    if (left > width || right < 0 || isHidden) continue;
+    yield [event, { left, wide }];
+    drawn = Math.max(drawn, right);
+  }
+}
+
+function drawBar(pen, { left, wide }, height, isChosen, ink) {
+  pen.fillStyle = pen.strokeStyle = ink;
   pen.globalAlpha = isChosen ? 0.55 : 0.3;
   pen.fillRect(left, 0, wide, height);
   pen.globalAlpha = 1;
   pen.fillRect(left, height - 4, wide, 4);
-  if (isChosen) {
-    pen.strokeStyle = pen.fillStyle;
-    pen.lineWidth = 2;
-    pen.strokeRect(left + 1, 1, Math.max(wide - 2, 1), height - 2);
-    pen.lineWidth = 1;
-  }
+  if (!isChosen) return;
+  pen.lineWidth = 2;
+  pen.strokeRect(left + 1, 1, Math.max(wide - 2, 1), height - 2);
+  pen.lineWidth = 1;
 }
 
 function drawAxis(canvas, view, colour) {
@@ -146,15 +158,4 @@ function drawAxis(canvas, view, colour) {
     pen.textAlign = x < 12 ? "left" : x > width - 12 ? "right" : "center";
     pen.fillText(clock(tick * step, decimals), x, 15);
   }
-}
-
-/** 5.2, 1:05.2 or 1:00:05.2. */
-function clock(time, decimals) {
-  const units = Math.round(time * 10 ** decimals);
-  const minutes = Math.floor(units / 60 / 10 ** decimals);
-  const seconds = (units / 10 ** decimals - 60 * minutes).toFixed(decimals);
-  if (minutes === 0) return seconds;
-  const padded = seconds.padStart(decimals ? 3 + decimals : 2, "0");
-  if (minutes < 60) return `${minutes}:${padded}`;
-  return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${padded}`;
 }

@@ -29,10 +29,22 @@ from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Sp
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
-SCRIPTS = ("events.js", "export.js", "recording.js", "draw.js", "player.js", "page.js")  # each stands on those before
+# Parts of one script: they are run in this order, and share their names.
+SCRIPTS = (
+    "parts.js",
+    "events.js",
+    "export.js",
+    "recording.js",
+    "draw.js",
+    "player.js",
+    "state.js",
+    "timeline.js",
+    "list.js",
+    "page.js",
+)
 HERTZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)  # that are marked
 SPECTROGRAM_COLUMNS = 1_024  # about as many as a page has pixels for them
-EXACT_FRAMES = 2_000_000  # of all labels, 4.4 h of five: in a longer recording the threshold cannot be moved
+EXACT_FRAMES = 10_000_000  # of all labels, 9 h of twelve: in a longer recording the threshold cannot be moved
 POOLED_COLUMNS = 4_096  # for each label of such a recording
 LISTED_EVENTS = 20_000  # of such a recording
 EMBED_SECONDS = 7_200.0  # of sound in a page: 58 MB as Opus, 77 MB as base64

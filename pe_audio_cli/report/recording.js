@@ -8,7 +8,7 @@ class Recording {
     Object.assign(this, facts);
     this.place = place;
     this.settings = settings;
-    this.edits = []; // each {was, now}: the event that was found, and what has become of it, which is null if nothing
+    this.edits = []; // each {was, now}: the event that was found, null if none, and what has become of it, null if gone
     this.history = [];
   }
 
@@ -21,15 +21,23 @@ class Recording {
     return this.pool === 1;
   }
 
+  get isLoaded() {
+    return this.rows !== undefined;
+  }
+
   /** Unpack the frames, once. */
-  async load() {
-    if (this.rows !== undefined) return;
+  load() {
+    this.loading ??= this.unpack();
+    return this.loading;
+  }
+
+  async unpack() {
+    if (!this.exact) this.fixed = new Int32Array((await inflated(`events-${this.place}`)).buffer);
+    this.shades = await inflated(`spectrogram-${this.place}`);
     const ranks = await inflated(`ranks-${this.place}`);
     const width = Math.ceil(this.frames / this.pool);
     this.rows = this.labels.map((_, row) => ranks.subarray(row * width, (row + 1) * width));
     this.peaks = this.rows.map((row) => highest(row, 0, row.length));
-    this.shades = await inflated(`spectrogram-${this.place}`);
-    if (!this.exact) this.fixed = new Int32Array((await inflated(`events-${this.place}`)).buffer);
   }
 
   /** Where the sound is: a link, a URL of what is embedded, or null. */
@@ -42,7 +50,8 @@ class Recording {
 
   /** The events at a threshold, with the reader's changes, by start and then by label. */
   events(onset) {
-    const found = this.found(onset).filter((event) => !this.edits.some(({ was }) => overlap(was, event)));
+    const corrected = this.edits.map(({ was }) => was).filter((event) => event !== null);
+    const found = this.found(onset).filter((event) => !corrected.some((was) => overlap(was, event)));
     const changed = this.edits.map(({ now }) => now).filter((event) => event !== null);
     return found.concat(changed).sort((a, b) => a.start - b.start || this.orderOf(a) - this.orderOf(b));
   }
@@ -90,12 +99,13 @@ class Recording {
     return place < 0 ? this.labels.length : this.order[place];
   }
 
-  /** Put `now` in the place of an event, or nothing where it is null. */
+  /** Put `now` in the place of an event; null for one adds, for the other removes. */
   change(event, now) {
     this.history.push(this.edits);
-    const earlier = this.edits.find((edit) => edit.now === event);
+    const earlier = event === null ? undefined : this.edits.find((edit) => edit.now === event);
+    const was = earlier === undefined ? event : earlier.was;
     this.edits = this.edits.filter((edit) => edit !== earlier);
-    this.edits.push({ was: earlier === undefined ? event : earlier.was, now });
+    if (was !== null || now !== null) this.edits.push({ was, now });
   }
 
   undo() {
@@ -112,7 +122,10 @@ function overlap(one, other) {
 }
 
 function bytesOf(id) {
-  return Uint8Array.from(atob(document.getElementById(id).text), (character) => character.charCodeAt(0));
+  const text = atob(document.getElementById(id).text);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 async function inflated(id) {
