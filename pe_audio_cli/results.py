@@ -44,9 +44,9 @@ class Spectrogram:
     levels: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sound:
-    """A recording to be listened to: an open file of the media type ``media_type``."""
+    """A recording to be listened to: a file of the media type ``media_type``, open as long as this object lives."""
 
     media_type: str
     file: IO[bytes]

@@ -1,11 +1,14 @@
-"""Reports of made-up recordings."""
+"""Reports of made-up recordings, and what stands in them."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,3 +60,29 @@ def write_page(
             page.write(result)
         page.close()
     return warnings
+
+
+class Elements(HTMLParser):
+    """The tags of a page, closing ones too: each one's name, attributes, and the text that follows it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None], str]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append((f"/{tag}", {}, ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.found:
+            tag, attributes, text = self.found[-1]
+            self.found[-1] = tag, attributes, text + data
+
+    @property
+    def recordings(self) -> list[dict[str, Any]]:
+        """What stands in the page of each recording."""
+        return [json.loads(text) for _, attributes, text in self.found if attributes.get("class") == "recording"]

@@ -7,6 +7,7 @@ damaged recording, standard input.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 
 import av
@@ -18,9 +19,9 @@ from pe_audio_cli.audio.windows import SAMPLE_RATE
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import Sound
 
-__all__ = ["BYTES_PER_SECOND", "SoundKeeper"]
+__all__ = ["SoundKeeper"]
 
-BYTES_PER_SECOND = 8_000  # 64 kbit/s, at which Opus is hard to tell from the original in mono (RFC 6716, section 2.1.1)
+BIT_RATE = 64_000  # bits a second, the most that Opus asks for in mono, for music (RFC 6716, section 2.1.1)
 MEDIA_TYPE = "audio/webm"
 MEMORY = 1 << 20  # bytes; what is longer goes to a temporary file
 
@@ -36,9 +37,10 @@ class SoundKeeper:
         self._longest = longest
         self._n_samples = 0
         self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as the sound
+        self._closing = weakref.finalize(self, self._file.close)
         self._container = av.open(self._file, "w", format="webm")
         self._stream = self._container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono")
-        self._stream.bit_rate = 8 * BYTES_PER_SECOND
+        self._stream.bit_rate = BIT_RATE
 
     def listen(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """The same blocks, each kept on its way: mono samples at 48 kHz, of shape ``(samples,)``."""
@@ -53,7 +55,12 @@ class SoundKeeper:
         if self._fits:
             self._encode(None)
         self._container.close()
-        return Sound(MEDIA_TYPE, self._file) if self._fits else None
+        if not self._fits:
+            return None
+        sound = Sound(MEDIA_TYPE, self._file)
+        self._closing.detach()
+        weakref.finalize(sound, self._file.close)
+        return sound
 
     @property
     def _fits(self) -> bool:

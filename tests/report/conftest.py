@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from browsing import Page
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -22,3 +23,11 @@ def chromium() -> Iterator[webdriver.Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with webdriver.Chrome(options, Service(driver)) as chrome:
         yield chrome
+
+
+@pytest.fixture
+def page(chromium: webdriver.Chrome) -> Iterator[Page]:
+    page = Page(chromium)
+    page.complaints()  # of the test before
+    yield page
+    chromium.get("about:blank")
