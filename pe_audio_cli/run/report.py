@@ -44,17 +44,13 @@ class Report(Beside):
             raise UsageError(f"--report {options.path} is no page: its name ends in .html")
         refuse_unwritable(self._path.parent, "a report")
         self._part = self._path.with_name(self._path.name + ".part")
+        self._begun = contextlib.ExitStack()
         super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin the page under a temporary name, then the output."""
         try:
-            self._stream = self._part.open("w", encoding="utf-8", newline="")
-            self._page = PageWriter(self._stream, self._options, self._warn)
-            self._page.open()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
-        try:
+            self._begin()
             return super().open(settings)
         except BaseException:
             self._discard()
@@ -84,10 +80,19 @@ class Report(Beside):
         self._discard()
         return super().abandon()
 
+    def _begin(self) -> None:
+        try:
+            self._stream = self._part.open("w", encoding="utf-8", newline="")
+            self._begun.callback(self._part.unlink, missing_ok=True)
+            self._begun.enter_context(self._stream)
+            self._page = PageWriter(self._stream, self._options, self._warn)
+            self._page.open()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
+
     def _failure(self, error: OSError) -> RunError:
         return RunError(f"cannot write {self._path}: {reason(error)}; there is no report")
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):  # the disk may be full, which may be why
-            self._stream.close()
-        self._part.unlink(missing_ok=True)
+            self._begun.close()
