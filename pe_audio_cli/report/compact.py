@@ -22,6 +22,7 @@ __all__ = ["N_SHADES", "base64_text", "deflated", "place", "pooled", "ranks", "s
 STEPS = 200  # of the threshold from 0 to 1: half a hundredth each, so that ranks tell whole hundredths rightly rounded
 SHADE_DECIBELS = 2.0  # from one shade of a spectrogram to the next
 N_SHADES = 41  # 80 dB below the loudest
+LOUDEST = -60.0  # dB; a recording that is quieter throughout has none of the highest shades, and silence the lowest
 BASE64_GROUP = 3 << 14  # bytes of base64 at a time; a multiple of 3 needs no padding
 
 
@@ -52,7 +53,7 @@ def pooled(values: NDArray[Any], width: int) -> NDArray[Any]:
 
 def shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A spectrogram's decibels, of any shape, as shades from 0 to 40: 2 dB each, the highest for the loudest."""
-    above = levels - levels.max(initial=-np.inf) + (N_SHADES - 1) * SHADE_DECIBELS
+    above = levels - levels.max(initial=LOUDEST) + (N_SHADES - 1) * SHADE_DECIBELS
     rounded: NDArray[np.float32] = np.round(above / SHADE_DECIBELS)
     return rounded.clip(0, N_SHADES - 1).astype(np.uint8)
 

@@ -47,6 +47,10 @@ def test_the_loudest_has_the_highest_shade_and_80_decibels_less_the_lowest():
     assert shades(np.array([[-20.0, -22.0], [-100.0, -140.0]], np.float32)).tolist() == [[40, 39], [0, 0]]
 
 
+def test_silence_is_not_loud():
+    assert shades(np.array([[-100.0, -140.0]], np.float32)).tolist() == [[20, 0]]
+
+
 @pytest.mark.parametrize("length", [0, 1, 3, 49_152, 49_153, 200_000])
 def test_pieces_of_any_size_come_back(length):
     content = np.random.default_rng(0).bytes(length)
