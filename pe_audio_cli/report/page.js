@@ -121,8 +121,10 @@ function pressKey(key) {
 function pressKeyOnTimeline(key) {
   if (keyIsTaken(key) || key.target !== element.timeline || TIMELINE_KEYS[key.key] === undefined) return;
   key.preventDefault();
-  const time = TIMELINE_KEYS[key.key](key.shiftKey ? 1 / settings.framesPerSecond : 1);
-  player.seek(Math.min(Math.max(time, 0), state.recording.duration));
+  const aim = TIMELINE_KEYS[key.key](key.shiftKey ? 1 / settings.framesPerSecond : 1);
+  const time = Math.min(Math.max(aim, 0), state.recording.duration);
+  player.seek(time);
+  bringIntoView(time);
 }
 
 function turnWheel(wheel) {

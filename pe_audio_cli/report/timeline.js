@@ -65,12 +65,10 @@ function newTrack(label) {
 
 /** Put the cursor and the clock where the player is, which stays in view while it plays. */
 function showPlace() {
-  const { recording, view } = state;
+  const { recording } = state;
   if (!recording?.isLoaded) return;
   const time = Math.min(player.time, recording.duration);
-  if (player.playing && (time > view.end || time < view.start)) {
-    look(time - 0.05 * (view.end - view.start), view.end - view.start);
-  }
+  if (player.playing) bringIntoView(time);
   const { start, end } = state.view;
   const { offsetLeft, clientWidth } = element.spectrogram;
   element.cursor.hidden = time < start || time > end;
@@ -78,6 +76,12 @@ function showPlace() {
   element.time.textContent = `${clock(time, 2)} / ${clock(recording.duration, 2)}`;
   element.timeline.ariaValueNow = time.toFixed(2);
   element.timeline.ariaValueText = `${clock(time, 2)} of ${clock(recording.duration, 2)}`;
+}
+
+/** Move the view to a time, unless it is there. */
+function bringIntoView(time) {
+  const { start, end } = state.view;
+  if (time < start || time > end) look(time - 0.05 * (end - start), end - start);
 }
 
 /** Show `seconds` of the recording from `start` on, as far as there is so much of it. */

@@ -218,6 +218,15 @@ def test_plus_minus_and_nought_zoom(page, heard):
     assert lengths == pytest.approx([3.0, 1.5, 3.0, 6.0])
 
 
+def test_the_view_goes_where_the_keys_lead(page, heard):
+    page.focus("#timeline")
+    for key in ["+", "+", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT]:
+        page.keys(key)
+    start, end = page.run("return [state.view.start, state.view.end]")
+    assert 0 < start <= 2.0 <= end == pytest.approx(start + 1.5)
+    assert page.find("#cursor").is_displayed()
+
+
 # Changes, and files of them
 
 
