@@ -67,6 +67,9 @@ class MixtureOptions:
     stretch: float = 0.2  # by which time is stretched or squeezed at most
     gain: tuple[float, float] = (-45.0, 5.0)  # loudest moment of the scene, against full scale
     noise: tuple[float, float] = (5.0, 60.0)  # background noise below it
+    plain: float = 0.3  # share of backgrounds that no filter colours
+    offset: float = 0.12  # share of scenes that lie beside zero, which the lowest band shows and nobody hears
+    offset_level: tuple[float, float] = (-75.0, -20.0)  # in that band
     narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
 
 
@@ -103,26 +106,32 @@ class Mixer:
             unknown[rows] = torch.maximum(unknown[rows], (level > 0)[:, None] * self.bank.ignored[which][:, :, None])
         faint = ~silent & (self._uniform(size, 0, 1) < self.options.faint)
         energy, noise = self._finish(energy, silent, faint)
-        log = torch.log10(energy + FLOOR) / DECADES + 1
+        loudest = _log(energy).amax(1)
         frames = (levels > 0).float()
         hidden = frames * (levels < noise[:, None, None] * 10 ** (AUDIBLE / 10))
         frames, unknown = frames - hidden, torch.maximum(unknown, hidden)
         frames[silent, self.bank.silence] = 1
-        self._mark_quiet(frames, unknown, log, noise > 0)
+        self._mark_quiet(frames, unknown, loudest, noise > 0)
         unknown[faint], frames[faint] = 1, 0
         frames[faint, self.bank.silence] = 1
         unknown = unknown * (1 - frames)
         clip = frames.amax(2)
         # Silence is a property of a whole clip only where all of it is silent.
         clip[:, self.bank.silence] = frames[:, self.bank.silence].amin(1)
-        return Scenes(log, clip, frames, unknown.amax(2) * (1 - clip), unknown)
+        energy[:, 0] += self._offsets(size)[:, None]
+        return Scenes(_log(energy), clip, frames, unknown.amax(2) * (1 - clip), unknown)
 
     def _is_silence(self, which: torch.Tensor) -> torch.Tensor:
         return self.bank.concepts[which, self.bank.silence] > 0
 
-    def _mark_quiet(self, frames: torch.Tensor, unknown: torch.Tensor, log: torch.Tensor, noisy: torch.Tensor) -> None:
-        """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong."""
-        loudest = log.amax(1)[:, : frames.shape[2] * FRAME].unflatten(1, (-1, FRAME)).amax(2)
+    def _mark_quiet(
+        self, frames: torch.Tensor, unknown: torch.Tensor, loudest: torch.Tensor, noisy: torch.Tensor
+    ) -> None:
+        """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong.
+
+        ``loudest``, ``(n, steps)``, is the log energy of the loudest band.
+        """
+        loudest = loudest[:, : frames.shape[2] * FRAME].unflatten(1, (-1, FRAME)).amax(2)
         silent = (loudest < -0.9).float()  # -95 dB in every band
         quiet = (loudest < -0.75).float()
         frames *= 1 - silent[:, None]
@@ -225,7 +234,8 @@ class Mixer:
         size = len(energy)
         # From brown by way of pink to white, which rises by 3 dB an octave in bands as wide as their pitch is high.
         slope = self._uniform(size, -1.0, 1.2)[:, None, None] * torch.linspace(-10, 10, bands.N_BANDS)[:, None]
-        colour = self._filters(size) + slope
+        plain = self._uniform(size, 0, 1) < self.options.plain
+        colour = self._filters(size) * ~plain[:, None, None] + slope
         noise = torch.pow(10.0, colour / 10)
         noise = noise / noise.sum(1, keepdim=True)
         # The energy of noise in a short moment is itself random: about eight independent values are in it.
@@ -241,8 +251,17 @@ class Mixer:
         )
         return energy * torch.pow(10.0, gain * ~silent / 10)[:, None, None], level
 
+    def _offsets(self, size: int) -> torch.Tensor:
+        """Energies for the lowest band, ``(n,)``."""
+        level = torch.pow(10.0, self._uniform(size, *self.options.offset_level) / 10)
+        return level * (self._uniform(size, 0, 1) < self.options.offset)
+
     def _uniform(self, size: int, low: float, high: float) -> torch.Tensor:
         return torch.rand(size, generator=self.generator) * (high - low) + low
+
+
+def _log(energy: torch.Tensor) -> torch.Tensor:
+    return torch.log10(energy + FLOOR) / DECADES + 1
 
 
 def smooth(level: torch.Tensor) -> torch.Tensor:
