@@ -123,8 +123,8 @@ class PageWriter:
         if not self._options.embed_audio:
             return None
         if recording.sound is None or recording.duration > self._seconds_left:
-            held = f"the report holds {EMBED_SECONDS / 3600:g} h of sound"
-            self._warn(recording.file, f"its sound is not in the report, but linked: {held}")
+            hours = EMBED_SECONDS / 3600
+            self._warn(recording.file, f"its sound is not in the report, which holds {hours:g} h of sound")
             return None
         self._seconds_left -= recording.duration
         return recording.sound
