@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pe_audio_cli.draw.scales import BAR_HEIGHT, TAG_COLOURS, colour_bar
+from pe_audio_cli.draw.scales import TAG_COLOURS, colour_bar, swatch
 from pe_audio_cli.draw.sheet import INK, PALE, Sheet, sheet
 from pe_audio_cli.draw.text import LARGE, SMALL, fit, measure, points
 from pe_audio_cli.results import TagResult
@@ -31,7 +31,7 @@ LINE, MOST_LINES = 15, 6
 MOST_TOP = 280  # what labels stand in, upright, above narrower ones
 NUMBERS = 40  # the narrowest column with room for a probability
 
-NOTHING = "#e4e4e4"
+NOTHING = "#f5f5f5"
 DARK = 0.65  # the probability from which white is better to read
 
 
@@ -72,7 +72,7 @@ class TagMap:
             return [fit(name, MOST_LEFT, SMALL, keep="end") for name in self._names]
         rows = [self._names[first : first + self._share] for first in range(0, len(self._names), self._share)]
         width = MOST_LEFT / 2 - GAP
-        return [" … ".join(fit(name, width, SMALL, keep="end") for name in (row[0], row[-1])) for row in rows]
+        return [" to ".join(fit(name, width, SMALL, keep="end") for name in (row[0], row[-1])) for row in rows]
 
     def _facts(self, n_shown: int) -> tuple[str, str]:
         """The heading, and a line under it."""
@@ -149,7 +149,6 @@ def _draw_cells(axes: Axes, cells: NDArray[np.float32], with_numbers: bool) -> N
 
 
 def _draw_legend(page: Sheet, top: float, with_nothing: bool) -> None:
-    colour_bar(page, "probability", MARGIN + 80, top, TAG_COLOURS, (0, 1))
+    colour_bar(page, "probability", MARGIN, top, TAG_COLOURS, (0, 1))
     if with_nothing:
-        page.axes("nothing", MARGIN + 340, top, 32, BAR_HEIGHT).set(xticks=[], yticks=[], facecolor=NOTHING)
-        page.text(MARGIN + 382, top + BAR_HEIGHT / 2, "failed, or left out", SMALL)
+        swatch(page, "failed, or left out", MARGIN + 340, top, NOTHING)

@@ -11,13 +11,13 @@ from matplotlib.collections import PolyCollection
 
 from pe_audio_cli.draw.pooling import bars, peaks
 from pe_audio_cli.draw.scales import (
-    BAR_HEIGHT,
     LEVEL_COLOURS,
     LEVEL_RANGE,
     band_place,
     colour_bar,
     hertz_ticks,
     probability_colours,
+    swatch,
     time_axis,
 )
 from pe_audio_cli.draw.sheet import PALE, Sheet, sheet
@@ -159,11 +159,8 @@ def _corners(start: float, end: float, index: int) -> list[tuple[float, float]]:
 
 def _draw_legend(page: Sheet, left: float, top: float, levels: tuple[float, float], threshold: float) -> None:
     level_ends = (round(levels[0]), round(levels[1]))
-    colour_bar(page, "level", left + 50, top, LEVEL_COLOURS, level_ends, " dB")
-    axes = colour_bar(page, "probability", left + 400, top, probability_colours(threshold), (0, 1))
+    colour_bar(page, "level", left, top, LEVEL_COLOURS, level_ends, " dB")
+    axes = colour_bar(page, "probability", left + 320, top, probability_colours(threshold), (0, 1))
     axes.axvline(threshold, color=EVENT, linewidth=1.5)
     axes.set_title(f"threshold {threshold:g}", x=threshold, pad=4, fontsize=points(SMALL), color=EVENT)
-    bar = page.axes("event", left + 670, top + 1, 32, BAR_HEIGHT - 3)
-    bar.set(xticks=[], yticks=[], facecolor=EVENT_FILL)
-    bar.spines[:].set(color=EVENT, linewidth=1.0)
-    page.text(left + 712, top + BAR_HEIGHT / 2, "event", SMALL)
+    swatch(page, "event", left + 660, top, EVENT_FILL, EVENT)

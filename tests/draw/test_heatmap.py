@@ -62,7 +62,7 @@ def test_many_recordings_share_rows_that_show_the_highest():
     values = np.random.default_rng(0).uniform(0, 1, (150, 2)).round(2)
     svg = drawn(files, ["rain", "wind"], [{"rain": rain, "wind": wind} for rain, wind in values.tolist()])
     assert numbers(svg) == values.reshape(50, 3, 2).max(axis=1).ravel().tolist()
-    assert "0147.wav … 0149.wav" in texts(svg)
+    assert "0147.wav to 0149.wav" in texts(svg)
     assert any("3 in a row" in text for text in texts(svg))
 
 
