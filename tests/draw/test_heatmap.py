@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from drawings import svg_texts
 from PIL import Image
 
 from pe_audio_cli.draw.heatmap import TagMap
@@ -29,20 +30,15 @@ def drawn(files: list[str], labels: list[str], rows: list[dict[str, float] | Non
     return stream.getvalue()
 
 
-def texts(svg: bytes) -> list[str]:
-    """All that is written in an SVG picture, in order."""
-    return re.findall("<!-- (.*?) -->", svg.decode(), flags=re.DOTALL)
-
-
 def numbers(svg: bytes) -> list[float]:
-    return [float(text) for text in texts(svg) if re.fullmatch(r"\d\.\d\d", text)]
+    return [float(text) for text in svg_texts(svg) if re.fullmatch(r"\d\.\d\d", text)]
 
 
 def test_each_cell_says_its_probability_in_the_order_of_files_and_labels():
     rows = [{"rain": 0.25, "wind": 0.75}, {"rain": 1.0, "wind": 0.5}]
     svg = drawn(["in/a.wav", "in/b.wav"], ["rain", "wind"], rows)
     assert numbers(svg) == [0.25, 0.75, 1.0, 0.5]
-    shown = texts(svg)
+    shown = svg_texts(svg)
     assert {"rain", "wind", "a.wav", "b.wav", "2 recordings", "2 labels · mini · in/"} <= set(shown)
     assert "failed, or left out" not in shown
 
@@ -50,7 +46,7 @@ def test_each_cell_says_its_probability_in_the_order_of_files_and_labels():
 def test_what_failed_or_was_left_out_is_empty():
     svg = drawn(["a.wav", "b.wav", "c.wav"], ["rain", "wind"], [{"rain": 0.5}, None, {"wind": 0.25}])
     assert numbers(svg) == [0.5, 0.25]
-    assert "failed, or left out" in texts(svg)
+    assert "failed, or left out" in svg_texts(svg)
 
 
 def test_a_run_in_which_all_failed_has_an_empty_map():
@@ -62,15 +58,15 @@ def test_many_recordings_share_rows_that_show_the_highest():
     values = np.random.default_rng(0).uniform(0, 1, (150, 2)).round(2)
     svg = drawn(files, ["rain", "wind"], [{"rain": rain, "wind": wind} for rain, wind in values.tolist()])
     assert numbers(svg) == values.reshape(50, 3, 2).max(axis=1).ravel().tolist()
-    assert "0147.wav to 0149.wav" in texts(svg)
-    assert any("3 in a row" in text for text in texts(svg))
+    assert "0147.wav to 0149.wav" in svg_texts(svg)
+    assert any("3 in a row" in text for text in svg_texts(svg))
 
 
 def test_of_many_labels_the_most_probable_are_shown_in_their_order():
     labels = [f"label {index}" for index in range(100)]
     svg = drawn(["a.wav"], labels, [{label: index / 100 for index, label in enumerate(labels)}])
-    assert [text for text in texts(svg) if text in labels] == labels[60:]
-    assert any("the 40 most probable of 100 labels" in text for text in texts(svg))
+    assert [text for text in svg_texts(svg) if text in labels] == labels[60:]
+    assert any("the 40 most probable of 100 labels" in text for text in svg_texts(svg))
 
 
 @pytest.mark.parametrize(("n_files", "n_labels"), [(1, 1), (7, 4), (61, 12), (5_000, 300)])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
+from drawings import pdf_texts, svg_texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -32,12 +34,16 @@ AWKWARD = [
 @given(text=st.text(max_size=40))
 @example(text="$x_1$")
 def test_any_text_is_drawn_without_a_warning(text):
-    for kind in ("png", "svg", "pdf"):
-        stream = io.BytesIO()
-        with sheet(300, 40) as page:
-            page.text(10, 20, fit(text, 280))
+    with sheet(300, 40) as page:
+        shown = fit(text, 280)
+        page.text(10, 20, shown)
+        pictures = {kind: io.BytesIO() for kind in ("png", "svg", "pdf")}
+        for kind, stream in pictures.items():
             page.save(stream, kind)
-        assert stream.tell() > 0
+    assert Image.open(pictures["png"]).size == (300, 40)
+    in_a_comment = re.sub("-(?=-)", "- ", shown)  # where XML has no two hyphens together
+    assert "".join(svg_texts(pictures["svg"].getvalue())).strip() == in_a_comment.strip()
+    assert len(pdf_texts(pictures["pdf"].getvalue())) <= 1
 
 
 def test_the_warning_for_a_missing_glyph_is_an_error_here():
@@ -46,6 +52,7 @@ def test_the_warning_for_a_missing_glyph_is_an_error_here():
         page.save(io.BytesIO(), "png")
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_texts_that_differ_look_different(text):
     shown = printable(text)
