@@ -56,7 +56,7 @@ def time_axis(axis: XAxis, duration: float) -> str:
 def _clock(seconds: float, unit: str) -> str:
     if unit == "s":
         return f"{seconds:g}"
-    large, small = divmod(round(seconds), MINUTE) if unit == "min:s" else divmod(round(seconds / MINUTE), HOUR // MINUTE)
+    large, small = divmod(round(seconds if unit == "min:s" else seconds / MINUTE), 60)
     return f"{large}:{small:02}"
 
 
