@@ -38,7 +38,7 @@ class Sheet:
         axes = self._figure.add_axes(place)
         axes.patch.set_gid(name)
         axes.tick_params(labelsize=points(SMALL), color=PALE, labelcolor=INK, length=4)
-        axes.spines[:].set(color=PALE, linewidth=0.8)
+        axes.spines[:].set(color=PALE, linewidth=0.8, zorder=-1)  # under the very first and last frame
         return axes
 
     def text(self, x: float, y: float, text: str, size: int = NORMAL, **more: Any) -> None:
