@@ -66,6 +66,7 @@ STAGES = (
     Stage("first", (1, 2, 3), 9000, 1.5e-3),
     Stage("second", (1, 2, 3), 2000, 8e-4),
     Stage("final", (1, 2, 3, 4), 1600, 6e-4),
+    Stage("last", (1, 2, 3, 4), 1000, 4e-4),
 )
 
 

@@ -43,6 +43,7 @@ LEAST_BAND, MOST_BAND = 28, 44  # the lowest has room for two small lines
 HEAT, BAR = (0.08, 0.62), (0.70, 0.92)  # from where to where in a band, whose height is 1
 
 MOST_LABELS = 40
+FAINTEST = 0.005  # a probability below it is as good as white
 LEAST_BAR = 1.5  # a shorter event is drawn as wide as this
 QUIETEST_PEAK = -60  # decibels; what is quieter as a whole looks quiet
 AS_IT_IS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # anything smoother dims a lone peak
@@ -140,7 +141,8 @@ def _draw_bands(axes: Axes, result: LocalizeResult, heat: Mapping[str, NDArray[n
     end = len(result.frames[result.labels[0]]) * result.frame_seconds  # of the last frame, which may be padded
     for index, (label, row) in enumerate(heat.items()):
         extent = (0, end, index + HEAT[1], index + HEAT[0])
-        axes.imshow(row[None], cmap=colours, clim=(0, 1), extent=extent, **AS_IT_IS)
+        seen = np.ma.masked_less(row[None], FAINTEST)  # nothing is drawn of the rest, so that the frame shows through
+        axes.imshow(seen, cmap=colours, clim=(0, 1), extent=extent, **AS_IT_IS)
         outlines = PolyCollection(
             [_corners(start, max(stop, start + LEAST_BAR * pixel), index) for start, stop in found.get(label, [])],
             facecolors=EVENT_FILL,
