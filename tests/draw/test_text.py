@@ -28,7 +28,7 @@ AWKWARD = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(max_size=40))
 @example(text="$x_1$")
 def test_any_text_is_drawn_without_a_warning(text):
@@ -55,7 +55,7 @@ def test_texts_that_differ_look_different(text):
         assert shown == text
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     text=st.text(max_size=80), width=st.floats(60, 300), lines=st.integers(1, 3), keep=st.sampled_from(["start", "end"])
 )

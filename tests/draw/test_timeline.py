@@ -94,7 +94,7 @@ def test_a_label_without_events_has_a_band_and_no_bar(localized):
     assert len(svg.bars(1, 4.0)) == 1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(frame=st.integers(0, 180_000 - 1))
 @example(frame=180_000 - 1)
 def test_one_frame_of_two_hours_is_seen_as_a_bar(localized, frame):
@@ -104,7 +104,7 @@ def test_one_frame_of_two_hours_is_seen_as_a_bar(localized, frame):
     assert end - start >= 1.4 * 7_200 / (svg.right - svg.left)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(duration=st.sampled_from([60.0, 7_200.0]), place=st.floats(0, 1, exclude_max=True))
 @example(duration=60.0, place=0.0)
 @example(duration=7_200.0, place=1 - 1e-9)

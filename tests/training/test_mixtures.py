@@ -23,7 +23,7 @@ def mixer(seed: int, **options: object) -> Mixer:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_scenes_have_finite_energies_and_consistent_truth(seed):
     scenes = mixer(seed).draw(6, 2.0)
     assert scenes.energies.shape == (6, bands.N_BANDS, 200) and scenes.frames.shape == (6, 4, 50)
