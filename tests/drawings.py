@@ -1,4 +1,4 @@
-"""What is written in a picture, read by others: SVG as XML, PDF by pypdf."""
+"""What a picture shows, read by others: PNG by PyAV, SVG as XML, PDF by pypdf."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import html
 import io
 import xml.etree.ElementTree as ElementTree
 
+import av
+import numpy as np
 import pypdf
+from numpy.typing import NDArray
+
+
+def png_pixels(png: bytes) -> NDArray[np.uint8]:
+    """Red, green and blue of each pixel, of shape ``(height, width, 3)``."""
+    with av.open(io.BytesIO(png), format="png_pipe") as container:
+        (frame,) = container.decode(video=0)
+        return frame.to_ndarray(format="rgb24")
 
 
 def svg_texts(svg: bytes) -> list[str]:

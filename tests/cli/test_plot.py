@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
-from drawings import pdf_texts, svg_texts
-from PIL import Image
+from drawings import pdf_texts, png_pixels, svg_texts
 from support import write_tone
 from typer.testing import CliRunner, Result
 
@@ -55,7 +53,7 @@ def test_the_extension_tells_what_the_picture_is(tone, tmp_path, command):
     read = {kind: picture.read_bytes() for kind, picture in pictures.items()}
     for texts in (svg_texts(read["svg"]), pdf_texts(read["pdf"])):
         assert all(any(expected in text for text in texts) for expected in ("loud", "very loud", "a b.wav"))
-    assert Image.open(io.BytesIO(read["png"])).format == "PNG"
+    assert png_pixels(read["png"]).shape[1] >= 720
     assert read["PNG"] == read["png"]
 
 
@@ -143,7 +141,7 @@ def test_an_existing_picture_is_replaced_where_that_is_asked_for(tone, tmp_path,
     picture = tmp_path / "x.png"
     picture.write_text("old")
     assert run(command, tone, "--plot", picture, "--overwrite").exit_code == 0
-    assert Image.open(io.BytesIO(picture.read_bytes())).format == "PNG"
+    assert png_pixels(picture.read_bytes()).size > 0
 
 
 def test_a_run_that_stopped_goes_on_with_its_pictures(folder, tmp_path):

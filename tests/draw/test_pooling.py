@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,7 +16,6 @@ PROBABILITIES = st.floats(0, 1, width=32)
 ROWS = arrays(np.float32, st.integers(1, 400), elements=PROBABILITIES)
 
 
-@settings(deadline=None)
 @given(values=ROWS, n=st.integers(1, 100))
 def test_no_peak_is_lost_and_each_stays_in_its_place(values, n):
     pooled = peaks(values, n)
@@ -28,7 +27,6 @@ def test_no_peak_is_lost_and_each_stays_in_its_place(values, n):
     assert set(pooled) <= set(values)
 
 
-@settings(deadline=None)
 @given(values=arrays(np.float32, (50, 3), elements=PROBABILITIES), n=st.integers(1, 60))
 def test_rows_are_pooled_each_by_itself(values, n):
     expected = np.stack([peaks(values[:, column], n) for column in range(3)], axis=1)
@@ -45,7 +43,6 @@ def timelines(draw):
     return sorted(events, key=lambda event: event.start)
 
 
-@settings(deadline=None)
 @given(events=timelines(), resolution=st.floats(0.001, 60))
 def test_every_event_is_in_a_bar_and_bars_can_be_told_apart(events, resolution):
     found = bars(events, resolution)
