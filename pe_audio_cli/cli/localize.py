@@ -77,9 +77,9 @@ def localize(
     plot: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH",
-            help="A picture too, .png, .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png "
-            "for each recording.",
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png for "
+            "each recording.",
             rich_help_panel="Output",
         ),
     ] = None,

@@ -46,8 +46,8 @@ def tag(
     plot: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE",
-            help="A picture too, .png, .svg or .pdf: a map of all recordings and labels.",
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: a map of all recordings and labels.",
             rich_help_panel="Output",
         ),
     ] = None,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.draw.scales import TAG_COLOURS, colour_bar, swatch
 from pe_audio_cli.draw.sheet import INK, PALE, Sheet, sheet
-from pe_audio_cli.draw.text import LARGE, SMALL, fit, measure, points
+from pe_audio_cli.draw.text import LARGE, SMALL, fit, measure, points, printable
 from pe_audio_cli.results import TagResult
 
 __all__ = ["TagMap"]
@@ -26,9 +26,8 @@ MOST_LEFT = 360  # what the recordings' names stand in
 HEADING, LEGEND = 64, 56
 ROW = 22
 MOST_COLUMN = 150
-WORDS = 60  # the narrowest column whose label is broken into lines above it
 LINE, MOST_LINES = 15, 6
-MOST_TOP = 280  # what labels stand in, upright, above narrower ones
+MOST_TOP = 280  # what labels stand in, upright, where not all words are as narrow as the columns
 NUMBERS = 40  # the narrowest column with room for a probability
 
 NOTHING = "#f5f5f5"
@@ -38,8 +37,9 @@ DARK = 0.65  # the probability from which white is better to read
 class TagMap:
     """Takes the results of a run one by one, and holds no more of them than the picture shows.
 
-    Of more than 60 recordings, neighbours share a row, each cell of which shows the highest of them. Of more than 40
-    labels, the 40 that are the most probable in any recording are shown.
+    Of more than 60 recordings, neighbours share a row, each cell of which shows the highest of them. Labels that all
+    results leave out, as with ``--top-k``, have no column; of more than 40 others, the 40 that are the most probable in
+    any recording are shown.
     """
 
     def __init__(self, files: Sequence[str], labels: Sequence[str]) -> None:
@@ -61,10 +61,16 @@ class TagMap:
 
     def draw(self, stream: BinaryIO, kind: str) -> None:
         """Write the picture, a ``png``, ``svg`` or ``pdf``; SVG files call the cells' background ``cells``."""
-        highest = np.nan_to_num(self._cells, nan=-1).max(axis=0)
-        shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_COLUMNS])
+        shown = self._shown()
         labels = [self._labels[column] for column in shown]
         _draw(self._cells[:, shown], self._row_names(), labels, self._facts(len(shown)), stream, kind)
+
+    def _shown(self) -> NDArray[np.intp]:
+        """The columns to draw, in their order; all that there is room for if no recording could be read."""
+        highest = np.nan_to_num(self._cells, nan=-1).max(axis=0)
+        n_known = np.count_nonzero(highest >= 0)
+        n_shown = min(n_known if n_known > 0 else len(highest), MOST_COLUMNS)
+        return np.sort(np.argsort(-highest, kind="stable")[:n_shown])
 
     def _row_names(self) -> list[str]:
         """The recording of each row, or the first and the last of those that share it."""
@@ -106,7 +112,7 @@ def _draw(
 ) -> None:
     left = MARGIN + max(measure(row, SMALL) for row in rows) + GAP
     column = min((MOST_WIDTH - left - MARGIN) / len(labels), MOST_COLUMN)
-    upright = column < WORDS
+    upright = any(measure(word, SMALL) > column - GAP for label in labels for word in printable(label).split(" "))
     names = [
         fit(label, MOST_TOP, SMALL) if upright else fit(label, column - GAP, SMALL, MOST_LINES) for label in labels
     ]

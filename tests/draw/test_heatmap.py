@@ -68,6 +68,19 @@ def test_of_many_labels_the_most_probable_are_shown_in_their_order():
     assert any("the 40 most probable of 100 labels" in text for text in svg_texts(svg))
 
 
+def test_labels_that_no_result_holds_have_no_column():
+    svg = drawn(["a.wav", "b.wav"], ["hail", "rain", "snow", "wind"], [{"wind": 0.5}, {"rain": 0.0}])
+    assert [text for text in svg_texts(svg) if text in ("hail", "rain", "snow", "wind")] == ["rain", "wind"]
+    assert any("the 2 most probable of 4 labels" in text for text in svg_texts(svg))
+
+
+@pytest.mark.parametrize("n_labels", [1, 5, 12, 40])
+def test_no_word_of_a_label_is_cut_into_pieces(n_labels):
+    labels = [f"a helicopter {index}" for index in range(n_labels)]
+    svg = drawn(["a.wav"], labels, [dict.fromkeys(labels, 0.5)])
+    assert sum("helicopter" in text for text in svg_texts(svg)) == n_labels
+
+
 @pytest.mark.parametrize(("n_files", "n_labels"), [(1, 1), (7, 4), (61, 12), (5_000, 300)])
 def test_a_picture_has_a_size_that_can_be_looked_at(n_files, n_labels):
     labels = [f"a rather long label with the number {index}" for index in range(n_labels)]
