@@ -6,7 +6,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib import metadata
 from pathlib import Path
 
@@ -23,7 +23,7 @@ DISTRIBUTION = "pe-audio-cli"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 REQUIREMENTS = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
-EXTRAS = {"search"}  # what users may ask for
+EXTRAS = frozenset(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or [])
 SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "examples").glob("*.sh"))]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
 
@@ -52,7 +52,7 @@ def test_what_the_package_imports_is_what_it_requires() -> None:
         if name not in {pe_audio_cli.__name__, *sys.stdlib_module_names}
         for distribution in providers[name]
     }
-    required = {canonicalize_name(each.name) for each in REQUIREMENTS if applies(each, EXTRAS)}
+    required = {canonicalize_name(each.name) for each in REQUIREMENTS if applies(each, EXTRAS - {"dev"})}
     assert imported == required
 
 
@@ -74,7 +74,7 @@ def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
 
 def test_everything_that_is_installed_for_the_project_is_pinned() -> None:
     here = "{}.{}".format(*sys.version_info)
-    needed = installed_closure(Requirement(f"{DISTRIBUTION}[dev]"))
+    needed = installed_closure(Requirement(f"{DISTRIBUTION}[{','.join(EXTRAS)}]"))
     assert [name for name in sorted(needed) if not pinned_versions(name, here)] == []
 
 
@@ -103,7 +103,7 @@ def installed_closure(project: Requirement) -> set[str]:
     return {name for name, _ in seen} - {project.name}
 
 
-def applies(requirement: Requirement, extras: set[str]) -> bool:
+def applies(requirement: Requirement, extras: Set[str]) -> bool:
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 

@@ -31,9 +31,8 @@ def main() -> None:
     text_tower.build(work)
     train.train(work, train.TrainOptions())
     unseen = finish(work, train.STAGES[-2], work / "mini-without-fold-4")
-    figures = evaluate.measure(work, unseen, [4])
-    finish(work, train.STAGES[-1], work / "mini")
-    card.write_card(work, work / "mini", figures)
+    shipped = finish(work, train.STAGES[-1], work / "mini")
+    card.write_card(work, shipped, evaluate.measure(work, unseen, [4], shipped))
 
 
 def finish(work: Path, stage: train.Stage, folder: Path, options: train.TrainOptions | None = None) -> Path:

@@ -22,7 +22,7 @@ SECONDS = 10  # of a recording are kept
 
 # What recordings are full of is drawn more often than other sounds; what is made by rule needs no great number of
 # sources, since it is never twice the same.
-SHARES = {"speech": 2.0, "music": 0.8, "noise": 1.0, "silence": 0.8, "beep": 0.25, "dtmf": 0.25}
+SHARES = {"speech": 2.0, "music": 0.8, "noise": 1.5, "silence": 1.0, "beep": 0.25, "dtmf": 0.25}
 
 # A recording labelled with the first may well hold the others, and may well be described by them: nothing is learned
 # from their absence.

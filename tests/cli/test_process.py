@@ -72,6 +72,15 @@ def test_a_closed_pipe_ends_quietly(many):
         assert process.wait(timeout=60) == 0
 
 
+def test_an_interrupted_run_leaves_no_report(many, tmp_path):
+    with start("localize", many, "-l", "loud", "-o", tmp_path / "o.jsonl", "--report", tmp_path / "r.html") as process:
+        wait_for_lines(tmp_path / "o.jsonl.part", 3)
+        assert (tmp_path / "r.html.part").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl.part", "o.jsonl.journal"}
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):
     whole, target, part = (tmp_path / name for name in ("whole.jsonl", "out.jsonl", "out.jsonl.part"))
     assert finish("tag", many, "-l", "rain,wind", "-o", whole, "-q") == (0, b"")
