@@ -32,6 +32,7 @@ __all__ = [
     "Tag",
     "TagResult",
     "WindowTags",
+    "Written",
 ]
 
 
@@ -210,3 +211,6 @@ Result: TypeAlias = TagResult | LocalizeResult | FileError
 
 # What can become of a recording, whatever was asked.
 Outcome: TypeAlias = Result | EmbedResult
+
+# What the output formats hold.
+Written: TypeAlias = Result | SearchResult

@@ -139,11 +139,6 @@ class Checkpoint:
                 _digest_file(digest, file)
         return digest.hexdigest()[:32]
 
-    @property
-    def identity(self) -> str:
-        """What a text embedding belongs to: the fingerprint, and the revision."""
-        return f"{self.fingerprint} {self.revision}"
-
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's tokenizer, by itself: the full processor would want vision packages."""
         from transformers import AutoTokenizer

@@ -109,7 +109,7 @@ class PeEncoder:
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
         checkpoint = self._checkpoint
-        cache = LabelCache.of_user(checkpoint.identity, checkpoint.embedding_width)
+        cache = LabelCache.of_user(self.fingerprint, checkpoint.revision, checkpoint.embedding_width)
         return cache.embed(labels, lambda: load_text(checkpoint).encode)
 
     @torch.inference_mode()

@@ -40,9 +40,9 @@ class LabelCache:
     width: int
 
     @classmethod
-    def of_user(cls, checkpoint: str, width: int) -> LabelCache:
-        """In the place that the system has for such things; ``checkpoint`` tells one from any other."""
-        return cls(user_cache_path("peaudio") / "labels", checkpoint, width)
+    def of_user(cls, fingerprint: str, revision: str, width: int) -> LabelCache:
+        """In the place that the system has for such things, for the checkpoint of that fingerprint and revision."""
+        return cls(user_cache_path("peaudio") / "labels", f"{fingerprint} {revision}", width)
 
     def embed(self, labels: Sequence[str], load: Callable[[], Encode]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, width)``.

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import EmbedResult, FileError
+from pe_audio_cli.run.places import reason
 from pe_audio_cli.write.embeddings import EmbeddingWriter, Precision
 
 __all__ = ["EmbeddingFile"]
@@ -33,7 +34,7 @@ class EmbeddingFile:
         try:
             self._stream: BinaryIO = self._part.open("wb")
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
         self._writer = self._new_writer(self._stream, self._precision)
 
     def write(self, result: EmbedResult | FileError) -> None:
@@ -67,5 +68,4 @@ class EmbeddingFile:
         try:
             yield
         except OSError as error:
-            reason = error.strerror if error.strerror else str(error)
-            raise RunError(f"cannot write {self._path}: {reason}; nothing of it is kept") from error
+            raise RunError(f"cannot write {self._path}: {reason(error)}; nothing of it is kept") from error

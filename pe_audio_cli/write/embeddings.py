@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from importlib.util import find_spec
 from os.path import splitext
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeAlias
 
@@ -35,14 +36,12 @@ class EmbeddingWriter(ABC):
     """
 
     extension: ClassVar[str]
+    needs: ClassVar[str | None] = None
+    """What must be installed for it that is not always."""
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         self._stream = stream
         self._type = np.dtype(precision)
-
-    @classmethod
-    def check(cls) -> None:  # noqa: B027 - most need nothing more
-        """Raise :class:`UsageError` if something is not installed that it needs."""
 
     @abstractmethod
     def write(self, result: EmbedResult) -> None:
@@ -60,20 +59,13 @@ class ParquetWriter(EmbeddingWriter):
     """
 
     extension = ".parquet"
+    needs = "pyarrow"
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         super().__init__(stream, precision)
         self._writer: Any = None
         self._waiting: list[Any] = []
         self._n_waiting = 0
-
-    @classmethod
-    def check(cls) -> None:
-        """It needs pyarrow."""
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError as error:
-            raise UsageError("Parquet needs pyarrow: pip install 'pe-audio-cli[search]', or write .npz") from error
 
     def write(self, result: EmbedResult) -> None:
         """Write the rows of one recording, as soon as they fill a row group."""
@@ -163,7 +155,8 @@ def embedding_writer(path: str) -> type[EmbeddingWriter]:
     """
     for writer in EMBEDDING_WRITERS:
         if splitext(path)[1].lower() == writer.extension:
-            writer.check()
+            if writer.needs is not None and find_spec(writer.needs) is None:
+                raise UsageError(f"{path} needs {writer.needs}: pip install 'pe-audio-cli[search]'")
             return writer
     known = " or ".join(writer.extension for writer in EMBEDDING_WRITERS)
     raise UsageError(f"embeddings go into a file whose name ends in {known}: got {path}")
