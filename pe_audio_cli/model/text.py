@@ -47,7 +47,7 @@ class TextEncoder:
         ids = self.tokenize(label)
         if len(ids) > self.max_tokens:
             raise UsageError(
-                f"the label {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
+                f"the text {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
                 "shorten it"
             )
         embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
 
 VERSION = 1  # of the tables; raise it when they change
+STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
 BLOCK = 4096  # windows that are read at once: 16 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
@@ -228,9 +229,9 @@ class Database:
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All windows by rising id, ``BLOCK`` at a time: ids ``(n,)`` and embeddings ``(n, width)``."""
-        with _read_errors_explained(self.path):
-            reader: Any = self._connection.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK)
-            for batch in reader:
+        # A cursor of its own: the connection can be asked other things before all is read, or if it never is.
+        with _read_errors_explained(self.path), self._connection.cursor() as cursor:
+            for batch in cursor.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK):
                 embeddings = batch.column(1).flatten().to_numpy().reshape(-1, self.about.width)
                 yield batch.column(0).to_numpy(), embeddings
 
@@ -285,18 +286,18 @@ class Database:
 
     def _one(self, query: str) -> Any:
         with _read_errors_explained(self.path):
-            row = self._connection.execute(query).fetchone()
-        assert row is not None
-        return row[0]
+            ((value,),) = self._connection.execute(query).fetchall()
+        return value
 
 
 def _connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
-    """A condition that a user gives runs inside, and has no business with other files or the network."""
     need_search_extra()
     import duckdb
 
+    # A condition that a user gives has no business with other files or the network.
+    config = {"enable_external_access": "false", **({} if read_only else {"storage_compatibility_version": STORAGE})}
     with _read_errors_explained(path):
-        return duckdb.connect(path, read_only=read_only, config={"enable_external_access": "false"})
+        return duckdb.connect(path, read_only=read_only, config=config)
 
 
 def need_search_extra() -> None:
@@ -323,7 +324,7 @@ def _read_errors_explained(path: Path) -> Iterator[None]:
         if holder is not None:
             raise StoreError(f"{path} is in use by process {holder[1]}: wait until it is done") from error
         raise StoreError(
-            f"{path} is no index, or is damaged ({_reason(error)}): index the recordings again, into another file"
+            f"{path} cannot be read as an index ({_reason(error)}): index the recordings again, into another file"
         ) from error
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -88,6 +89,9 @@ def refresh(database: Database) -> None:
     handle, part = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as opened:
+            os.fchmod(
+                handle, stat.S_IMODE(os.stat(database.path).st_mode)
+            )  # whoever may read the one may read the other
             _write(opened, header, database)
         os.replace(part, target)
     except BaseException:

@@ -83,11 +83,10 @@ def _tag_cells(tag: Tag) -> tuple[RenderableType, ...]:
 def _hits(result: SearchResult) -> RenderableType:
     if not result.hits:
         return _note("no window to show")
-    table = _table("path", "start", "end", result.measure, "")
+    table = _table("path", "start", "end", result.measure)
     for hit in result.hits:
         start, end = (clock(seconds, hit.duration) for seconds in (hit.start, hit.end))
-        bar = Bar(size=1, begin=0, end=hit.score, width=BAR_WIDTH, color=INK)
-        table.add_row(Text(terminal_text(hit.path)), start, end, f"{hit.score:.3f}", bar)
+        table.add_row(Text(terminal_text(_from_here(hit.path))), start, end, f"{hit.score:.3f}")
     return table
 
 
@@ -126,6 +125,12 @@ def _table(*headers: str) -> Table:
         else:
             table.add_column(header, justify="right", no_wrap=True)
     return table
+
+
+def _from_here(path: str) -> str:
+    """A path below the current folder without that folder's own, which would fill the table."""
+    here = os.getcwd().rstrip(os.sep) + os.sep
+    return path.removeprefix(here)
 
 
 def _note(text: str) -> RenderableType:
