@@ -271,7 +271,8 @@ class Database:
         import duckdb
 
         try:
-            version, _, *about = self._connection.execute("SELECT * FROM about").fetchall()[0]
+            with _read_errors_explained(self.path):
+                version, _, *about = self._connection.execute("SELECT * FROM about").fetchall()[0]
         except (duckdb.CatalogException, ValueError, IndexError) as error:
             raise StoreError(f"{self.path} is a DuckDB database, but no index of peaudio") from error
         if version != VERSION or len(about) != len(fields(About)):

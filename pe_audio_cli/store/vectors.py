@@ -89,9 +89,8 @@ def refresh(database: Database) -> None:
     handle, part = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as opened:
-            os.fchmod(
-                handle, stat.S_IMODE(os.stat(database.path).st_mode)
-            )  # whoever may read the one may read the other
+            # Whoever may read the index may read its copy, and nobody else.
+            os.fchmod(handle, stat.S_IMODE(os.stat(database.path).st_mode))
             _write(opened, header, database)
         os.replace(part, target)
     except BaseException:
