@@ -7,7 +7,8 @@
     ``id``, ``path`` (absolute), ``size`` (bytes) and ``mtime_ns`` when it was read, ``duration`` (seconds),
     ``sample_rate`` and ``channels``.
 ``windows``
-    ``id``, ``recording`` (its id), ``start`` and ``end`` (seconds), ``embedding``. Ids rise, and none comes twice.
+    ``id``, which rises from recording to recording, ``recording`` (its id), ``start`` and ``end`` (seconds),
+    ``embedding``.
 ``clips``
     A view of both, for people and their queries.
 """
