@@ -54,7 +54,8 @@ def by_polars(file: Path) -> dict[str, np.ndarray]:
 def by_duckdb(file: Path) -> dict[str, np.ndarray]:
     with duckdb.connect() as connection:
         rows = connection.sql(f"SELECT * FROM '{file}'")
-        return {name: np.array(column) for name, column in zip(rows.columns, zip(*rows.fetchall()), strict=True)}
+        columns = zip(*rows.fetchall(), strict=True)
+        return {name: np.array(column) for name, column in zip(rows.columns, columns, strict=True)}
 
 
 def check(columns: dict[str, np.ndarray], names: tuple[str, ...], precision: str) -> None:
