@@ -153,7 +153,8 @@ class Index:
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)
         nothing = np.empty((0, self.about.width), np.float32)
-        question = Question(embedded.embeddings, nothing, partial(_alike, float(np.linalg.norm(embedded.embeddings))))
+        norm = float(np.linalg.norm(embedded.embeddings.astype(np.float64)))
+        question = Question(embedded.embeddings, nothing, partial(_alike, norm))
         (result,) = self._best([os.fspath(file)], question, "similarity", options)
         return result
 
