@@ -84,9 +84,10 @@ def index(
                     builder.drop(plan.vanished)
                 results = _embedded(plan, builder, checkpoint, walk, device, progress)
                 walk.go(results, builder, progress, summary)
-            n_recordings, n_windows = builder.counts()
-            dropped = f", {len(plan.vanished)} dropped" if prune else ""
-            talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
+            if index.exists():
+                n_recordings, n_windows = builder.counts()
+                dropped = f", {len(plan.vanished)} dropped" if prune else ""
+                talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
         walk.end(summary, [_name(item) for item in found])
 
 

@@ -169,6 +169,24 @@ def test_an_index_of_another_version(tmp_path, monkeypatch):
         Database.open(tmp_path / "later")
 
 
+def test_what_is_left_of_an_index_that_is_gone_does_not_come_back(tmp_path):
+    """After a kill -9, DuckDB's log lies beside the index, and who removes the one may leave the other."""
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom shelf import fill, put\n"
+        "from pe_audio_cli.store.database import Database\n"
+        "index = fill(Path(sys.argv[1]), 'a')\ndatabase = Database.open(index, read_only=False)\n"
+        "put(database, 'b')\nos._exit(9)"
+    )
+    index = tmp_path / "i"
+    subprocess.run([sys.executable, "-c", code, index], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    (tmp_path / "i.part.wal").write_bytes((tmp_path / "i.wal").read_bytes())
+    assert content(index) == held("ab")
+    index.unlink()
+    fill(index, "cd")
+    assert content(index) == held("cd")
+    assert list(tmp_path.iterdir()) == [index]
+
+
 def test_another_checkpoint_is_refused():
     ABOUT.check(Path("i"), "0123", "anything")
     with pytest.raises(StoreError, match="i was made with tiny, and base is another checkpoint"):
