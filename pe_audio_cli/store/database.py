@@ -38,7 +38,7 @@ __all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
 
 VERSION = 1  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
-BLOCK = 4096  # windows that are read at once: 16 MiB of 1,024 numbers each
+BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
 TABLES = """

@@ -219,3 +219,29 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs duckdb: pip install 'pe-audio-cli\[search\]'"):
         Database.create(tmp_path / "new", ABOUT)
+
+
+def test_a_full_disk_costs_only_what_did_not_fit(tmp_path):
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nimport numpy as np\nfrom shelf import fill, put\n"
+        "from pe_audio_cli.errors import RunError\nfrom pe_audio_cli.store.database import Database\n"
+        "database = Database.open(fill(Path(sys.argv[1]), '', width=1024), read_only=False)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))\n"
+        "n = 0\n"
+        "try:\n"
+        "    while n < 1000:\n"
+        "        put(database, str(n), np.full((3, 1024), n, np.float32))\n"
+        "        n += 1\n"
+        "except RunError as error:\n"
+        "    print(n, error)\n"
+    )
+    index = tmp_path / "i"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", code, index], env=environment, capture_output=True, text=True)
+    n, said = run.stdout.split(" ", 1)
+    assert said.startswith(f"cannot write {index}: ")
+    assert 0 < int(n) < 1000
+    with Database.open(index) as database:
+        assert database.counts() == (int(n), 3 * int(n))
+        (block,) = blocks_of(database)
+    assert block.embeddings[:, 0].tolist() == np.repeat(np.arange(int(n)), 3).tolist()
