@@ -38,6 +38,7 @@ __all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
 
 VERSION = 1  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
+LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
 BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
@@ -306,7 +307,7 @@ def _connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
     # A condition that a user gives has no business with other files or the network.
     config: dict[str, Any] = {"enable_external_access": "false"}
     if not read_only:
-        config["storage_compatibility_version"] = STORAGE
+        config |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": LOG_SIZE}
     return duckdb.connect(path, read_only=read_only, config=config)
 
 
