@@ -9,6 +9,7 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli.cli.localize import localize
+from pe_audio_cli.cli.models import models
 from pe_audio_cli.cli.tag import tag
 
 __all__ = ["app", "main"]
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(tag)
 app.command()(localize)
+app.add_typer(models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

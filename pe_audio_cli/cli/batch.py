@@ -61,8 +61,11 @@ class Batch:
             typer.Exit: with code 1, if some recordings failed.
         """
         from pe_audio_cli.model.memory import keep_big_blocks
+        from pe_audio_cli.model.quiet import quiet_libraries
 
         keep_big_blocks()
+        if not self.talk.verbose:
+            quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels
@@ -74,9 +77,9 @@ class Batch:
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
-        checkpoint = find_checkpoint(
-            ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
-        )
+        model = ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline)
+        with self.talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model, self.command, on_bytes)
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
@@ -165,10 +168,6 @@ class Batch:
         self.talk.warn(f"{file}: {message}")
 
     def _encoder(self, checkpoint: Checkpoint) -> Encoder:
-        from pe_audio_cli.model.quiet import quiet_libraries
-
-        if not self.talk.verbose:
-            quiet_libraries()
         from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 
         device = DeviceOptions(
