@@ -94,7 +94,7 @@ class Download:
         with part.open("ab") as opened:
             _lock(opened.fileno(), self._repo)
             if opened.tell() > size:
-                opened.truncate(0)
+                opened.seek(opened.truncate(0))
             http_get(
                 hf_hub_url(self._repo, name, revision=self._commit),
                 opened,
