@@ -33,6 +33,8 @@ class StubHub:
     damaged: bool = False
     failing: bool = False
     breaks_after: int | None = None  # bytes of a large file after which the connection breaks, each time
+    stalls_after: int | None = None  # bytes of a large file after which nothing more comes
+    sizes: dict[str, int] = field(default_factory=dict)  # what is said of a file, if not the truth
     asked: list[tuple[str, int]] = field(default_factory=list)
     endpoint: str = ""
 
@@ -64,8 +66,14 @@ class Answer(BaseHTTPRequestHandler):
         elif revision not in (None, "main", self.hub.commit):
             self.refuse(404, "RevisionNotFound")
         else:
-            files = [describe_file(name, content) for name, content in self.hub.repos[repo].items()]
+            files = [self.describe_file(name, content) for name, content in self.hub.repos[repo].items()]
             self.send(json.dumps({"id": repo, "sha": self.hub.commit, "siblings": files}).encode())
+
+    def describe_file(self, name: str, content: bytes) -> dict:
+        """A file as the API lists it."""
+        size = self.hub.sizes.get(name, len(content))
+        lfs = {"lfs": {"sha256": tag(content), "size": size, "pointerSize": 130}} if len(content) >= LARGE else {}
+        return {"rfilename": name, "size": size, "blobId": hashlib.sha1(content).hexdigest(), **lfs}
 
     def send_file(self) -> None:
         asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
@@ -96,6 +104,10 @@ class Answer(BaseHTTPRequestHandler):
         if len(content) >= LARGE and self.hub.breaks_after is not None:
             self.wfile.write(content[start : start + self.hub.breaks_after])
             self.close_connection = True
+        elif len(content) >= LARGE and self.hub.stalls_after is not None:
+            self.wfile.write(content[start : start + self.hub.stalls_after])
+            self.rfile.read()  # until the other side hangs up
+            self.close_connection = True
         else:
             self.wfile.write(content[start:])
 
@@ -107,12 +119,6 @@ class Answer(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def describe_file(name: str, content: bytes) -> dict:
-    """A file as the hub's API lists it."""
-    lfs = {"lfs": {"sha256": tag(content), "size": len(content), "pointerSize": 130}} if len(content) >= LARGE else {}
-    return {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest(), **lfs}
 
 
 def tag(content: bytes) -> str:
