@@ -88,6 +88,8 @@ class Answer(BaseHTTPRequestHandler):
 
     def send(self, content: bytes, name: str | None = None) -> None:
         start = int(re.match(r"bytes=(\d+)-|", self.headers.get("Range", ""))[1] or 0)
+        if name is not None and self.command == "GET":
+            self.hub.asked.append((name, start))
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         if start:
@@ -97,8 +99,6 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if name is not None:
-            self.hub.asked.append((name, start))
         if len(content) >= LARGE and self.hub.damaged:
             content = content[:-1] + bytes([content[-1] ^ 1])
         if len(content) >= LARGE and self.hub.breaks_after is not None:

@@ -143,7 +143,7 @@ class _DownloadBar:
 
     def __call__(self, what: str, n_bytes: int, n_all: int) -> None:
         if what not in self._tasks:
-            # From what is there already, so that the speed is that of the network.
+            # What an earlier run has left is no measure of this one's speed.
             self._tasks[what] = self.rich.add_task(what.translate(ESCAPES), total=n_all, completed=n_bytes)
             self.rich.start()
         self.rich.update(self._tasks[what], completed=n_bytes)

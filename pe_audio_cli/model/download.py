@@ -73,13 +73,12 @@ class Download:
                 self._grow(file.rfilename, file.lfs.sha256, file.lfs.size)
             self._link(file.rfilename, self._commit)
             self._n_done += file.size or 0
-            self._tell(0)
 
     def _link(self, name: str, revision: str | None) -> None:
         """Let the client put a file into the snapshot, and note which commit a branch or tag is."""
         from huggingface_hub import hf_hub_download
 
-        hf_hub_download(self._repo, name, revision=revision, tqdm_class=self._meter())
+        hf_hub_download(self._repo, name, revision=revision, tqdm_class=self._meter(lambda n_bytes: None))
 
     def _grow(self, name: str, sha256: str, size: int) -> None:
         """Fetch a large file, or the rest of it: the client itself would begin anew."""
@@ -102,7 +101,7 @@ class Download:
                 headers=build_hf_headers(),
                 expected_size=size,
                 displayed_filename=name,
-                tqdm_class=self._meter(),
+                tqdm_class=self._meter(self._tell),
             )
         if _sha256(part) != sha256:
             part.unlink()
@@ -127,17 +126,16 @@ class Download:
         if self._on_bytes is not None:
             self._on_bytes(self._repo, self._n_done + n_bytes, self._n_bytes)
 
-    def _meter(self) -> Any:
+    def _meter(self, tell: Callable[[int], None]) -> Any:
         """What the client reports to in place of a bar of its own; None, which is its own, if nobody listens."""
         if self._on_bytes is None:
             return None
         from huggingface_hub.utils import tqdm
 
-        tell = self._tell
-
         class Meter(tqdm):
             def __init__(self, *arguments: Any, **options: Any) -> None:
                 super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
+                tell(self.n)
 
             def update(self, n: float | None = 1) -> None:
                 self.n += n
