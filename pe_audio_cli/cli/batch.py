@@ -60,8 +60,11 @@ class Batch:
             typer.Exit: with code 1, if some recordings failed.
         """
         from pe_audio_cli.model.memory import keep_big_blocks
+        from pe_audio_cli.model.quiet import quiet_libraries
 
         keep_big_blocks()
+        if not self.talk.verbose:
+            quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels
@@ -73,7 +76,8 @@ class Batch:
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
-        checkpoint = find_checkpoint(model_options(self.flags.model), self.command)
+        with self.talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
