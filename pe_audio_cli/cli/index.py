@@ -72,7 +72,8 @@ def index(
         from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.indexing import IndexBuilder
 
-        checkpoint = find_checkpoint(model_options(model), "tag")
+        with talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
         with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
             found = find_recordings(inputs.paths)
