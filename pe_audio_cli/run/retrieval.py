@@ -29,7 +29,7 @@ from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 from pe_audio_cli.store.database import Database
 from pe_audio_cli.store.scan import Question, best
-from pe_audio_cli.store.vectors import blocks_of
+from pe_audio_cli.store.vectors import blocks_of, is_fresh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,6 +157,11 @@ class Index:
         question = Question(embedded.embeddings, nothing, partial(_alike, norm))
         (result,) = self._best([os.fspath(file)], question, "similarity", options)
         return result
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the copy that searches read is up to date; if not, the first one makes it anew, and takes longer."""
+        return is_fresh(self._database)
 
     def strange(self, texts: Sequence[str]) -> list[str]:
         """Those words for which the index's checkpoint was not trained, as far as it can tell."""

@@ -113,6 +113,13 @@ def test_pruning_is_told(tmp_path):
     )
 
 
+def test_a_search_that_takes_longer_says_why(index, tmp_path):
+    (tmp_path / "i").write_bytes(index.read_bytes())
+    first, second = (Result("search", "rain", "--index", tmp_path / "i") for _ in range(2))
+    assert "making the copy" in first.err
+    assert (second.err, second.out) == ("", first.out)
+
+
 def test_json_has_the_promised_shape(index, sounds):
     (item,) = json.loads(Result("search", "rain", "--index", index, "-f", "json", "-k", "1").out)
     (hit,) = item.pop("hits")
