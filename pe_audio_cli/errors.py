@@ -5,6 +5,7 @@
     PeAudioError                 the root; the command line catches it once
     ├── UsageError               exit 2: bad flags, labels, label files; nothing was started
     │   ├── OutputError          exit 2: the output exists, cannot be written, or cannot be resumed
+    │   ├── AnnotationError      exit 2: annotations, or the recordings that they are of, cannot be used
     │   └── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
     ├── InputError               exit 1: one recording could not be read; the others go on
     └── RunError                 exit 1: the run itself could not go on (disk full, out of memory)
@@ -15,7 +16,17 @@ A message is one line: what is wrong, and what to do about it. It does not repea
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "InputError", "OutputError", "PeAudioError", "RunError", "UsageError"]
+from collections.abc import Sequence
+
+__all__ = [
+    "AnnotationError",
+    "CheckpointError",
+    "InputError",
+    "OutputError",
+    "PeAudioError",
+    "RunError",
+    "UsageError",
+]
 
 
 class PeAudioError(Exception):
@@ -32,6 +43,14 @@ class UsageError(PeAudioError):
 
 class OutputError(UsageError):
     """The output exists already, cannot be created, or belongs to another run."""
+
+
+class AnnotationError(UsageError):
+    """Annotations cannot be used as they are; ``problems`` are all that is wrong with them, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
 
 
 class CheckpointError(UsageError):
