@@ -9,7 +9,7 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import BatchFlags, with_flags
+from pe_audio_cli.cli.options import BatchFlags, given_flags, with_flags
 from pe_audio_cli.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PANEL = "Events, in the order in which they are worked out"
 
 @with_flags
 def localize(
+    context: typer.Context,
     flags: BatchFlags,
     threshold: Annotated[
         float,
@@ -65,14 +66,17 @@ def localize(
     talk = Talk(flags.talk.quiet, flags.talk.verbose)
     with guard(talk):
         from pe_audio_cli.detect.events import EventOptions
+        from pe_audio_cli.detect.settings import settings_in
         from pe_audio_cli.run import session
 
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
+        settings = settings_in(flags.labels.settings, "localize")
+        rules = settings.event_options(options, given_flags(context))
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
-            return session.localize(files, encoder, query, options, encoding, frames)
+            return session.localize(files, encoder, query, rules, encoding, frames)
 
-        batch = Batch("localize", flags, talk, frames=frames)
+        batch = Batch("localize", flags, talk, settings, frames=frames)
         batch.run(ask, {**asdict(options), "frames": frames})

@@ -39,7 +39,8 @@ def show(result: TagResult | LocalizeResult, stream: TextIO) -> None:
     if isinstance(result, TagResult):
         console.print(_tags(result) if result.per_window is None else _window_tags(result, result.per_window))
     elif not result.events:
-        console.print(_note(f"no events above {result.threshold:g}"))
+        limit = "its label's threshold" if result.thresholds else f"{result.threshold:g}"
+        console.print(_note(f"no events above {limit}"))
     else:
         if console.is_terminal:
             console.print(_timeline(result, console.width))
