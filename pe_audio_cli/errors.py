@@ -28,11 +28,18 @@ __all__ = [
     "UsageError",
 ]
 
+MOST_PROBLEMS = 20  # of annotations that are told at once
+
 
 class PeAudioError(Exception):
     """Root of every error that peaudio raises on purpose."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What there is to say, line by line."""
+        return [str(self)]
 
 
 class UsageError(PeAudioError):
@@ -46,11 +53,17 @@ class OutputError(UsageError):
 
 
 class AnnotationError(UsageError):
-    """Annotations cannot be used as they are; ``problems`` are all that is wrong with them, a line each."""
+    """Annotations cannot be used as they are; ``problems`` are all that is wrong with them."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """A line for each problem, as far as anybody reads on."""
+        n_more = len(self.problems) - MOST_PROBLEMS
+        return [*self.problems[:MOST_PROBLEMS], *([f"... and {n_more} problems more"] if n_more > 0 else [])]
 
 
 class CheckpointError(UsageError):

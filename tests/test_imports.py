@@ -19,11 +19,12 @@ FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
 VALUES = {"results", "errors"}
-ROOMS = {"write", "store", "detect", "model", "audio"}
+ROOMS = {"evaluate", "write", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": VALUES | ROOMS | {"run", "cli"},
     "cli": VALUES | ROOMS | {"run"},
     "run": VALUES | ROOMS,
+    "evaluate": VALUES | {"write", "detect", "audio"},  # how text is escaped is write's
     "write": VALUES,
     "store": VALUES,
     "detect": VALUES | {"audio"},  # the frame grid is audio's

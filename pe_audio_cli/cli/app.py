@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pe_audio_cli import __version__
+from pe_audio_cli.cli.evaluate import HELP, evaluate
 from pe_audio_cli.cli.localize import localize
 from pe_audio_cli.cli.tag import tag
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(tag)
 app.command()(localize)
+app.command("eval", help=HELP)(evaluate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
-from pe_audio_cli.cli.options import BatchFlags, LabelFlags
+from pe_audio_cli.cli.options import BatchFlags, DeviceFlags, LabelFlags
 from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, EncodeOptions], Iterator[Result]]
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "load_encoder", "seconds_of"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Batch:
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
         labels = gather_labels(_label_options(self.flags.labels)) or list(self.tuned.labels)
-        windows = window_options(self.command, _seconds(self.flags.windows.window), self.flags.windows.overlap)
+        windows = window_options(self.command, seconds_of(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
@@ -79,7 +79,7 @@ class Batch:
         self._say_how_it_is_spelled(writer, labels, names)
         self._say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
-            encoder = self._encoder(checkpoint)
+            encoder = load_encoder(checkpoint, self.flags.device, self.talk)
             self._say_what_settings_were_tuned_for(encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, self.tuned)
             self._say_what_is_strange(checkpoint, query)
@@ -167,20 +167,6 @@ class Batch:
     def _warn(self, file: str, message: str) -> None:
         self.talk.warn(f"{file}: {message}")
 
-    def _encoder(self, checkpoint: Checkpoint) -> Encoder:
-        from pe_audio_cli.model.quiet import quiet_libraries
-
-        if not self.talk.verbose:
-            quiet_libraries()
-        from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
-
-        device = DeviceOptions(
-            self.flags.device.device, self.flags.device.dtype, self.flags.device.threads, self.flags.device.compile
-        )
-        encoder = PeEncoder(checkpoint, device)
-        self.talk.note(f"{encoder.name}: {encoder.engine}")
-        return encoder
-
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)
         if self.frames and not writer.frames:
@@ -221,6 +207,29 @@ class Batch:
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
 
+def load_encoder(checkpoint: Checkpoint, flags: DeviceFlags, talk: Talk) -> Encoder:
+    """The model of a checkpoint, on the device that the flags name."""
+    from pe_audio_cli.model.quiet import quiet_libraries
+
+    if not talk.verbose:
+        quiet_libraries()
+    from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+
+    encoder = PeEncoder(checkpoint, DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile))
+    talk.note(f"{encoder.name}: {encoder.engine}")
+    return encoder
+
+
+def seconds_of(window: str) -> float | None:
+    """What ``--window`` means: seconds, or None for a full pass. Raises :class:`UsageError` if it is neither."""
+    if window == "full":
+        return None
+    try:
+        return float(window)
+    except ValueError as error:
+        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error
+
+
 def _is_folder(path: str) -> bool:
     from pathlib import Path
 
@@ -231,12 +240,3 @@ def _label_options(flags: LabelFlags) -> LabelOptions:
     from pe_audio_cli.run.labels import LabelOptions
 
     return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())
-
-
-def _seconds(window: str) -> float | None:
-    if window == "full":
-        return None
-    try:
-        return float(window)
-    except ValueError as error:
-        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error

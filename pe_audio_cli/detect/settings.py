@@ -42,7 +42,7 @@ else:
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["LabelSettings", "SettingsFile", "read_settings", "settings_in", "settings_text"]
+__all__ = ["Command", "LabelSettings", "SettingsFile", "read_settings", "settings_in", "settings_text"]
 
 OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
@@ -164,7 +164,7 @@ def _label(path: Path, command: Command, label: str, values: object) -> LabelSet
 
 def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:
     """The file, with comments: ``head`` at its beginning, and the ``remarks`` on labels above them."""
-    lines = [f"# {line}" for line in head.splitlines()]
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
     lines += ["", f"[{command}]", f"model = {_quoted(settings.model)}"]
     lines += [f"fingerprint = {_quoted(settings.fingerprint)}"]
     for label, values in settings.labels.items():

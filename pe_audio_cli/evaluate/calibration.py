@@ -54,30 +54,27 @@ def logit(scores: Scores) -> NDArray[np.float64]:
     return logits
 
 
-def reliability_sums(
-    scores: Scores, truth: NDArray[np.bool_], recording: NDArray[np.intp], n_recordings: int
-) -> NDArray[np.float64]:
-    """For each recording and bin the number of scores, their sum, and the number of positives, ``(3, n, N_BINS)``."""
+def reliability_sums(scores: Scores, truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """For each bin the number of scores, their sum, and the number of positives, ``(3, N_BINS)``."""
     bins = np.minimum((scores * N_BINS).astype(np.intp), N_BINS - 1)
-    cells = recording * N_BINS + bins
-    sums = [np.bincount(cells, weights, n_recordings * N_BINS) for weights in (None, scores, truth)]
-    return np.stack(sums).reshape(3, n_recordings, N_BINS).astype(np.float64)
+    return np.stack([np.bincount(bins, weights, N_BINS) for weights in (None, scores, truth)]).astype(np.float64)
 
 
-def calibration_error(sums: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The expected calibration error in each row of ``weights``, of what :func:`reliability_sums` has summed."""
-    counts, total, positives = weights @ sums
-    error: NDArray[np.float64] = np.abs(total - positives).sum(axis=1) / counts.sum(axis=1)
-    return error
+def calibration_error(sums: NDArray[np.float64]) -> float:
+    """The expected calibration error of what :func:`reliability_sums` has summed.
+
+    It has no interval: resamples are further from their bins' truth than the recordings are, all of them.
+    """
+    counts, total, positives = sums
+    return float(np.abs(total - positives).sum() / counts.sum())
 
 
 def reliability(sums: NDArray[np.float64]) -> tuple[Bin, ...]:
-    """The bins that hold anything, over all recordings."""
-    rows = sums.sum(axis=1).T
+    """The bins that hold anything."""
     edges = np.linspace(0, 1, N_BINS + 1)
     return tuple(
         Bin(float(low), float(high), int(count), float(total / count), float(positives / count))
-        for low, high, (count, total, positives) in zip(edges, edges[1:], rows, strict=False)
+        for low, high, (count, total, positives) in zip(edges, edges[1:], sums.T, strict=False)
         if count > 0
     )
 

@@ -37,10 +37,10 @@ class Form:
 FORMS = (
     Form("strong", "DCASE, DESED, sed_eval", "filename ⇥ onset ⇥ offset ⇥ event_label"),
     Form("strong", "AudioSet-strong", "segment_id ⇥ start_time_seconds ⇥ end_time_seconds ⇥ label"),
-    Form("strong", "peaudio's own csv, tsv", "file,label,start,end,probability"),
+    Form("strong", "peaudio's csv, tsv", "file,label,start,end,probability"),
     Form(
         "strong",
-        "peaudio's own json, jsonl",
+        "peaudio's json, jsonl",
         '{"file": "a.wav", "events": [{"label": "rain", "start": 0, "end": 2.4}]}',
     ),
     Form("strong", "Raven", "Selection ⇥ Begin Time (s) ⇥ End Time (s) ⇥ Begin Path ⇥ File Offset (s) ⇥ Label"),

@@ -28,6 +28,7 @@ from pe_audio_cli.evaluate.spans import TIME_DECIMALS, overlaps
 __all__ = ["PSDS1", "PSDS2", "PsdsOptions", "psds"]
 
 HOUR = 3600.0  # seconds
+SHORTEST = 10.0**-TIME_DECIMALS  # seconds that no reference is shorter than, where none is there to divide by
 MOST_THRESHOLDS = 1000  # of a label in a recording: all of 40 s, and evenly many of the scores of a longer one
 CELLS = 1 << 22  # frames times thresholds that are looked at together, to save memory
 
@@ -93,7 +94,7 @@ class _Curve:
     recording: NDArray[np.intp]
     found: NDArray[np.int64]
     false: NDArray[np.int64]
-    cross: NDArray[np.int64]
+    cross: NDArray[np.float64]
     is_last: NDArray[np.bool_]
     n_references: NDArray[np.int64]
     seconds: NDArray[np.float64]
@@ -113,7 +114,7 @@ class _Curve:
             recording[order],
             counts[0, order],
             counts[1, order],
-            counts[2:, order],
+            counts[2:, order].astype(np.float64),
             is_last,
             np.array([len(each.references[label]) for each in recordings]),
             np.array([[np.diff(each.references[other]).sum() for each in recordings] for other in others]),
@@ -125,7 +126,7 @@ class _Curve:
         found = np.cumsum(factor * self.found)[self.is_last]
         rate = np.cumsum(factor * self.false)[self.is_last] / hours
         if len(self.cross):
-            share = (self.cross / np.maximum(self.seconds @ weight, 1e-12)[:, None]).mean(axis=0)
+            share = 1 / (len(self.cross) * np.maximum(self.seconds @ weight, SHORTEST)) @ self.cross
             rate = rate + options.cross_trigger_weight * np.cumsum(factor * share)[self.is_last] * HOUR
         lowest = np.full(int(self.n_references @ weight) + 1, np.inf)
         lowest[0] = 0.0
