@@ -54,7 +54,7 @@ def _resampled(
         falling = positives[:, ::-1]
         found, taken = np.cumsum(falling, axis=1), np.cumsum((positives + negatives)[:, ::-1], axis=1)
         gained = np.where(falling > 0, falling * found / taken, 0.0)
-        precision = gained.sum(axis=1) / np.where(n_negatives > 0, n_positives, 0)
+        precision = np.where(n_negatives > 0, gained.sum(axis=1) / n_positives, np.nan)
     return area, precision
 
 
