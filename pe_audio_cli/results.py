@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from pe_audio_cli.errors import InputError
 
@@ -22,6 +22,8 @@ __all__ = [
     "LocalizeResult",
     "Recording",
     "Result",
+    "Sound",
+    "Spectrogram",
     "Tag",
     "TagResult",
     "WindowTags",
@@ -29,17 +31,42 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class Spectrogram:
+    """How loud a recording is in each frequency band over time, for a picture.
+
+    ``levels``, float32 of shape ``(n_columns, n_bands)``, are decibels relative to a full-scale sine. A column stands
+    for ``column_seconds``, the last one perhaps for less; ``frequencies``, of shape ``(n_bands,)``, are the bands'
+    centres in Hz.
+    """
+
+    column_seconds: float
+    frequencies: NDArray[np.float64]
+    levels: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording to be listened to: a file of the media type ``media_type``, open as long as this object lives."""
+
+    media_type: str
+    file: IO[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that was read to its end.
 
     ``file`` is the path as the user gave it (``-`` for standard input), ``duration`` the seconds that were decoded,
-    ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled.
+    ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled. ``spectrogram`` and
+    ``sound`` are there where they were asked for, else None.
     """
 
     file: str
     duration: float
     sample_rate: int
     channels: int
+    spectrogram: Spectrogram | None = field(default=None, compare=False, repr=False)
+    sound: Sound | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import LAYOUTS, REFERENCE, LevelEncoder, Reference
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,3 +43,14 @@ def checkpoint_copy(tmp_path: Path) -> Path:
 @pytest.fixture
 def encoder() -> LevelEncoder:
     return LevelEncoder()
+
+
+@pytest.fixture
+def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> LevelEncoder:
+    """What commands of this process encode with, whatever the model."""
+    stand_in = types.ModuleType("pe_audio_cli.model.encoder")
+    stand_in.DeviceOptions = lambda *options: options
+    stand_in.PeEncoder = lambda *options: encoder
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setenv("PEAUDIO_MODEL", str(REFERENCE / "pe-a-frame-tiny"))  # it must be there, though it isn't used
+    return encoder

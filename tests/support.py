@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
 from pe_audio_cli.errors import RunError
@@ -15,6 +19,27 @@ from pe_audio_cli.results import Embeddings
 
 REFERENCE = Path(__file__).parent / "reference"
 LAYOUTS = ("pe-a-frame-tiny", "pe-av-tiny")
+
+# Runs a script and says on standard error how many KiB it took at its most; getrusage would count the parent's too.
+MEASURED = """
+import runpy, sys
+from pathlib import Path
+sys.argv.pop(0)
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0], file=sys.stderr)
+"""
+
+
+def peak_memory(script: Path, *arguments: str | Path) -> tuple[float, bytes]:
+    """Megabytes that a run of a Python script took at its most, and what it printed."""
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("no /proc here, from which the peak of memory could be read")
+    environment = {**os.environ, "PYTHONPATH": str(script.parent)}
+    command = [sys.executable, "-c", MEASURED, str(script), *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, env=environment, timeout=300, check=True)
+    return int(ran.stderr.split()[-1]) * 1024 / 1e6, ran.stdout
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,15 @@ FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
 VALUES = {"results", "errors"}
-ROOMS = {"evaluate", "write", "store", "detect", "model", "audio"}
+ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": VALUES | ROOMS | {"run", "cli"},
     "cli": VALUES | ROOMS | {"run"},
     "run": VALUES | ROOMS,
     "evaluate": VALUES | {"write", "detect", "audio"},  # how text is escaped is write's
     "write": VALUES,
+    "draw": VALUES | {"write"},  # how text is escaped and times are told is write's
+    "report": VALUES | {"detect", "audio"},  # a page finds events anew, on the same grid
     "store": VALUES,
     "detect": VALUES | {"audio"},  # the frame grid is audio's
     "model": VALUES | {"audio"},
@@ -198,7 +200,7 @@ def test_help_imports_neither_torch_nor_numpy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.rpartition("imported:")[2].split())
     assert "typer" in imported
-    assert imported.isdisjoint(MODEL_ONLY | {"numpy", "soundfile", "av", "soxr", "scipy"})
+    assert imported.isdisjoint(MODEL_ONLY | {"numpy", "soundfile", "av", "soxr", "scipy", "matplotlib"})
 
 
 def test_help_answers_at_once() -> None:

@@ -7,6 +7,7 @@ batches of cached features; no sample is touched.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from training.logarithm import DECADES, FLOOR
 RATE = 100  # values of a band each second
 FRAME = 4  # of which one frame of the model holds so many
 TAIL = 60  # steps that reverberation is followed for
+AUDIBLE = -10.0  # dB against the noise in all bands, below which nobody could say whether a sound is heard
 ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts as heard
 
 
@@ -25,7 +27,8 @@ ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts a
 class Bank:
     """Cached recordings: ``energies`` ``(n, bands, longest)`` in float16 as log energies, ``lengths`` ``(n,)``,
     ``concepts`` ``(n, n_concepts)``, 1 where a recording holds a concept, ``ignored`` of the same shape, 1 where nobody
-    knows; and which columns stand for silence and for noise.
+    knows; which columns stand for silence and for noise; and ``hiss`` ``(bands, time)``, the energies of white noise as
+    the codec hears it.
     """
 
     energies: torch.Tensor
@@ -34,6 +37,7 @@ class Bank:
     ignored: torch.Tensor
     silence: int
     noise: int
+    hiss: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,21 @@ class Scenes:
 class MixtureOptions:
     """How wild the scenes are; levels in dB."""
 
-    sources: tuple[float, ...] = (0.1, 0.52, 0.28, 0.1)  # chance of 0, 1, 2, 3 sources
+    sources: tuple[float, ...] = (0.14, 0.5, 0.27, 0.09)  # chance of 0, 1, 2, 3 sources
+    brief: float = 0.35  # share of sounds of which no more than a moment is heard
+    moment: tuple[float, float] = (0.5, 4.0)  # seconds that it lasts
+    faint: float = 0.06  # share of scenes that are so quiet that they count as silence
+    faint_gain: tuple[float, float] = (-105.0, -75.0)  # their loudest moment, against full scale
     snr: float = 12.0  # sources differ in level by up to this
     tilt: float = 9.0  # random filters raise and lower bands by up to about this
     shift: float = 3.0  # bands by which the pitch moves at most: an eighth of an octave each
     stretch: float = 0.2  # by which time is stretched or squeezed at most
     gain: tuple[float, float] = (-45.0, 5.0)  # loudest moment of the scene, against full scale
     noise: tuple[float, float] = (5.0, 60.0)  # background noise below it
+    colour: tuple[float, float] = (-30.0, 5.0)  # by which background noise falls or rises from the lowest band on
+    white: float = 0.2  # share of backgrounds that are white as they are
+    offset: float = 0.12  # share of scenes that lie beside zero, which the lowest band shows and nobody hears
+    offset_level: tuple[float, float] = (-75.0, -20.0)  # in that band
     narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
 
 
@@ -79,38 +91,50 @@ class Mixer:
         chance = torch.tensor(self.options.sources)
         count = torch.multinomial(chance.expand(size, -1), 1, generator=self.generator)[:, 0]
         energy = torch.zeros(size, bands.N_BANDS, steps)
-        frames = torch.zeros(size, self.bank.concepts.shape[1], steps // FRAME)
-        unknown = torch.zeros_like(frames)
+        levels = torch.zeros(size, self.bank.concepts.shape[1], steps // FRAME)  # of a concept's loudest source
+        unknown = torch.zeros_like(levels)
         silent = torch.zeros(size, dtype=torch.bool)
         for layer in range(1, len(chance)):
             rows = torch.nonzero((count >= layer) & ~silent)[:, 0]
             if len(rows) == 0:
                 break
             which = torch.multinomial(self.weights, len(rows), replacement=True, generator=self.generator)
-            sound, active = self._sources(which, steps)
+            sound, level = self._sources(which, steps)
             if layer == 1:
                 silent[rows] = self._is_silence(which)
             else:  # silence and something else is something else
-                sound, active = (it * ~self._is_silence(which).view(-1, *[1] * (it.ndim - 1)) for it in (sound, active))
+                sound, level = (it * ~self._is_silence(which).view(-1, *[1] * (it.ndim - 1)) for it in (sound, level))
             energy[rows] += sound
-            frames[rows] = torch.maximum(frames[rows], active[:, None] * self.bank.concepts[which][:, :, None])
-            unknown[rows] = torch.maximum(unknown[rows], active[:, None] * self.bank.ignored[which][:, :, None])
+            levels[rows] = torch.maximum(levels[rows], level[:, None] * self.bank.concepts[which][:, :, None])
+            unknown[rows] = torch.maximum(unknown[rows], (level > 0)[:, None] * self.bank.ignored[which][:, :, None])
+        faint = ~silent & (self._uniform(size, 0, 1) < self.options.faint)
+        energy, noise = self._finish(energy, silent, faint)
+        loudest = _log(energy).amax(1)
+        frames = (levels > 0).float()
+        hidden = frames * (levels < noise[:, None, None] * 10 ** (AUDIBLE / 10))
+        frames, unknown = frames - hidden, torch.maximum(unknown, hidden)
         frames[silent, self.bank.silence] = 1
-        energy, noisy = self._finish(energy, silent)
-        log = torch.log10(energy + FLOOR) / DECADES + 1
-        self._mark_quiet(frames, unknown, log, noisy)
+        self._mark_quiet(frames, unknown, loudest, noise > 0)
+        unknown[faint], frames[faint] = 1, 0
+        frames[faint, self.bank.silence] = 1
         unknown = unknown * (1 - frames)
         clip = frames.amax(2)
         # Silence is a property of a whole clip only where all of it is silent.
         clip[:, self.bank.silence] = frames[:, self.bank.silence].amin(1)
-        return Scenes(log, clip, frames, unknown.amax(2) * (1 - clip), unknown)
+        energy[:, 0] += self._offsets(size)[:, None]
+        return Scenes(_log(energy), clip, frames, unknown.amax(2) * (1 - clip), unknown)
 
     def _is_silence(self, which: torch.Tensor) -> torch.Tensor:
         return self.bank.concepts[which, self.bank.silence] > 0
 
-    def _mark_quiet(self, frames: torch.Tensor, unknown: torch.Tensor, log: torch.Tensor, noisy: torch.Tensor) -> None:
-        """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong."""
-        loudest = log.amax(1)[:, : frames.shape[2] * FRAME].unflatten(1, (-1, FRAME)).amax(2)
+    def _mark_quiet(
+        self, frames: torch.Tensor, unknown: torch.Tensor, loudest: torch.Tensor, noisy: torch.Tensor
+    ) -> None:
+        """Frames in which nothing is above the floor are silent; in noisy scenes, noise is neither right nor wrong.
+
+        ``loudest``, ``(n, steps)``, is the log energy of the loudest band.
+        """
+        loudest = loudest[:, : frames.shape[2] * FRAME].unflatten(1, (-1, FRAME)).amax(2)
         silent = (loudest < -0.9).float()  # -95 dB in every band
         quiet = (loudest < -0.75).float()
         frames *= 1 - silent[:, None]
@@ -119,7 +143,7 @@ class Mixer:
         unknown[:, self.bank.noise] = torch.maximum(unknown[:, self.bank.noise], noisy[:, None].float())
 
     def _sources(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Energies ``(n, bands, steps)``, their loudest moment near 1, and ``(n, frames)``, 1 where they are heard.
+        """Energies ``(n, bands, steps)``, their loudest moment near 1, and in all bands ``(n, frames)``, 0 if unheard.
 
         Silence alone keeps its level: louder, it would be a noise.
         """
@@ -131,11 +155,11 @@ class Mixer:
         level = smooth(energy.sum(1))
         loudest = level.amax(1).clamp_min(1e-12)
         relative = 10 * torch.log10(level / loudest[:, None] + 1e-9)
-        frame_level = relative[:, : steps // FRAME * FRAME].unflatten(1, (-1, FRAME)).amax(2)
-        active = (frame_level > -ACTIVE_RANGE).float() * (loudest > 1e-11)[:, None]
+        heard = (relative > -ACTIVE_RANGE) & (loudest > 1e-11)[:, None]
         gain = torch.pow(10.0, self._uniform(size, -self.options.snr, 0.0) / 10)
         factor = torch.where(self._is_silence(which), torch.ones(()), gain / loudest)
-        return energy * factor[:, None, None], active
+        level = (level * factor[:, None] * heard)[:, : steps // FRAME * FRAME].unflatten(1, (-1, FRAME)).amax(2)
+        return energy * factor[:, None, None], level
 
     def _excerpts(self, which: torch.Tensor, steps: int) -> torch.Tensor:
         """Log energies of the recordings ``which``, stretched, transposed, and set somewhere into ``steps``."""
@@ -143,12 +167,13 @@ class Mixer:
         longest = self.bank.energies.shape[2]
         pace = torch.pow(2.0, self._uniform(size, -self.options.stretch, self.options.stretch))
         pitch = self._uniform(size, -self.options.shift, self.options.shift) * (self._uniform(size, 0, 1) < 0.5)
-        length = self.bank.lengths[which] / pace  # steps in the scene
+        first, length = self._moments(self.bank.lengths[which])
         # A short sound lands anywhere in the scene, a long one gives any part of itself.
-        onset = self._uniform(size, 0, 1) * (steps - length)
-        at = (torch.arange(steps) - onset[:, None]) * pace[:, None]
+        onset = self._uniform(size, 0, 1) * (steps - length / pace)
+        since = (torch.arange(steps) - onset[:, None]) * pace[:, None]
+        inside = ((since >= 0) & (since <= length[:, None] - 1)).float()
+        at = first[:, None] + since
         band = torch.arange(bands.N_BANDS) + pitch[:, None]
-        inside = ((at >= 0) & (at <= self.bank.lengths[which][:, None] - 1)).float()
         grid = torch.stack(
             [
                 (2 * at / (longest - 1) - 1)[:, None, :].expand(-1, bands.N_BANDS, -1),
@@ -159,6 +184,14 @@ class Mixer:
         source = self.bank.energies[which].float()[:, None]
         log = nn.functional.grid_sample(source, grid, padding_mode="border", align_corners=True)[:, 0]
         return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0))
+
+    def _moments(self, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which part of each recording is used: its first step and how many, of some only a moment."""
+        size = len(lengths)
+        shortest, longest = (math.log(seconds * RATE) for seconds in self.options.moment)
+        moment = torch.minimum(lengths, self._uniform(size, shortest, longest).exp())
+        used = torch.where(self._uniform(size, 0, 1) < self.options.brief, moment, lengths)
+        return self._uniform(size, 0, 1) * (lengths - used), used
 
     def _filters(self, size: int) -> torch.Tensor:
         """Smooth random curves over the bands in dB, some with a hole, ``(size, bands, 1)``."""
@@ -194,27 +227,48 @@ class Mixer:
         wet = nn.functional.conv1d(padded.reshape(1, -1, padded.shape[-1]), kernel, groups=len(kernel))
         return energy.index_copy(0, chosen, dry + wet.reshape(dry.shape))
 
-    def _finish(self, energy: torch.Tensor, silent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Background noise and the level of the whole, for all but the ``silent``; also which scenes have noise."""
+    def _finish(
+        self, energy: torch.Tensor, silent: torch.Tensor, faint: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Background noise and the level of the whole, for all but the ``silent``; also how much noise there is.
+
+        The noise, ``(n,)``, is its energy in all bands before the level was set.
+        """
         size = len(energy)
-        # From brown by way of pink to white, which rises by 3 dB an octave in bands as wide as their pitch is high.
-        slope = self._uniform(size, -1.0, 1.0)[:, None, None] * torch.linspace(-10, 10, bands.N_BANDS)[:, None]
-        colour = self._filters(size) + slope
-        noise = torch.pow(10.0, colour / 10)
-        noise = noise / noise.sum(1, keepdim=True)
-        # The energy of noise in a short moment is itself random: about eight independent values are in it.
-        wobble = torch._standard_gamma(torch.full(energy.shape, 6.0), generator=self.generator) / 6
+        noise = self._background(size, energy.shape[2])
         low, high = self.options.noise
         below = low + (high - low) * self._uniform(size, 0, 1).square()  # half of it within a quarter of the range
         below = torch.where(energy.amax((1, 2)) > 0, below, torch.zeros(()))
         without = silent | (self._uniform(size, 0, 1) < 0.12)
         level = torch.pow(10.0, -below / 10) * (~without)
-        energy = energy + noise * wobble * level[:, None, None]
-        gain = self._uniform(size, *self.options.gain) * ~silent
-        return energy * torch.pow(10.0, gain / 10)[:, None, None], level > 0
+        energy = energy + noise * level[:, None, None]
+        gain = torch.where(
+            faint, self._uniform(size, *self.options.faint_gain), self._uniform(size, *self.options.gain)
+        )
+        return energy * torch.pow(10.0, gain * ~silent / 10)[:, None, None], level
+
+    def _background(self, size: int, steps: int) -> torch.Tensor:
+        """Noise of any colour, ``(size, bands, steps)``, on average 1 in all bands together."""
+        white = self._uniform(size, 0, 1) < self.options.white
+        slope = self._uniform(size, *self.options.colour)[:, None, None] * torch.linspace(0, 1, bands.N_BANDS)[:, None]
+        colour = (self._filters(size) + slope) * ~white[:, None, None]
+        n_hiss = self.bank.hiss.shape[1]
+        first = torch.randint(n_hiss, (size,), generator=self.generator)
+        hiss = self.bank.hiss[:, (first[:, None] + torch.arange(steps)) % n_hiss].transpose(0, 1)
+        noise = hiss * torch.pow(10.0, colour / 10)
+        return noise / noise.sum(1).mean(1)[:, None, None]
+
+    def _offsets(self, size: int) -> torch.Tensor:
+        """Energies for the lowest band, ``(n,)``."""
+        level = torch.pow(10.0, self._uniform(size, *self.options.offset_level) / 10)
+        return level * (self._uniform(size, 0, 1) < self.options.offset)
 
     def _uniform(self, size: int, low: float, high: float) -> torch.Tensor:
         return torch.rand(size, generator=self.generator) * (high - low) + low
+
+
+def _log(energy: torch.Tensor) -> torch.Tensor:
+    return torch.log10(energy + FLOOR) / DECADES + 1
 
 
 def smooth(level: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,7 @@ class TowerOptions:
     layers: tuple[int, ...] = (0, 5)  # of the teacher's, in this order
     pieces: int = 7000  # word pieces, special tokens and single characters included
     intermediate: int = 768  # units between the two halves of a layer
-    steps: int = 1800
+    steps: int = 2400
     batch: int = 64
     rate: float = 1e-3  # the highest learning rate
     kind_weight: float = 1.0  # of telling kinds apart, against 1 for the teacher's embedding

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
+from os.path import abspath
 from typing import TYPE_CHECKING, TypeAlias
 
 import typer
@@ -14,6 +16,7 @@ from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.run.places import is_folder
 from pe_audio_cli.write.base import Command, WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.run.journal import Settings
     from pe_audio_cli.run.labels import LabelOptions
@@ -44,6 +48,8 @@ class Batch:
     tuned: SettingsFile
     per_window: bool = False
     frames: bool = False
+    report: PageOptions | None = None
+    plot: str | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
@@ -180,7 +186,7 @@ class Batch:
             return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
-        if _is_folder(path):
+        if is_folder(path):
             return "json"
         name = guess(path, self.command)
         if name is None:
@@ -188,23 +194,62 @@ class Batch:
         return name
 
     def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+        """Where results go, with what is made of them beside it."""
+        self._check_places()
+        return self._reported(self._pictured(self._plain_output(writer, names), names))
+
+    def _check_places(self) -> None:
+        flags = self.flags.output
+        places = {
+            "--output": flags.output,
+            "--plot": self.plot,
+            "--report": None if self.report is None else self.report.path,
+        }
+        named = {flag: path for flag, path in places.items() if path is not None}
+        if flags.overwrite and flags.resume:
+            raise UsageError("--overwrite starts again and --resume goes on: choose one")
+        if (flags.resume and flags.output is None) or (flags.overwrite and not named):
+            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+        for (one, path), (other, other_path) in combinations(named.items(), 2):
+            if abspath(path) == abspath(other_path) and not is_folder(path):
+                raise UsageError(f"{one} and {other} are both {path}: give them different names")
+
+    def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
 
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
 
         options = WriteOptions(self.command, self.per_window)
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
-        if overwrite and resume:
-            raise UsageError("--overwrite starts again and --resume goes on: choose one")
-        if path is None and (overwrite or resume):
-            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
-        in_folder = path is not None and _is_folder(path)
+        in_folder = path is not None and is_folder(path)
         if not in_folder:
             check_files_differ(writer, names)
         if path is None:
             return StreamOutput(writer, options, sys.stdout)
         kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
+
+    def _pictured(self, output: Output, names: Sequence[str]) -> Output:
+        if self.plot is None:
+            return output
+        from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
+
+        overwrite, resume = self.flags.output.overwrite, self.flags.output.resume
+        if self.command == "localize":
+            return TimelinePictures(output, self.plot, names, frames=self.frames, overwrite=overwrite)
+        if resume:
+            raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
+        return TagPicture(output, self.plot, names, overwrite=overwrite)
+
+    def _reported(self, output: Output) -> Output:
+        if self.report is None:
+            return output
+        from pe_audio_cli.run.report import Report
+
+        if self.flags.output.resume:
+            raise UsageError("a report is of one whole run: leave out --report or --resume")
+        frames = self.frames or self.plot is not None
+        return Report(output, self.report, self._warn, frames=frames, overwrite=self.flags.output.overwrite)
 
 
 def load_encoder(checkpoint: Checkpoint, flags: DeviceFlags, talk: Talk) -> Encoder:
@@ -228,12 +273,6 @@ def seconds_of(window: str) -> float | None:
         return float(window)
     except ValueError as error:
         raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error
-
-
-def _is_folder(path: str) -> bool:
-    from pathlib import Path
-
-    return path.endswith("/") or Path(path).is_dir()
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.run.session import EncodeOptions, Query
 
 PANEL = "Events, in the order in which they are worked out"
+REPORT_PANEL = "Report"
 
 
 @with_flags
@@ -58,6 +59,31 @@ def localize(
             "--frames", help="The probability of each 40 ms frame too (json and jsonl).", rich_help_panel=PANEL
         ),
     ] = False,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="A page to look at, listen to and correct the events in, beside the output.",
+            rich_help_panel=REPORT_PANEL,
+        ),
+    ] = None,
+    embed_audio: Annotated[
+        bool,
+        typer.Option(
+            "--embed-audio",
+            help="Put the sound into the page (about 38 MB an hour); otherwise it links to the files.",
+            rich_help_panel=REPORT_PANEL,
+        ),
+    ] = False,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png for "
+            "each recording.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
 ) -> None:
     """When each label is heard in each recording: events on a grid of 40 ms.
 
@@ -67,16 +93,25 @@ def localize(
     with guard(talk):
         from pe_audio_cli.detect.events import EventOptions
         from pe_audio_cli.detect.settings import settings_in
+        from pe_audio_cli.errors import UsageError
+        from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions
         from pe_audio_cli.run import session
 
+        if embed_audio and report is None:
+            raise UsageError("--embed-audio is about a report: name it with --report")
+        shown = plot is not None or report is not None
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
         settings = settings_in(flags.labels.settings, "localize")
         rules = settings.event_options(options, given_flags(context))
+        if report is not None and any(own != options for own in rules.own.values()):
+            raise UsageError("a report has one threshold for all labels: leave out --report, or give --threshold too")
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
-            return session.localize(files, encoder, query, rules, encoding, frames)
+            encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
+            return session.localize(files, encoder, query, rules, encoding, frames or shown)
 
-        batch = Batch("localize", flags, talk, settings, frames=frames)
+        page = None if report is None else PageOptions(report, options, embed_audio)
+        batch = Batch("localize", flags, talk, settings, frames=frames, plot=plot, report=page)
         batch.run(ask, {**asdict(options), "frames": frames})

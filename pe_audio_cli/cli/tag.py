@@ -44,6 +44,14 @@ def tag(
             "--per-window", help="The tags of each window too, with its start and end.", rich_help_panel=PANEL
         ),
     ] = False,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: a map of all recordings and labels.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
 ) -> None:
     """How probable each label is in each recording.
 
@@ -66,5 +74,5 @@ def tag(
         ) -> Iterator[TagResult | FileError]:
             return session.tag(files, encoder, query, rules, encoding)
 
-        batch = Batch("tag", flags, talk, settings, per_window=per_window)
+        batch = Batch("tag", flags, talk, settings, per_window=per_window, plot=plot)
         batch.run(ask, asdict(options))

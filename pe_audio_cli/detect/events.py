@@ -37,7 +37,7 @@ from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Event
 
-__all__ = ["EventOptions", "Events", "find_events", "heard_frames", "spans"]
+__all__ = ["EventOptions", "Events", "find_events", "n_heard_frames", "spans"]
 
 LONGEST = 3600.0  # seconds that a median filter, a gap to merge or a minimum duration may be
 
@@ -74,6 +74,21 @@ class EventOptions:
         for name, seconds in lengths.items():
             if seconds is not None and not 0 <= seconds <= LONGEST:
                 raise UsageError(f"the {name} must be from 0 to {LONGEST:g} s: got {seconds:g}")
+
+    @property
+    def median_frames(self) -> int | None:
+        """Width of the median filter, an odd number of frames; None is off."""
+        return None if self.median is None else 2 * math.floor(_frames(self.median) / 2) + 1
+
+    @property
+    def gap_frames(self) -> int | None:
+        """The longest gap that is merged; None is off."""
+        return None if self.merge_gap is None else math.floor(_frames(self.merge_gap))
+
+    @property
+    def shortest_frames(self) -> int | None:
+        """The shortest event that stays; None is off."""
+        return None if self.min_duration is None else math.ceil(_frames(self.min_duration))
 
 
 class Events(Sequence[Event]):
@@ -127,15 +142,15 @@ def find_events(
         duration: length of the recording in seconds.
         options: how events are found, perhaps otherwise for some labels than for the rest.
     """
-    n_heard = heard_frames(duration)
+    n_heard = n_heard_frames(duration)
     labels, rules = sorted(probabilities), PerLabel.lift(options)
     tables = [_table(index, probabilities[label][:n_heard], rules.of(label)) for index, label in enumerate(labels)]
     table = np.concatenate(tables) if tables else np.empty(0, EVENT)
     return Events(labels, duration, table[np.lexsort((table["label"], table["onset"]))])
 
 
-def heard_frames(duration: float) -> int:
-    """The number of frames that begin before a recording of ``duration`` seconds ends."""
+def n_heard_frames(duration: float) -> int:
+    """How many frames of a recording of so many seconds hear some of it, and not only the padding after it."""
     return math.ceil(_frames(duration))
 
 
@@ -155,13 +170,13 @@ def spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> list
 
 def _spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> Spans:
     active = _threshold(probability, options.threshold, options.offset_threshold)
-    if options.median is not None:
-        active = _median(active, 2 * math.floor(_frames(options.median) / 2) + 1)
+    if options.median_frames is not None:
+        active = _median(active, options.median_frames)
     found = _runs(active)
-    if options.merge_gap is not None:
-        found = _merge(found, math.floor(_frames(options.merge_gap)))
-    if options.min_duration is not None:
-        found = found[found[:, 1] - found[:, 0] >= _frames(options.min_duration)]
+    if options.gap_frames is not None:
+        found = _merge(found, options.gap_frames)
+    if options.shortest_frames is not None:
+        found = found[found[:, 1] - found[:, 0] >= options.shortest_frames]
     return found
 
 

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.detect.options import PerLabel
@@ -39,12 +39,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["Command", "LabelSettings", "SettingsFile", "read_settings", "settings_in", "settings_text"]
 
-OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
+OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
 
 Command: TypeAlias = Literal["tag", "localize"]
 

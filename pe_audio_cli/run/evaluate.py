@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pe_audio_cli.audio.decode import open_audio
-from pe_audio_cli.detect.events import EventOptions, heard_frames
+from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.detect.scoring import TagOptions
 from pe_audio_cli.detect.settings import LabelSettings, SettingsFile
 from pe_audio_cli.errors import AnnotationError, InputError, RunError, UsageError
@@ -105,7 +105,7 @@ def _answers(result: LocalizeResult | TagResult, names: Sequence[str]) -> NDArra
         found = {tag.label: tag.probability for tag in result.tags}
         return np.array([[found[name]] for name in names], np.float32)
     assert result.frames is not None
-    n_heard = heard_frames(result.recording.duration)
+    n_heard = n_heard_frames(result.recording.duration)
     return np.stack([result.frames[name][:n_heard] for name in names])
 
 

@@ -19,16 +19,21 @@ from typing import Any, TextIO
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import FileError, Result
 from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, stamp
+from pe_audio_cli.run.places import Tree, reason, whole_file
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["FileOutput", "FolderOutput", "Output", "StreamOutput", "file_of"]
 
 FOLDER_JOURNAL = ".peaudio.journal"
-STANDARD_INPUT = "-"
 
 
 class Output(ABC):
-    """Takes results one by one, in input order. Making one touches nothing; ``open`` does."""
+    """Takes results one by one, in input order. Making one touches nothing; ``open`` does.
+
+    ``known`` tells whether it goes on with an earlier run.
+    """
+
+    known = False
 
     @abstractmethod
     def open(self, settings: Settings) -> list[Entry]:
@@ -99,17 +104,17 @@ class FileOutput(Output):
         self._keep_journal = resume
         self._part = path.with_name(path.name + ".part")
         self._journal_path = path.with_name(path.name + ".journal")
-        self._known = resume and self._journal_path.exists() and (self._part.exists() or path.exists())
+        self.known = resume and self._journal_path.exists() and (self._part.exists() or path.exists())
         self._done = 0
-        if not self._known and not overwrite:
+        if not self.known and not overwrite:
             self._refuse_to_replace()
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin the file under its temporary name, or cut an interrupted one back to its last whole result."""
         try:
-            entries = self._reopen(settings) if self._known else self._create(settings)
+            entries = self._reopen(settings) if self.known else self._create(settings)
         except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {_reason(error)}") from error
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
         self._done = len(entries)
         self._failed = sum(entry.error is not None for entry in entries)
         self._writer = self._new_writer(self._stream, self._options)
@@ -127,7 +132,7 @@ class FileOutput(Output):
             self._done += 1
             self._failed += isinstance(result, FileError)
         except OSError as error:
-            raise RunError(f"cannot write {self._path}: {_reason(error)}; {self._how_to_go_on()}") from error
+            raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
 
     def finish(self) -> None:
         """Give the file its name; the journal stays only for a run that may be resumed again.
@@ -144,7 +149,7 @@ class FileOutput(Output):
             self._stream.close()
             os.replace(self._part, self._path)
         except OSError as error:
-            raise RunError(f"cannot write {self._path}: {_reason(error)}; {self._how_to_go_on()}") from error
+            raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
         if self._keep_journal:
             self._journal.close()
         else:
@@ -204,10 +209,9 @@ class FileOutput(Output):
 
 
 class FolderOutput(Output):
-    """A file for each recording, in a tree like that of the inputs.
+    """A file for each recording, in a tree like that of the inputs (:class:`~pe_audio_cli.run.places.Tree`).
 
-    The tree begins at the deepest folder that holds all inputs. The format's extension is added to a recording's
-    whole name, so that ``x.wav`` and ``x.mp3`` stay apart. A recording that failed leaves no file.
+    A recording that failed leaves no file.
     """
 
     def __init__(
@@ -223,41 +227,36 @@ class FolderOutput(Output):
         """Raises :class:`OutputError` if one of its files exists and nobody said what to do about it."""
         self._folder, self._writer, self._options, self._files = folder, writer, options, files
         self._keep_journal = resume
-        self._root = _common_folder(files)
+        self._tree = Tree(folder, writer.extensions[0], files)
         self._journal_path = folder / FOLDER_JOURNAL
-        self._known = resume and self._journal_path.exists()
-        if not self._known and not overwrite:
+        self.known = resume and self._journal_path.exists()
+        if not self.known and not overwrite:
             self._refuse_to_replace()
 
     def open(self, settings: Settings) -> list[Entry]:
         """Make the folder, and begin or read its journal."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if self._known:
+            if self.known:
                 entries = read_journal(self._journal_path, settings, self._files)
                 self._check_all_there(entries)
                 self._journal = Journal(self._journal_path)
                 return entries
             self._journal = Journal.start(self._journal_path, settings)
         except OSError as error:
-            raise OutputError(f"cannot write into {self._folder}: {_reason(error)}") from error
+            raise OutputError(f"cannot write into {self._folder}: {reason(error)}") from error
         return []
-
-    def target(self, file: str) -> Path:
-        """The output file of a recording."""
-        name = "stdin" if file == STANDARD_INPUT else os.path.relpath(os.path.abspath(file), self._root)
-        return self._folder / (name + self._writer.extensions[0])
 
     def write(self, result: Result) -> None:
         """Write its own file, then note it in the journal."""
-        target = self.target(file_of(result))
+        target = self._tree.place(file_of(result))
         try:
             if not isinstance(result, FileError):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._write_whole(target, result)
             self._journal.add(_entry(result))
         except OSError as error:
-            raise RunError(f"cannot write {target}: {_reason(error)}; what is done is kept") from error
+            raise RunError(f"cannot write {target}: {reason(error)}; what is done is kept") from error
 
     def finish(self) -> None:
         """Remove the journal, unless the run may be resumed again."""
@@ -273,28 +272,24 @@ class FolderOutput(Output):
 
     def _check_all_there(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            if entry.error is None and not self.target(entry.file).exists():
-                raise OutputError(f"cannot resume: {self.target(entry.file)} is gone; start again with --overwrite")
+            if entry.error is None and not self._tree.place(entry.file).exists():
+                raise OutputError(
+                    f"cannot resume: {self._tree.place(entry.file)} is gone; start again with --overwrite"
+                )
 
     def _write_whole(self, target: Path, result: Result) -> None:
-        part = target.with_name(target.name + ".part")
-        try:
-            with part.open("w", encoding="utf-8", newline="") as stream:
-                writer = self._writer(stream, self._options)
-                writer.open()
-                writer.write(result)
-                writer.close()
-            os.replace(part, target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        with whole_file(target) as part, part.open("w", encoding="utf-8", newline="") as stream:
+            writer = self._writer(stream, self._options)
+            writer.open()
+            writer.write(result)
+            writer.close()
 
     def _refuse_to_replace(self) -> None:
         if self._journal_path.exists():
             raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
         for file in self._files:
-            if self.target(file).exists():
-                raise OutputError(f"{self.target(file)} exists: choose another folder, or --overwrite")
+            if self._tree.place(file).exists():
+                raise OutputError(f"{self._tree.place(file)} exists: choose another folder, or --overwrite")
 
 
 def file_of(result: Result) -> str:
@@ -315,16 +310,4 @@ def _stream_errors_explained() -> Iterator[None]:
     except BrokenPipeError:
         raise  # not an error: whoever reads has enough
     except OSError as error:
-        raise RunError(f"cannot write the output: {_reason(error)}") from error
-
-
-def _common_folder(files: Sequence[str]) -> str:
-    folders = {os.path.dirname(os.path.abspath(file)) for file in files if file != STANDARD_INPUT}
-    try:
-        return os.path.commonpath(folders) if folders else os.getcwd()
-    except ValueError as error:  # two drives of a Windows machine have nothing in common
-        raise OutputError("the inputs lie on different drives: give an output folder for each drive") from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror if error.strerror else str(error)
+        raise RunError(f"cannot write the output: {reason(error)}") from error

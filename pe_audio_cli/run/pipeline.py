@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.keeping import SoundKeeper
+from pe_audio_cli.audio.spectrogram import Spectrograph
 from pe_audio_cli.audio.windows import (
     FRAME_SECONDS,
     FRAMES_PER_SECOND,
@@ -145,6 +147,8 @@ def encode(
     reducer: Callable[[], Reducer[DoneT]],
     batch_size: int | None = None,
     on_piece: OnPiece | None = None,
+    spectrograms: bool = False,
+    sounds: float | None = None,
 ) -> Iterator[DoneT | FileError]:
     """Encode recordings, and hand out the result of each as soon as it and all before it are done.
 
@@ -155,11 +159,13 @@ def encode(
         reducer: makes what takes one recording's windows.
         batch_size: windows that are encoded at once; None leaves it to the encoder. It changes no result.
         on_piece: told of progress.
+        spectrograms: make one of each recording as it is read, in the reader's thread.
+        sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
     """
     size = encoder.batch_size if batch_size is None else batch_size
     batcher: _Batcher[DoneT] = _Batcher(encoder, size)
     jobs: deque[_Job[DoneT]] = deque()
-    news = _read_ahead(_read(files, options.window_frames, encoder.halo), READ_AHEAD)
+    news = _read_ahead(_read(files, options.window_frames, encoder.halo, spectrograms, sounds), READ_AHEAD)
     try:
         for begin in news:
             assert isinstance(begin, _Begin)
@@ -243,7 +249,9 @@ class _Batcher(Generic[DoneT]):
             job.n_waiting -= 1
 
 
-def _read(files: Iterable[str | FileError], window: int | None, halo: int) -> Iterator[_News]:
+def _read(
+    files: Iterable[str | FileError], window: int | None, halo: int, spectrograms: bool, sounds: float | None
+) -> Iterator[_News]:
     for file in files:
         if isinstance(file, FileError):
             yield _Begin(file.file)
@@ -252,10 +260,20 @@ def _read(files: Iterable[str | FileError], window: int | None, halo: int) -> It
         yield _Begin(file)
         try:
             with open_audio(file) as stream:
+                spectrograph = Spectrograph() if spectrograms else None
+                keeper = SoundKeeper(sounds) if sounds is not None else None
+                blocks = stream.blocks()
+                if spectrograph is not None:
+                    blocks = spectrograph.listen(blocks)
+                if keeper is not None:
+                    blocks = keeper.listen(blocks)
                 whole = None if window is None else CODEC_CHUNK
-                for chunk in chunked(whole_frames(stream.blocks()), whole, CODEC_CHUNK, halo):
+                for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, halo):
                     yield _Piece(chunk, stream.fraction)
-                yield _End(Recording(file, stream.duration, stream.sample_rate, stream.channels), stream.warning)
+                spectrogram = None if spectrograph is None else spectrograph.finish()
+                sound = None if keeper is None else keeper.finish()
+                recording = Recording(file, stream.duration, stream.sample_rate, stream.channels, spectrogram, sound)
+                yield _End(recording, stream.warning)
         except InputError as error:
             yield FileError.of(error)
         except MemoryError:

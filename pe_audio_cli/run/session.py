@@ -111,12 +111,17 @@ def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArr
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How recordings are run through the encoder; only ``windows`` changes results."""
+    """How recordings are run through the encoder; only ``windows`` changes results.
+
+    ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
+    """
 
     windows: WindowOptions
     batch_size: int | None = None
     on_piece: OnPiece | None = None
     on_warning: Callable[[str, str], None] | None = None
+    spectrograms: bool = False
+    sounds: float | None = None
 
     def warn(self, recording: Recording, warning: str | None) -> None:
         """Pass on what was amiss with a recording, if anything was and anybody wants to know."""
@@ -139,6 +144,8 @@ def tag(
         lambda: _Tagger(encoder, query, PerLabel.lift(options), encoding),
         encoding.batch_size,
         encoding.on_piece,
+        encoding.spectrograms,
+        encoding.sounds,
     )
 
 
@@ -158,6 +165,8 @@ def localize(
         lambda: _Localizer(encoder, query, PerLabel.lift(options), encoding, frames),
         encoding.batch_size,
         encoding.on_piece,
+        encoding.spectrograms,
+        encoding.sounds,
     )
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import write_tone
+from support import peak_memory, write_tone
 
-PEAUDIO = [sys.executable, str(Path(__file__).parents[1] / "fake_peaudio.py")]
+FAKE = Path(__file__).parents[1] / "fake_peaudio.py"
+PEAUDIO = [sys.executable, str(FAKE)]
 N_KILLS = 50
 
 
@@ -172,21 +173,6 @@ def write_night(path: Path, minutes: int) -> Path:
     return path
 
 
-def peak_memory(*arguments: str | Path) -> tuple[float, bytes]:
-    """Megabytes that a run took at its most, and what it printed."""
-    code = (
-        "import resource, runpy, sys\n"
-        f"sys.argv = ['peaudio', *{list(map(str, arguments))!r}]\n"
-        "try:\n"
-        f"    runpy.run_path({PEAUDIO[1]!r}, run_name='__main__')\n"
-        "finally:\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(PEAUDIO[1]).parent)}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=300, check=True)
-    return int(ran.stderr.split()[-1]) / 1024, ran.stdout
-
-
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "arguments",
@@ -195,7 +181,7 @@ def peak_memory(*arguments: str | Path) -> tuple[float, bytes]:
 )
 def test_six_hours_take_no_more_memory_than_ten_minutes(tmp_path, arguments):
     labels = ("-l", "loud,louder,very loud,painful,deafening")
-    short, _ = peak_memory(*arguments, write_night(tmp_path / "short.wav", 10), *labels)
-    long, printed = peak_memory(*arguments, write_night(tmp_path / "long.wav", 360), *labels)
+    short, _ = peak_memory(FAKE, *arguments, write_night(tmp_path / "short.wav", 10), *labels)
+    long, printed = peak_memory(FAKE, *arguments, write_night(tmp_path / "long.wav", 360), *labels)
     assert json.loads(printed)["duration"] == 6 * 3600
     assert long - short < 50

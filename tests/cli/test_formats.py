@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
-import types
 from pathlib import Path
 
 import pandas
 import pytest
-from support import REFERENCE, LevelEncoder, write_tone
+from support import write_tone
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
@@ -29,13 +27,7 @@ SEVERAL = ["raven", "rttm", "dcase"]
 LONE = sorted(FORMATS.keys() - SEVERAL)
 
 
-@pytest.fixture(autouse=True)
-def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> None:
-    stand_in = types.ModuleType("pe_audio_cli.model.encoder")
-    stand_in.DeviceOptions = lambda *options: options
-    stand_in.PeEncoder = lambda *options: encoder
-    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
-    monkeypatch.setenv("PEAUDIO_MODEL", str(REFERENCE / "pe-a-frame-tiny"))  # it must be there, though it isn't used
+pytestmark = pytest.mark.usefixtures("encoder_without_a_model")
 
 
 def run(*arguments: str | Path, command: str = "localize") -> Result:

@@ -57,7 +57,7 @@ def tones(tmp_path_factory) -> list[str]:
     return files
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.lists(st.integers(0, 11), max_size=12), batch_size=st.integers(1, 7))
 def test_each_input_gives_its_own_outcome_in_order_in_any_batch(tones, order, batch_size):
     files = [tones[index] for index in order]
@@ -156,3 +156,17 @@ def test_a_fault_in_the_reader_is_not_swallowed():
 
     with pytest.raises(ZeroDivisionError):
         run(broken())
+
+
+def test_spectrograms_come_with_the_recordings_where_they_are_asked_for(tones):
+    plain, drawn = run(tones), run(tones, spectrograms=True)
+    assert plain == drawn
+    for before, after in zip(plain, drawn, strict=True):
+        if isinstance(after, FileError):
+            continue
+        assert before.recording.spectrogram is None
+        spectrogram = after.recording.spectrogram
+        seconds = len(spectrogram.levels) * spectrogram.column_seconds
+        assert after.recording.duration <= seconds < after.recording.duration + spectrogram.column_seconds
+        loudest = spectrogram.frequencies[spectrogram.levels.max(axis=0).argmax()]
+        assert loudest == pytest.approx(440, abs=40)

@@ -14,7 +14,8 @@ def bank() -> Bank:
     energies[0, :10], energies[1, 30:] = 0.2, 0.2
     concepts = torch.zeros(3, 4)
     concepts[0, 0] = concepts[1, 1] = concepts[2, SILENCE] = 1
-    return Bank(energies.half(), torch.full((3,), 300.0), concepts, torch.zeros(3, 4), SILENCE, NOISE)
+    hiss = torch.full((bands.N_BANDS, 500), 1 / bands.N_BANDS)
+    return Bank(energies.half(), torch.full((3,), 300.0), concepts, torch.zeros(3, 4), SILENCE, NOISE, hiss)
 
 
 def mixer(seed: int, **options: object) -> Mixer:
@@ -22,7 +23,7 @@ def mixer(seed: int, **options: object) -> Mixer:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_scenes_have_finite_energies_and_consistent_truth(seed):
     scenes = mixer(seed).draw(6, 2.0)
     assert scenes.energies.shape == (6, bands.N_BANDS, 200) and scenes.frames.shape == (6, 4, 50)
@@ -50,10 +51,38 @@ def test_a_sound_is_heard_where_its_energy_is():
 def test_silence_is_as_quiet_in_a_scene_as_on_its_recording_and_called_silence():
     sounds = bank()
     sounds.energies[2] = -0.85  # a quiet room, not digital zero
-    options = MixtureOptions(sources=(0.0, 0.0, 1.0), tilt=0.0, narrow=0.0)
+    options = MixtureOptions(sources=(0.0, 0.0, 1.0), tilt=0.0, narrow=0.0, offset=0.0)
     scenes = Mixer(sounds, torch.tensor([0.0, 0.0, 1.0]), options, 0).draw(8, 2.0)
     assert (scenes.clip[:, SILENCE] == 1).all() and not scenes.clip[:, :SILENCE].any()
     assert scenes.energies.max() < -0.8
+
+
+def test_a_brief_sound_is_heard_for_a_moment_only():
+    options = {"sources": (0.0, 1.0), "brief": 1.0, "moment": (0.5, 0.6), "noise": (90.0, 90.1), "stretch": 0.0}
+    scenes = mixer(0, **options, faint=0.0).draw(16, 4.0)
+    seconds = scenes.frames[:, :SILENCE].amax(1).sum(1) * 0.04
+    assert seconds.max() < 1.8  # with all of its reverberation
+    assert (seconds > 0).sum() > 8
+
+
+def test_what_is_lost_in_noise_counts_neither_as_heard_nor_as_absent():
+    scenes = mixer(0, sources=(0.0, 1.0), noise=(-30.0, -29.0), faint=0.0, gain=(0.0, 0.1)).draw(16, 2.0)
+    noisy = scenes.ignored_frames[:, NOISE].amin(1) > 0  # a few have no noise at all
+    assert not scenes.frames[noisy, :SILENCE].any()
+    assert scenes.ignored_frames[noisy, :SILENCE].any()
+
+
+def test_what_is_too_faint_to_hear_is_silence():
+    scenes = mixer(0, faint=1.0, faint_gain=(-100.0, -90.0)).draw(16, 2.0)
+    assert (scenes.clip[:, SILENCE] == 1).all()
+    assert not scenes.clip[:, :SILENCE].any()
+
+
+def test_an_offset_shows_in_the_lowest_band_and_makes_no_sound_of_silence():
+    options = MixtureOptions(sources=(0.0, 1.0), offset=1.0, offset_level=(-30.0, -20.0))
+    scenes = Mixer(bank(), torch.tensor([0.0, 0.0, 1.0]), options, 0).draw(8, 2.0)
+    assert (scenes.energies[:, 0] > 0.3).all() and (scenes.energies[:, 1:] < -0.9).all()
+    assert (scenes.clip[:, SILENCE] == 1).all()
 
 
 def test_silence_beside_a_sound_is_not_called_silence():
@@ -64,6 +93,6 @@ def test_silence_beside_a_sound_is_not_called_silence():
 
 
 def test_noise_alone_is_loud_and_no_sound():
-    scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0)).draw(16, 2.0)
+    scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0), faint=0.0, offset=0.0).draw(16, 2.0)
     loud = scenes.energies.amax((1, 2)) > -0.5
     assert loud.sum() > 8 and not scenes.clip[loud].any()

@@ -1,0 +1,181 @@
+// The list of events, and what the reader changes in it.
+
+const ROWS = 200; // events listed at once
+const SHORTEST_PLAY = 0.4; // seconds that are heard of an event at least: less is a click
+const NEW_EVENT = 1; // seconds
+
+/** Work out the events again, after the threshold or the reader's changes. */
+function refresh() {
+  const { recording, onset } = state;
+  state.events = recording.events(onset);
+  if (!state.events.includes(state.chosen)) state.chosen = null;
+  if (!state.events.includes(state.changing)) state.changing = null;
+  element.threshold.value = onset;
+  element["threshold-value"].textContent = exactText(settings.thresholds[onset]);
+  element.threshold.ariaValueText = element["threshold-value"].textContent;
+  element.undo.hidden = recording.history.length === 0;
+  const changes = recording.edits.length;
+  element.count.textContent = counted(state.events.length) + (changes ? `, ${changes} changed by you` : "");
+  listEvents();
+  draw();
+}
+
+function listEvents() {
+  const { events, changing } = state;
+  const n_pages = Math.max(1, Math.ceil(events.length / ROWS));
+  state.firstRow = Math.min(state.firstRow, (n_pages - 1) * ROWS);
+  const shown = events.slice(state.firstRow, state.firstRow + ROWS);
+  const rows = shown.map((event) => (event === changing ? formRow(event) : eventRow(event)));
+  if (changing !== null && !events.includes(changing)) rows.unshift(formRow(changing));
+  element.events.tBodies[0].replaceChildren(...rows);
+  element.events.hidden = rows.length === 0;
+  element.pages.hidden = n_pages === 1;
+  element["page-of"].textContent = `${state.firstRow + 1} to ${state.firstRow + shown.length} of ${events.length}`;
+  element.previous.disabled = state.firstRow === 0;
+  element.next.disabled = state.firstRow + ROWS >= events.length;
+}
+
+/** Go to another page of the list. */
+function turn(step) {
+  state.firstRow += step * ROWS;
+  listEvents();
+}
+
+function eventRow(event) {
+  const row = document.createElement("tr");
+  row.classList.toggle("chosen", event === state.chosen);
+  row.classList.toggle("changed", state.recording.isChanged(event));
+  const name = newButton(event.label, () => hear(event));
+  name.className = "hear";
+  name.dir = "auto";
+  const at = `${event.label} at ${clock(event.start, 2)}`;
+  const edit = newButton("Edit", () => startChange(event));
+  edit.ariaLabel = `Edit ${at}`;
+  const remove = newButton("Delete", () => removeEvent(event));
+  remove.ariaLabel = `Delete ${at}`;
+  const probability = event.probability === null ? "–" : event.probability.toFixed(2);
+  for (const cell of [name, timeText(event.start), timeText(event.end), probability]) row.insertCell().append(cell);
+  row.insertCell().append(edit, " ", remove);
+  return row;
+}
+
+function timeText(time) {
+  return clock(time, Number.isInteger(Math.round(time * 1e6) / 1e4) ? 2 : 3);
+}
+
+/** The row of an event, once the page of the list is shown on which it is. */
+function rowOf(event) {
+  const place = state.events.indexOf(event);
+  if (place < 0) return undefined;
+  if (place < state.firstRow || place >= state.firstRow + ROWS) {
+    state.firstRow = place - (place % ROWS);
+    listEvents();
+  }
+  return element.events.tBodies[0].rows[place - state.firstRow];
+}
+
+/** Play an event, show where it is, or pause if it is playing. */
+function hear(event) {
+  if (player.playing && player.stopAt !== null && event === state.chosen) {
+    player.toggle();
+    return;
+  }
+  state.chosen = event;
+  const { start, end } = state.view;
+  if (event.start < start || event.end > end) look(event.start - 0.1 * (end - start), end - start);
+  player.hear(event.start, Math.max(event.end, event.start + SHORTEST_PLAY));
+  const row = rowOf(event);
+  for (const other of element.events.tBodies[0].rows) other.classList.toggle("chosen", other === row);
+  row.scrollIntoView({ block: "nearest" });
+  draw();
+}
+
+// Changes
+
+function formRow(event) {
+  const row = document.createElement("tr");
+  row.className = "form";
+  const label = newInput("Label", { value: event.label, required: true });
+  label.setAttribute("list", "labels");
+  const seconds = { type: "number", step: "any", min: 0, max: state.recording.duration, required: true };
+  const start = newInput("Start, in seconds", { ...seconds, value: event.start });
+  const end = newInput("End, in seconds", { ...seconds, value: event.end });
+  const save = newButton("Save", () => saveChange(event, label, start, end));
+  const cancel = newButton("Cancel", () => endChange(event));
+  row.addEventListener("keydown", (key) => {
+    const button = key.key === "Escape" ? cancel : key.key === "Enter" && key.target.matches("input") ? save : null;
+    if (button === null) return;
+    key.preventDefault(); // or it would go on to what gets the focus
+    button.click();
+  });
+  for (const cell of [label, start, end, ""]) row.insertCell().append(cell);
+  row.insertCell().append(save, " ", cancel);
+  return row;
+}
+
+function startChange(event) {
+  state.changing = event;
+  listEvents();
+  element.events.querySelector(".form input").select();
+}
+
+/** Begin an event at the cursor. */
+function startEvent() {
+  const { recording, chosen } = state;
+  const start = Math.min(player.time, Math.max(recording.duration - NEW_EVENT, 0));
+  const end = Math.min(start + NEW_EVENT, recording.duration);
+  startChange(recording.eventOf(chosen?.label ?? recording.labels[0], start, end));
+}
+
+function saveChange(event, label, start, end) {
+  const [first, last] = [start.valueAsNumber, end.valueAsNumber];
+  end.setCustomValidity(first >= last ? "The end must come after the start." : "");
+  label.setCustomValidity(label.value.trim() === "" ? "An event needs a label." : "");
+  if (![label, start, end].every((input) => input.reportValidity())) return;
+  const now = state.recording.eventOf(label.value, first, last);
+  applyChange(state.events.includes(event) ? event : null, now);
+  endChange(now);
+}
+
+function endChange(event) {
+  state.changing = null;
+  listEvents();
+  (rowOf(event)?.querySelector("td:last-child button") ?? element.add).focus();
+}
+
+function removeEvent(event) {
+  const place = state.events.indexOf(event);
+  applyChange(event, null);
+  const next = state.events[Math.min(place, state.events.length - 1)];
+  (rowOf(next)?.querySelector("td:last-child button:last-child") ?? element.add).focus();
+}
+
+/** Put `now` in the place of an event; either may be null. */
+function applyChange(event, now) {
+  state.recording.change(event, now);
+  state.unsaved = true;
+  if (state.chosen === event) state.chosen = now;
+  refresh();
+}
+
+function undo() {
+  state.recording.undo();
+  refresh();
+}
+
+// Files
+
+async function saveCsv() {
+  const listed = [];
+  for (const recording of recordings.filter(({ error }) => error === undefined)) {
+    await recording.load();
+    listed.push(...recording.events(state.onset).map((event) => ({ ...event, file: recording.file })));
+  }
+  saveAs("events.csv", csvText(listed), "text/csv");
+  state.unsaved = false;
+}
+
+function saveAudacity() {
+  saveAs(`${state.recording.name}.labels.txt`, audacityText(state.events), "text/plain");
+  if (recordings.length === 1) state.unsaved = false;
+}

@@ -1,0 +1,233 @@
+"""The page: what stands in it of each recording, and how it is put together.
+
+It is one file that asks nothing of the network. Style and scripts stand in it as they stand beside this module; what
+was found stands between them in ``<script>`` elements that are data, which a browser leaves alone until the page's own
+script reads them. A policy in the page's head lets nothing else run, whatever a label says.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from string import Template
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
+from pe_audio_cli.detect.events import EventOptions, n_heard_frames
+from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
+from pe_audio_cli.report.link import relative_url
+from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
+
+__all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
+
+# Parts of one script: they are run in this order, and share their names.
+SCRIPTS = (
+    "parts.js",
+    "events.js",
+    "export.js",
+    "recording.js",
+    "draw.js",
+    "player.js",
+    "state.js",
+    "timeline.js",
+    "list.js",
+    "page.js",
+)
+HERTZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)  # that are marked
+SPECTROGRAM_COLUMNS = 1_024  # about as many as a page has pixels for them
+EXACT_FRAMES = 10_000_000  # of all labels, 9 h of twelve: in a longer recording the threshold cannot be moved
+POOLED_COLUMNS = 4_096  # for each label of such a recording
+LISTED_EVENTS = 20_000  # of such a recording
+EMBED_SECONDS = 7_200.0  # of sound in a page: 58 MB as Opus, 77 MB as base64
+CHUNK = 3 << 18  # bytes of an embedded sound that are read at once
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """``path`` is where the page will lie, ``events`` how its events were found.
+
+    ``embed_audio`` puts the sound of recordings into the page, instead of links to their files.
+    """
+
+    path: str
+    events: EventOptions
+    embed_audio: bool = False
+
+
+class PageWriter:
+    """Writes a page to a text stream; call ``open`` once, ``write`` for each recording, ``close`` once.
+
+    ``warn`` is told of a recording that cannot be heard as was asked for, by its name. Nothing of a recording is held:
+    a page of many grows on the disk.
+    """
+
+    def __init__(self, stream: TextIO, options: PageOptions, warn: Callable[[str, str], None]) -> None:
+        self._stream, self._options, self._warn = stream, options, warn
+        self._levels = thresholds(options.events)
+        self._n_written = 0
+        self._seconds_left = EMBED_SECONDS
+
+    def open(self) -> None:
+        """Begin the page."""
+        head, self._tail = _frame()
+        self._stream.write(head)
+        self._element('id="settings" type="application/json"', [_json(_settings(self._options.events, self._levels))])
+
+    def write(self, result: LocalizeResult | FileError) -> None:
+        """Add a recording, whose frames and spectrogram must be there, or what was wrong with it."""
+        if isinstance(result, FileError):
+            self._element('class="recording" type="application/json"', [_json(_error(result))])
+        else:
+            self._write_recording(result)
+        self._n_written += 1
+
+    def close(self) -> None:
+        """End the page; the stream stays open."""
+        self._stream.write(self._tail)
+
+    def _write_recording(self, result: LocalizeResult) -> None:
+        assert result.frames is not None and result.recording.spectrogram is not None
+        recording, spectrogram = result.recording, result.recording.spectrogram
+        n_frames = n_heard_frames(recording.duration)
+        pool = 1 if n_frames * len(result.labels) <= EXACT_FRAMES else -(-n_frames // POOLED_COLUMNS)
+        sound = self._sound_to_embed(recording)
+        facts = {
+            **_facts(result),
+            "frames": n_frames,
+            "pool": pool,
+            "spectrogram": _spectrogram_facts(spectrogram),
+            "link": self._link(recording) if sound is None else None,
+            "soundType": None if sound is None else sound.media_type,
+        }
+        self._element('class="recording" type="application/json"', [_json(facts)])
+        self._bytes("spectrogram", deflated([pooled(shades(spectrogram.levels), _columns(spectrogram)).tobytes()]))
+        rows = (ranks(result.frames[label][:n_frames], self._levels) for label in result.labels)
+        self._bytes("ranks", deflated(pooled(row, pool).tobytes() for row in rows))
+        if pool > 1:
+            self._bytes("events", deflated([_events(result, self._levels).tobytes()]))
+        if sound is not None:
+            sound.file.seek(0)
+            self._bytes("sound", iter(lambda: sound.file.read(CHUNK), b""))
+
+    def _sound_to_embed(self, recording: Recording) -> Sound | None:
+        if not self._options.embed_audio:
+            return None
+        if recording.sound is None or recording.duration > self._seconds_left:
+            hours = EMBED_SECONDS / 3600
+            self._warn(recording.file, f"its sound is not in the report, which holds {hours:g} h of sound")
+            return None
+        self._seconds_left -= recording.duration
+        return recording.sound
+
+    def _link(self, recording: Recording) -> str | None:
+        if recording.file != STANDARD_INPUT:
+            return relative_url(recording.file, os.path.dirname(self._options.path))
+        if not self._options.embed_audio:
+            self._warn(recording.file, "the report cannot link standard input: --embed-audio keeps its sound")
+        return None
+
+    def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:
+        self._element(f'id="{name}-{self._n_written}" type="text/plain"', base64_text(pieces))
+
+    def _element(self, attributes: str, texts: Iterable[str]) -> None:
+        self._stream.write(f"<script {attributes}>")
+        self._stream.writelines(texts)
+        self._stream.write("</script>\n")
+
+
+def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
+    """How events are found, in thresholds by their place and lengths in frames, as ``events.js`` expects it."""
+    return {
+        "framesPerSecond": FRAMES_PER_SECOND,
+        "thresholds": levels,
+        "onset": place(options.threshold, levels),
+        "offset": None if options.offset_threshold is None else place(options.offset_threshold, levels),
+        "median": options.median_frames,
+        "gap": options.gap_frames,
+        "shortest": options.shortest_frames,
+    }
+
+
+def _facts(result: LocalizeResult) -> dict[str, Any]:
+    rank_of = {label: rank for rank, label in enumerate(sorted(result.labels))}
+    return {
+        "file": result.recording.file,
+        "duration": result.recording.duration,
+        "sampleRate": result.recording.sample_rate,
+        "channels": result.recording.channels,
+        "model": result.model,
+        "labels": result.labels,
+        "order": [rank_of[label] for label in result.labels],
+        "eventsFound": len(result.events),
+    }
+
+
+def _error(error: FileError) -> dict[str, Any]:
+    return {"file": error.file, "error": error.message}
+
+
+def _columns(spectrogram: Spectrogram) -> int:
+    """How many of a spectrogram's columns become one of the page's."""
+    return -(-len(spectrogram.levels) // SPECTROGRAM_COLUMNS)
+
+
+def _spectrogram_facts(spectrogram: Spectrogram) -> dict[str, Any]:
+    """Its shape, the width of a column in seconds, and how high up the picture, from 0 to 1, some frequencies are."""
+    width, (n_columns, n_bands) = _columns(spectrogram), spectrogram.levels.shape
+    heights = (np.interp(HERTZ, spectrogram.frequencies, np.arange(n_bands)) + 0.5) / n_bands
+    return {
+        "columns": -(-n_columns // width),
+        "bands": n_bands,
+        "seconds": width * spectrogram.column_seconds,
+        "shades": N_SHADES,
+        "heights": dict(zip(HERTZ, heights.round(4).tolist(), strict=True)),
+    }
+
+
+def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32]:
+    """The first events as int32 of shape ``(n, 4)``: onset and offset frame, place of the label, rank of the peak."""
+    places = {label: place for place, label in enumerate(result.labels)}
+    rows = [
+        (
+            round(event.start * FRAMES_PER_SECOND),
+            n_heard_frames(event.end),
+            places[event.label],
+            int(ranks(np.float32(event.probability), levels)),
+        )
+        for event in islice(result.events, LISTED_EVENTS)
+    ]
+    return np.array(rows, np.int32).reshape(-1, 4)
+
+
+def _json(value: Any) -> str:
+    r"""JSON that no HTML parser takes for the end of its element, nor for anything else: ``<`` is ``\u003c``."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _frame() -> tuple[str, str]:
+    """What comes before the recordings, and what comes after."""
+    here = files(__package__)
+    style = here.joinpath("page.css").read_text("utf-8")
+    script = '"use strict";\n' + "\n".join(here.joinpath(name).read_text("utf-8") for name in SCRIPTS)
+    template = Template(here.joinpath("page.html").read_text("utf-8"))
+    mark = "\0"
+    page = template.substitute(
+        style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), recordings=mark
+    )
+    head, tail = page.split(mark)
+    return head, tail
+
+
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline element by (https://www.w3.org/TR/CSP3/#match-element-to-source-list)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,0 +1,145 @@
+// A recording as the page holds it: its facts, its frames, and what the reader has changed.
+//
+// An event is {label, onset, offset, start, end, probability}: frames, seconds, and the probability of its highest
+// frame, which is null where the page cannot know it. Events are never changed, but replaced.
+
+class Recording {
+  constructor(facts, place, settings) {
+    Object.assign(this, facts);
+    this.place = place;
+    this.settings = settings;
+    this.edits = []; // each {was, now}: the event that was found, null if none, and what has become of it, null if gone
+    this.history = [];
+  }
+
+  get name() {
+    return this.file === "-" ? "standard input" : this.file.split(/[/\\]/).pop();
+  }
+
+  /** Whether the threshold can be moved: not where frames are too many for a page. */
+  get exact() {
+    return this.pool === 1;
+  }
+
+  get isLoaded() {
+    return this.rows !== undefined;
+  }
+
+  /** Unpack the frames, once. */
+  load() {
+    this.loading ??= this.unpack();
+    return this.loading;
+  }
+
+  async unpack() {
+    if (!this.exact) this.fixed = new Int32Array((await inflated(`events-${this.place}`)).buffer);
+    this.shades = await inflated(`spectrogram-${this.place}`);
+    const ranks = await inflated(`ranks-${this.place}`);
+    const width = Math.ceil(this.frames / this.pool);
+    this.rows = this.labels.map((_, row) => ranks.subarray(row * width, (row + 1) * width));
+    this.peaks = this.rows.map((row) => highest(row, 0, row.length));
+  }
+
+  /** Where the sound is: a link, a URL of what is embedded, or null. */
+  soundUrl() {
+    if (this.soundType !== null && this.embedded === undefined) {
+      this.embedded = URL.createObjectURL(new Blob([bytesOf(`sound-${this.place}`)], { type: this.soundType }));
+    }
+    return this.soundType === null ? this.link : this.embedded;
+  }
+
+  /** The events at a threshold, with the reader's changes, by start and then by label. */
+  events(onset) {
+    const corrected = this.edits.map(({ was }) => was).filter((event) => event !== null);
+    const found = this.found(onset).filter((event) => !corrected.some((was) => overlap(was, event)));
+    const changed = this.edits.map(({ now }) => now).filter((event) => event !== null);
+    return found.concat(changed).sort((a, b) => a.start - b.start || this.orderOf(a) - this.orderOf(b));
+  }
+
+  /** What the command line finds at a threshold. */
+  found(onset) {
+    if (!this.exact) return this.foundBefore();
+    return this.rows.flatMap((row, place) => {
+      const spans = findSpans(row, onset, this.settings);
+      const events = [];
+      for (let at = 0; at < spans.length; at += 2) {
+        events.push(this.eventAt(place, spans[at], spans[at + 1], highest(row, spans[at], spans[at + 1])));
+      }
+      return events;
+    });
+  }
+
+  foundBefore() {
+    const events = [];
+    for (let at = 0; at < this.fixed.length; at += 4) {
+      const [onset, offset, place, rank] = this.fixed.subarray(at, at + 4);
+      events.push(this.eventAt(place, onset, offset, rank));
+    }
+    return events;
+  }
+
+  eventAt(place, onset, offset, rank) {
+    const { framesPerSecond, values } = this.settings;
+    const end = Math.min(offset / framesPerSecond, this.duration);
+    return { label: this.labels[place], onset, offset, start: onset / framesPerSecond, end, probability: values[rank] };
+  }
+
+  /** An event of the reader's own making, from `start` to `end` seconds. */
+  eventOf(label, start, end) {
+    const onset = Math.floor(start * this.settings.framesPerSecond);
+    const offset = Math.ceil(end * this.settings.framesPerSecond);
+    const place = this.labels.indexOf(label);
+    const known = this.exact && place >= 0;
+    const probability = known ? this.settings.values[highest(this.rows[place], onset, offset)] : null;
+    return { label, onset, offset, start, end, probability };
+  }
+
+  orderOf(event) {
+    const place = this.labels.indexOf(event.label);
+    return place < 0 ? this.labels.length : this.order[place];
+  }
+
+  /** Put `now` in the place of an event; null for one adds, for the other removes. */
+  change(event, now) {
+    this.history.push(this.edits);
+    const earlier = event === null ? undefined : this.edits.find((edit) => edit.now === event);
+    const was = earlier === undefined ? event : earlier.was;
+    this.edits = this.edits.filter((edit) => edit !== earlier);
+    if (was !== null || now !== null) this.edits.push({ was, now });
+  }
+
+  undo() {
+    this.edits = this.history.pop();
+  }
+
+  isChanged(event) {
+    return this.edits.some(({ now }) => now === event);
+  }
+}
+
+function overlap(one, other) {
+  return one.label === other.label && one.onset < other.offset && other.onset < one.offset;
+}
+
+function bytesOf(id) {
+  const text = atob(document.getElementById(id).text);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
+async function inflated(id) {
+  const stream = new Blob([bytesOf(id)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** What is in the page, with what follows from it: `values` are the probabilities that ranks stand for. */
+function readPage() {
+  const settings = JSON.parse(document.getElementById("settings").text);
+  const { thresholds } = settings;
+  settings.values = thresholds.map((level, place) => ((thresholds[place - 1] ?? 0) + level) / 2);
+  const recordings = [...document.querySelectorAll("script.recording")].map(
+    (element, place) => new Recording(JSON.parse(element.text), place, settings),
+  );
+  return { settings, recordings };
+}

@@ -1,0 +1,24 @@
+// What the page knows and shows.
+
+const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
+const { settings, recordings } = readPage();
+const state = {
+  recording: null,
+  onset: settings.onset, // the place of the threshold
+  view: { start: 0, end: 1 }, // seconds
+  events: [], // of the recording, at the threshold, with the reader's changes
+  chosen: null, // the event that was clicked last
+  changing: null, // the event whose row is a form; one that is not listed yet is to be added
+  firstRow: 0,
+  allTracks: false,
+  unsaved: false,
+};
+const player = new Player(element.audio, {
+  onMove: showPlace,
+  onChange: showPlaying,
+  onProblem: () =>
+    tellProblem(
+      `The browser cannot play ${state.recording.file}: it lies elsewhere now, or is of a kind that browsers do not ` +
+        "know. A report made with --embed-audio holds the sound itself.",
+    ),
+});

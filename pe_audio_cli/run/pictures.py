@@ -1,0 +1,129 @@
+"""Pictures beside an output: a timeline of each recording, or one map of all tags.
+
+A picture appears whole or not at all, and before its result is noted as done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pe_audio_cli.errors import OutputError, RunError, UsageError
+from pe_audio_cli.results import LocalizeResult, Result, TagResult
+from pe_audio_cli.run.beside import Beside, refuse_unwritable
+from pe_audio_cli.run.journal import Entry, Settings
+from pe_audio_cli.run.outputs import Output, file_of
+from pe_audio_cli.run.places import Tree, is_folder, reason, whole_file
+
+__all__ = ["TagPicture", "TimelinePictures"]
+
+KINDS = ("png", "svg", "pdf")
+KIND_IN_FOLDERS = "png"
+
+
+class TimelinePictures(Beside):
+    """A picture of each recording: a file, or a folder with a tree like that of the inputs."""
+
+    def __init__(
+        self, output: Output, path: str, files: Sequence[str], *, frames: bool = False, overwrite: bool = False
+    ) -> None:
+        """``path`` ends in a slash, or is there as a folder, if it is one.
+
+        ``frames`` leaves the frame probabilities in what is passed on to ``output``. Raises :class:`UsageError` if
+        matplotlib is missing, ``path`` stands for no kind of picture, or one is there already.
+        """
+        _refuse_without_matplotlib()
+        self._path = path
+        if is_folder(path):
+            self._kind = KIND_IN_FOLDERS
+            refuse_unwritable(next(there for there in (Path(path), *Path(path).parents) if there.exists()), "a picture")
+            tree = Tree(Path(path), f".{self._kind}", files)
+            self._targets = {file: tree.place(file) for file in files}
+        else:
+            self._kind = _kind(path)
+            if len(files) > 1:
+                raise UsageError(
+                    f"--plot {path} is one picture, and there are {len(files)} recordings: name a folder, such as "
+                    f"{os.path.splitext(path)[0]}/"
+                )
+            refuse_unwritable(Path(path).parent, "a picture")
+            self._targets = {file: Path(path) for file in files}
+        super().__init__(output, "--plot", self._targets.values(), frames=frames, overwrite=overwrite)
+
+    def open(self, settings: Settings) -> list[Entry]:
+        """Begin; what an earlier run has done must have its pictures."""
+        entries = super().open({**settings, "plot": self._path})
+        for target in (self._targets[entry.file] for entry in entries if entry.error is None):
+            if not target.exists():
+                self.abandon()
+                raise OutputError(f"cannot resume: {target} is gone; start again with --overwrite")
+        return entries
+
+    def write(self, result: Result) -> None:
+        """Draw its picture, then pass it on; a recording that failed has none."""
+        from pe_audio_cli.draw.timeline import draw_timeline
+
+        if isinstance(result, LocalizeResult):
+            timeline = result
+            _draw_whole(self._targets[file_of(result)], lambda stream: draw_timeline(timeline, stream, self._kind))
+        super().write(result)
+
+
+class TagPicture(Beside):
+    """One picture of a whole run, drawn at its end; a run that stops early gets none."""
+
+    def __init__(self, output: Output, path: str, files: Sequence[str], *, overwrite: bool = False) -> None:
+        """Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of picture, or is there."""
+        _refuse_without_matplotlib()
+        if is_folder(path):
+            raise UsageError(f"tag draws one picture of all recordings: --plot names a file, not the folder {path}")
+        self._kind, self._target, self._files = _kind(path), Path(path), files
+        refuse_unwritable(self._target.parent, "a picture")
+        super().__init__(output, "--plot", [self._target], overwrite=overwrite)
+
+    def open(self, settings: Settings) -> list[Entry]:
+        """Begin: the map has a column for each of the settings' labels."""
+        from pe_audio_cli.draw.heatmap import TagMap
+
+        self._map = TagMap(self._files, settings["labels"])
+        self._n_written = 0
+        return super().open(settings)
+
+    def write(self, result: Result) -> None:
+        """Note it for the picture, and pass it on."""
+        if isinstance(result, TagResult):
+            self._map.add(self._n_written, result)
+        self._n_written += 1
+        super().write(result)
+
+    def finish(self) -> None:
+        """Draw the picture, then make the output whole."""
+        _draw_whole(self._target, lambda stream: self._map.draw(stream, self._kind))
+        super().finish()
+
+
+def _draw_whole(target: Path, draw: Callable[[BinaryIO], None]) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as part, part.open("wb") as stream:
+            draw(stream)
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {reason(error)}") from error
+
+
+def _kind(path: str) -> str:
+    kind = os.path.splitext(path)[1].removeprefix(".").lower()
+    if kind not in KINDS:
+        endings = ", ".join(f".{kind}" for kind in KINDS)
+        raise UsageError(f"--plot {path} is no picture: its name ends in one of {endings}, or in / for a folder")
+    return kind
+
+
+def _refuse_without_matplotlib() -> None:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UsageError("--plot needs matplotlib: pip install 'pe-audio-cli[plot]'") from error
+    matplotlib.set_loglevel("CRITICAL")  # it would tell of its font cache
