@@ -142,10 +142,11 @@ def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, t
 
 
 def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[Question]:
-    from pe_audio_cli.evaluate.wordings import TEMPLATES, questions, read_map
+    from pe_audio_cli.evaluate.wordings import TEMPLATES, questions
+    from pe_audio_cli.run.evaluate import words_for
     from pe_audio_cli.run.labels import fill_template
 
-    mapped = {} if flags.map is None else read_map(str(flags.map))
+    mapped = {} if flags.map is None else words_for(read.labels, flags.map)
     labels = sorted({*read.labels, *mapped})
     if not labels:
         raise UsageError("the annotations have no label: nothing is heard in any recording")
@@ -166,7 +167,7 @@ def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -
         question.label for question in questions if question.texts == (question.label,) and "_" in question.label
     ]
     if technical:
-        talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map FILE gives names words")
+        talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
 
 
 def _sit(exam: Exam, options: ExamOptions, flags: ExamFlags, talk: Talk) -> tuple[Report, Encoder]:

@@ -20,10 +20,11 @@ class WordFlags:
     """What the model is asked."""
 
     map: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help="The words for each name in the annotations: name,wording,wording ... in a row; several are averaged.",
+            help="The words for each name in the annotations: name,wording,wording ... in a row, several of which are "
+            "averaged; or the name of a shipped label set, such as desed or esc50.",
             rich_help_panel=WORDS,
         ),
     ] = None

@@ -104,7 +104,7 @@ def localize(
         settings = settings_in(flags.labels.settings, "localize")
         rules = settings.event_options(options, given_flags(context))
         if report is not None and any(own != options for own in rules.own.values()):
-            raise UsageError("a report has one threshold for all labels: leave out --report, or give --threshold too")
+            raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions

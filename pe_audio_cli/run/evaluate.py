@@ -17,7 +17,9 @@ from pe_audio_cli.detect.settings import LabelSettings, SettingsFile
 from pe_audio_cli.errors import AnnotationError, InputError, RunError, UsageError
 from pe_audio_cli.evaluate.annotations import Annotations, check_durations
 from pe_audio_cli.evaluate.exam import Exam, ExamOptions, grade
+from pe_audio_cli.evaluate.wordings import read_map
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult
+from pe_audio_cli.run.labels import class_labels
 from pe_audio_cli.run.session import EncodeOptions, Query, localize, tag
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluate.report import Report
     from pe_audio_cli.run.pipeline import Encoder
 
-__all__ = ["durations_of", "evaluate", "require_extra", "save"]
+__all__ = ["durations_of", "evaluate", "require_extra", "save", "words_for"]
 
 
 def require_extra() -> None:
@@ -36,6 +38,18 @@ def require_extra() -> None:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise UsageError(f"peaudio eval needs {error.name}: pip install 'pe-audio-cli[eval]'") from error
+
+
+def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
+    """The words for each name, from a file or from the shipped set of a data set.
+
+    A file also tells what else to look for; a set, which may be large, only how to ask for these ``names``.
+    Raises :class:`UsageError` if it is neither, and :class:`AnnotationError` if the file makes no sense.
+    """
+    shipped = class_labels(map)
+    if not shipped or os.path.exists(map):
+        return read_map(map)
+    return {name: (shipped[name],) for name in names if name in shipped}
 
 
 def durations_of(annotations: Annotations, on_done: Callable[[str], None] | None = None) -> dict[str, float]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import REFERENCE, LevelEncoder
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
@@ -42,10 +41,7 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-@pytest.fixture(autouse=True)
-def level_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PEAUDIO_MODEL", str(REFERENCE / "pe-a-frame-tiny"))  # must be there, though it isn't used
-    monkeypatch.setattr("pe_audio_cli.model.encoder.PeEncoder", lambda *options: LevelEncoder())
+pytestmark = pytest.mark.usefixtures("encoder_without_a_model")
 
 
 def bursts(path: Path, seconds: float, rate: int, *heard: tuple[float, float, float]) -> Path:
@@ -71,10 +67,9 @@ def label_flags(names: list[str] = NAMES) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "raven", "dcase", "audacity"])
-@pytest.mark.parametrize("beside", [True, False], ids=["beside", "elsewhere"])
-def test_ones_own_output_is_right_in_every_form(form: str, beside: bool, folder: Path, tmp_path: Path) -> None:
-    place = folder if beside else tmp_path / "labels"
-    place.mkdir(exist_ok=True)
+def test_ones_own_output_is_right_in_every_form(form: str, folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "labels"
+    place.mkdir()
     annotations = str(place) + "/" if form == "audacity" else str(place / f"labels.{form}")
     made = Ran("localize", folder, *label_flags(), "-f", form, "-o", annotations)
     assert made.code == 0, made
@@ -127,6 +122,15 @@ def test_a_map_gives_names_their_words_and_names_more_to_look_for(labelled: Path
     assert report["overall"]["auroc"]["value"] > 0.99
 
 
+def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -> None:
+    bursts(tmp_path / "in" / "sea_waves" / "1.wav", 1.0, 8_000, (0, 1, 0.1))
+    bursts(tmp_path / "in" / "else" / "1.wav", 1.0, 8_000, (0, 1, 0.05))
+    out = tmp_path / "out.toml"
+    ran = Ran("eval", tmp_path / "in", "--map", "esc50", "--tune", out, "-f", "json")
+    assert [row["label"] for row in ran.report["labels"]] == ["else", "sea_waves"]
+    assert 'wordings = ["sea waves"]' in out.read_text(encoding="utf-8")
+
+
 def test_templates_and_wordings_are_compared(labelled: Path, words: Path, folder: Path) -> None:
     ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--compare-templates", "-f", "json")
     found = [(each.get("label"), each["text"]) for each in ran.report["compared"]]
@@ -177,6 +181,15 @@ def test_flags_win_over_settings(folder: Path) -> None:
     assert Ran("tag", folder / "a.wav", "--settings", out).objects[0]["tags"] == []
     shown = Ran("tag", folder / "a.wav", "--settings", out, "--threshold", "0").objects[0]["tags"]
     assert [tag["label"] for tag in shown] == ["loud"]
+
+
+def test_a_report_which_finds_all_events_alike_is_refused_with_settings_that_do_not(folder: Path) -> None:
+    out = folder.parent / "own.toml"
+    out.write_text("[localize.labels.loud]\nthreshold = 0.99\n", encoding="utf-8")
+    flags = ("--settings", out, "--report", folder.parent / "page.html")
+    ran = Ran("localize", folder / "a.wav", *flags)
+    assert ran.code == 2 and "a report finds the events of all labels alike" in ran.err
+    assert Ran("localize", folder / "a.wav", *flags, "--threshold", "0.3").code == 0
 
 
 def test_calibration_and_words_of_settings_count_in_tag_too(folder: Path) -> None:
