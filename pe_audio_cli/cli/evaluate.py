@@ -162,7 +162,7 @@ def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> l
 
 def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -> None:
     if read.n_joined:
-        talk.tell(f"{read.n_joined} events overlap or touch others of their label, and became one with them")
+        talk.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
     technical = [
         question.label for question in questions if question.texts == (question.label,) and "_" in question.label
     ]

@@ -251,7 +251,7 @@ def test_events_that_became_one_are_told(folder: Path) -> None:
     rows = "a.wav\t0.5\t1\tloud\na.wav\t1\t1.3\tloud\na.wav\t2\t4.013\tloud\n"
     path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
     ran = Ran("eval", path, "-f", "json")
-    assert "1 events overlap or touch others of their label" in ran.err
+    assert "overlap or touch others of their label became one with them: 1" in ran.err
     assert ran.report["labels"][0]["count"] == 2
 
 
