@@ -6,7 +6,8 @@
     ├── UsageError               exit 2: bad flags, labels, label files; nothing was started
     │   ├── OutputError          exit 2: the output exists, cannot be written, or cannot be resumed
     │   ├── AnnotationError      exit 2: annotations, or the recordings that they are of, cannot be used
-    │   └── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
+    │   ├── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
+    │   └── StoreError           exit 2: no index there, or one that is damaged, in use, or of another model or version
     ├── InputError               exit 1: one recording could not be read; the others go on
     └── RunError                 exit 1: the run itself could not go on (disk full, out of memory)
 
@@ -25,6 +26,7 @@ __all__ = [
     "OutputError",
     "PeAudioError",
     "RunError",
+    "StoreError",
     "UsageError",
 ]
 
@@ -68,6 +70,10 @@ class AnnotationError(UsageError):
 
 class CheckpointError(UsageError):
     """A model is unknown, incomplete, damaged, of another kind, or out of reach."""
+
+
+class StoreError(UsageError):
+    """An index is missing, damaged, in use by another process, or made by another model or version."""
 
 
 class InputError(PeAudioError):

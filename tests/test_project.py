@@ -135,7 +135,9 @@ def test_the_documents_name_what_exists(document: Path) -> None:
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Makefile", *SCRIPTS], ids=relative)
 def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    for command, flags in re.findall(r"peaudio (tag|localize|eval)\b([^|\n`]*)", path.read_text(encoding="utf-8")):
+    for command, flags in re.findall(
+        r"peaudio (tag|localize|embed|index|search|eval)\b([^|\n`]*)", path.read_text(encoding="utf-8")
+    ):
         known = {flag for parameter in commands[command].params for flag in parameter.opts} | {"--help"}
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", flags)) <= known
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_audio_cli.cli.batch import load_encoder, seconds_of
 from pe_audio_cli.cli.exam_flags import ExamFlags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import with_flags
 from pe_audio_cli.cli.talk import Talk
+from pe_audio_cli.cli.walk import Walk, model_options, seconds
 from pe_audio_cli.errors import OutputError, UsageError
 from pe_audio_cli.evaluate.forms import FORMS, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.cli.exam_flags import FindFlags, ReportFlags, TuneFlags, WordFlags
     from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.evaluate.annotations import Annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluate.report import Report
     from pe_audio_cli.evaluate.tuning import TuneOptions
     from pe_audio_cli.evaluate.wordings import Question
+    from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.model.registry import Task
     from pe_audio_cli.run.pipeline import Encoder
 
@@ -65,6 +67,9 @@ def evaluate(
     """See ``HELP``, which shows the forms of annotations."""
     talk = Talk(flags.talk.quiet, flags.talk.verbose)
     with guard(talk):
+        from pe_audio_cli.model.memory import keep_big_blocks
+
+        keep_big_blocks()
         from pe_audio_cli.evaluate.annotations import read_annotations
         from pe_audio_cli.evaluate.exam import Exam
         from pe_audio_cli.run.evaluate import durations_of, require_extra
@@ -77,10 +82,12 @@ def evaluate(
         settings = _settings(flags.found, read)
         options = _exam_options(flags.found, read, settings, tune)
         questions = _questions(flags.words, read, settings)
+        checkpoint, windows = _find_model(flags, read, talk)
         _say_what_is_odd(talk, read, questions)
         with talk.progress([recording.file for recording in read.recordings]) as progress:
             durations = durations_of(read, progress.done)
-        report, encoder = _sit(Exam(annotations, read, durations, questions), options, flags, talk)
+        exam = Exam(annotations, read, durations, questions)
+        report, encoder = _sit(exam, options, checkpoint, windows, flags, talk)
         _keep(report, encoder, flags.tuning.tune, questions)
         _show(report, format, flags.report.output)
 
@@ -170,20 +177,26 @@ def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -
         talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
 
 
-def _sit(exam: Exam, options: ExamOptions, flags: ExamFlags, talk: Talk) -> tuple[Report, Encoder]:
+def _find_model(flags: ExamFlags, read: Annotations, talk: Talk) -> tuple[Checkpoint, WindowOptions]:
+    """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
+    from pe_audio_cli.model.registry import find_checkpoint
+    from pe_audio_cli.run.session import window_options
+
+    task: Task = "localize" if read.kind == "strong" else "tag"
+    windows = window_options(task, seconds(flags.windows.window), flags.windows.overlap)
+    with talk.download() as on_bytes:
+        return find_checkpoint(model_options(flags.model), task, on_bytes), windows
+
+
+def _sit(
+    exam: Exam, options: ExamOptions, checkpoint: Checkpoint, windows: WindowOptions, flags: ExamFlags, talk: Talk
+) -> tuple[Report, Encoder]:
     """Put the questions to the model."""
-    from pe_audio_cli.model.memory import keep_big_blocks
-
-    keep_big_blocks()
-    from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
     from pe_audio_cli.run.evaluate import evaluate
-    from pe_audio_cli.run.session import EncodeOptions, window_options
+    from pe_audio_cli.run.session import EncodeOptions
 
-    task: Task = "localize" if exam.annotations.kind == "strong" else "tag"
-    windows = window_options(task, seconds_of(flags.windows.window), flags.windows.overlap)
-    checkpoint = find_checkpoint(ModelOptions(flags.model.model, flags.model.revision, flags.model.offline), task)
     with talk.progress([recording.file for recording in exam.annotations.recordings]) as progress:
-        encoder = load_encoder(checkpoint, flags.device, talk)
+        encoder = Walk(talk, fail_fast=True).encoder(checkpoint, flags.device)
         encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece)
         return evaluate(exam, encoder, options, encoding, progress.done), encoder
 

@@ -12,13 +12,25 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
 from pe_audio_cli.write.registry import choices
 
-__all__ = ["BatchFlags", "LabelFlags", "given_flags", "with_flags"]
+__all__ = [
+    "BatchFlags",
+    "DeviceFlags",
+    "InputFlags",
+    "LabelFlags",
+    "ModelFlags",
+    "Offline",
+    "Revision",
+    "TalkFlags",
+    "WindowFlags",
+    "given_flags",
+    "with_flags",
+]
 
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
 
@@ -94,6 +106,14 @@ class LabelFlags:
         return any((self.labels, self.label, self.labels_file, self.label_set))
 
 
+Revision: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model")
+]
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")
+]
+
+
 @dataclass(frozen=True)
 class ModelFlags:
     """Which checkpoint."""
@@ -109,13 +129,8 @@ class ModelFlags:
             rich_help_panel="Model",
         ),
     ] = "mini"
-    revision: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model"),
-    ] = None
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (
-        False
-    )
+    revision: Revision = None
+    offline: Offline = False
 
 
 @dataclass(frozen=True)

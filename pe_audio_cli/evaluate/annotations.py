@@ -90,16 +90,21 @@ def read_annotations(path: str, audio: str | None = None) -> Annotations:
 
 
 def check_durations(annotations: Annotations, durations: Mapping[str, float]) -> None:
-    """Raise :class:`AnnotationError` if an event goes on after its recording has ended."""
+    """Raise :class:`AnnotationError` if an event begins or goes on after its recording has ended."""
     problems = [
-        f"{row.where}: the offset {row.offset:g} s is beyond the end of {recording.file}, which is at "
-        f"{durations[recording.file]:g} s"
+        f"{row.where}: {late} is beyond the end of {recording.file}, which is at {durations[recording.file]:g} s"
         for recording in annotations.recordings
         for row in recording.rows
-        if row.offset is not None and row.offset > durations[recording.file] + SLACK
+        if (late := _too_late(row, durations[recording.file])) is not None
     ]
     if problems:
         raise AnnotationError(problems)
+
+
+def _too_late(row: Row, duration: float) -> str | None:
+    if row.offset is not None and row.offset > duration + SLACK:
+        return f"the offset {row.offset:g} s"
+    return None if row.onset is None or row.onset < duration else f"the onset {row.onset:g} s"
 
 
 def _placed(read: Iterable[Row | Problem], places: Places) -> tuple[dict[str, list[Row]], list[Problem]]:

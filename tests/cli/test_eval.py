@@ -269,6 +269,8 @@ def test_events_that_became_one_are_told(folder: Path) -> None:
         (["--map", "none.csv"], "cannot read none.csv"),
         (["--settings", "none.toml"], "cannot read the settings none.toml"),
         (["--audio", "none"], "--audio none is not a folder"),
+        (["-m", "./none"], "./none"),
+        (["--window", "0.1"], "the window must be 1 s or longer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -284,13 +284,16 @@ def test_a_name_that_could_be_several_recordings_is_refused_unless_its_folder_te
 
 
 def test_an_event_beyond_the_end_is_named_by_its_row(folder: Path) -> None:
-    path = write(folder, "x.tsv", DCASE, "a.wav\t0\t1\train", "a.wav\t2\t3.2\train", "a.wav\t2\t3.05\ta dog")
+    path = write(folder, "x.tsv", DCASE, "a.wav\t0\t1\train", "a.wav\t2\t3.2\train", "a.wav\t3\t3.05\ta dog")
     read = read_annotations(path)
     file = read.recordings[0].file
     check_durations(read, {file: 3.15})
     with pytest.raises(AnnotationError) as raised:
         check_durations(read, {file: 3.0})
-    assert raised.value.problems == (f"{path}, row 3: the offset 3.2 s is beyond the end of {file}, which is at 3 s",)
+    assert raised.value.problems == (
+        f"{path}, row 3: the offset 3.2 s is beyond the end of {file}, which is at 3 s",
+        f"{path}, row 4: the onset 3 s is beyond the end of {file}, which is at 3 s",
+    )
 
 
 def test_what_is_not_there_is_said_in_one_line(folder: Path) -> None:
