@@ -291,7 +291,6 @@ def test_verbose_says_what_runs_and_shows_the_traceback(folder):
         (["tag", "{tone}", "--labels-file", "/nowhere.txt"], "cannot read the label file"),
         (["tag", "{tone}", "-l", "x", "--template", "y"], "--template"),
         (["tag", "{tone}", "-l", "x", "-m", "huge"], "unknown model"),
-        (["tag", "{tone}", "-l", "x", "-m", "mini"], "mini checkpoint"),
         (["tag", "{tone}", "-l", "x", "-m", "base", "--offline"], "hf download"),
         (["tag", "{tone}", "-l", "x", "--revision", "main"], "--revision"),
         (["tag", "{tone}", "-l", "x", "--device", "abacus"], "--device abacus"),
