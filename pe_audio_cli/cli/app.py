@@ -9,6 +9,7 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli.cli.embed import embed
+from pe_audio_cli.cli.evaluate import HELP, evaluate
 from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
 from pe_audio_cli.cli.models import models
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(tag)
 app.command()(localize)
+app.command("eval", help=HELP)(evaluate)
 app.command()(embed)
 app.command()(index)
 app.command()(search)

@@ -28,6 +28,7 @@ __all__ = [
     "Revision",
     "TalkFlags",
     "WindowFlags",
+    "given_flags",
     "with_flags",
 ]
 
@@ -90,6 +91,14 @@ class LabelFlags:
     template: Annotated[
         str, typer.Option(metavar="TEXT", help="Wraps every label; {} stands for it.", rich_help_panel="Labels")
     ] = "{}"
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it.",
+            rich_help_panel="Labels",
+        ),
+    ] = None
 
     @property
     def given(self) -> bool:
@@ -230,6 +239,12 @@ class BatchFlags:
     windows: WindowFlags
     output: OutputFlags
     talk: TalkFlags
+
+
+def given_flags(context: typer.Context) -> frozenset[str]:
+    """The names of the parameters that were given, in the environment too, rather than left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name != "DEFAULT")
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:

@@ -13,7 +13,15 @@ from pathlib import Path
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.model import registry
 
-__all__ = ["LabelOptions", "check_labels", "fill_template", "gather_labels", "label_set", "label_set_names"]
+__all__ = [
+    "LabelOptions",
+    "check_labels",
+    "class_labels",
+    "fill_template",
+    "gather_labels",
+    "label_set",
+    "label_set_names",
+]
 
 SETS = Path(__file__).parent.parent / "label_sets"
 PLACE = "{}"  # what stands for the label in a template
@@ -86,9 +94,19 @@ def label_set(name: str) -> list[str]:
     return [line.rpartition("\t")[2] for line in _labels_in(sets[name].read_text(encoding="utf-8"))]
 
 
+def class_labels(name: str) -> dict[str, str]:
+    """What to ask for each class of a data set, by the class's name there; empty if there is no such set."""
+    file = _data_sets().get(name)
+    lines = [] if file is None else _labels_in(file.read_text(encoding="utf-8"))
+    return dict(line.split("\t") for line in lines)
+
+
+def _data_sets() -> dict[str, Path]:
+    return {file.stem: file for file in SETS.glob("*.tsv")}
+
+
 def _label_sets() -> dict[str, Path]:
-    of_data_sets = {file.stem: file for file in SETS.glob("*.tsv")}
-    return of_data_sets | {file.parent.name: file for file in registry.SHIPPED.glob("*/labels.txt")}
+    return _data_sets() | {file.parent.name: file for file in registry.SHIPPED.glob("*/labels.txt")}
 
 
 def _read_lines(file: Path) -> list[str]:

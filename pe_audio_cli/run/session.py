@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,7 +22,9 @@ import numpy as np
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, Stitcher, WindowOptions
 from pe_audio_cli.detect.events import EventOptions, find_events
+from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
+from pe_audio_cli.detect.settings import SettingsFile
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
 from pe_audio_cli.run.embedding import EMBEDDERS, TASK_OF_UNIT, Unit, check_unit
 from pe_audio_cli.run.labels import check_labels, fill_template
@@ -43,6 +45,7 @@ Labels: TypeAlias = "str | Sequence[str] | None"
 
 DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the published checkpoints were trained
 OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
+NO_SETTINGS = SettingsFile()
 TOP_OF_DEFAULT_LABELS = 5  # shown where the labels are the checkpoint's own
 
 
@@ -55,16 +58,56 @@ def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: f
 
 @dataclass(frozen=True)
 class Query:
-    """The labels that are looked for, what the model is asked for each, and its answer's embeddings."""
+    """The labels that are looked for, and for each the embedding of what the model is asked.
+
+    ``calibration``, of shape ``(n_labels, 2)``, is each label's scale and bias on top of the model's own, from settings
+    of the name ``calibrated_by``; both are None for the model's own probabilities.
+    """
 
     labels: tuple[str, ...]
     embeddings: NDArray[np.float32]
+    calibration: NDArray[np.float64] | None = None
+    calibrated_by: str | None = None
 
     @classmethod
-    def ask(cls, encoder: Encoder, labels: Sequence[str], template: str = "{}") -> Query:
-        """Encode labels. Raises :class:`UsageError` if there are none, or the model cannot take one."""
+    def ask(
+        cls, encoder: Encoder, labels: Sequence[str], template: str = "{}", settings: SettingsFile = NO_SETTINGS
+    ) -> Query:
+        """Encode labels: in the words that ``settings`` have for them, else as the template has it.
+
+        Raises :class:`UsageError` if there are none, or the model cannot take one.
+        """
         check_labels(labels)
-        return cls(tuple(labels), encoder.encode_text(fill_template(template, labels)))
+        own = settings.labels
+        plain = dict(zip(labels, fill_template(template, labels), strict=True))
+        wordings = [
+            own[label].wordings if label in own and own[label].wordings else (plain[label],) for label in labels
+        ]
+        query = cls(tuple(labels), embed_wordings(encoder, wordings))
+        if not any(own[label].calibrates for label in labels if label in own):
+            return query
+        calibration = np.array([(own[label].scale, own[label].bias) if label in own else (1, 0) for label in labels])
+        return replace(query, calibration=calibration, calibrated_by=settings.name)
+
+    def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
+        """How strongly each label is heard, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
+        scores = logits(audio, self.embeddings, encoder.logit_scale, encoder.logit_bias)
+        return scores if self.calibration is None else scores * self.calibration[:, 0] + self.calibration[:, 1]
+
+    def model_name(self, encoder: Encoder) -> str:
+        """What gives the probabilities: the model, perhaps calibrated."""
+        return encoder.name if self.calibrated_by is None else f"{encoder.name}, calibrated by {self.calibrated_by}"
+
+
+def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(len(wordings), dim)``, each the mean of those of one or several wordings.
+
+    A logit is linear in the text's embedding, so that the mean embedding gives the mean logit.
+    """
+    distinct = list(dict.fromkeys(text for texts in wordings for text in texts))
+    embeddings = encoder.encode_text(distinct)
+    rows = {text: row for row, text in enumerate(distinct)}
+    return np.stack([embeddings[[rows[text] for text in texts]].mean(axis=0) for texts in wordings])
 
 
 @dataclass(frozen=True)
@@ -88,14 +131,18 @@ class EncodeOptions:
 
 
 def tag(
-    files: Iterable[str | FileError], encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    query: Query,
+    options: TagOptions | PerLabel[TagOptions],
+    encoding: EncodeOptions,
 ) -> Iterator[TagResult | FileError]:
     """The clip-level probability of each label, recording by recording, in order."""
     return encode(
         files,
         encoder,
         encoding.windows,
-        lambda: _Tagger(encoder, query, options, encoding),
+        lambda: _Tagger(encoder, query, PerLabel.lift(options), encoding),
         encoding.batch_size,
         encoding.on_piece,
         encoding.spectrograms,
@@ -107,7 +154,7 @@ def localize(
     files: Iterable[str | FileError],
     encoder: Encoder,
     query: Query,
-    options: EventOptions,
+    options: EventOptions | PerLabel[EventOptions],
     encoding: EncodeOptions,
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
@@ -116,7 +163,7 @@ def localize(
         files,
         encoder,
         encoding.windows,
-        lambda: _Localizer(encoder, query, options, encoding, frames),
+        lambda: _Localizer(encoder, query, PerLabel.lift(options), encoding, frames),
         encoding.batch_size,
         encoding.on_piece,
         encoding.spectrograms,
@@ -142,13 +189,15 @@ def embed(
 class _Tagger:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip logits of each window."""
 
-    def __init__(self, encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
+    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[TagOptions], encoding: EncodeOptions) -> None:
+        self._encoder, self._query, self._options, self._encoding = encoder, query, options.default, encoding
+        thresholds = [options.of(label).threshold for label in query.labels]
+        self._thresholds = [-np.inf if threshold is None else threshold for threshold in thresholds]
         self._windows: list[tuple[int, int]] = []  # first frame, and the frame after the last
         self._rows: list[NDArray[np.float32]] = []  # probabilities of shape (n_labels,)
 
     def add(self, window: EncodedWindow) -> None:
-        scores = logits(window.clip, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        scores = self._query.logits(window.clip, self._encoder)
         self._rows.append(probabilities(scores))
         self._windows.append((window.start_frame, window.start_frame + len(window.frames)))
 
@@ -164,17 +213,17 @@ class _Tagger:
                 )
                 for (first, stop), row in zip(self._windows, rows, strict=True)
             )
-        return TagResult(recording, self._encoder.name, len(rows), overall, per_window)
+        return TagResult(recording, self._query.model_name(self._encoder), len(rows), overall, per_window)
 
     def _rank(self, row: NDArray[np.float32]) -> tuple[Tag, ...]:
-        return rank(self._query.labels, row, self._options.top_k, self._options.threshold)
+        return rank(self._query.labels, row, self._options.top_k, self._thresholds)
 
 
 class _Localizer:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: one timeline, stitched as the windows come."""
 
     def __init__(
-        self, encoder: Encoder, query: Query, options: EventOptions, encoding: EncodeOptions, frames: bool
+        self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], encoding: EncodeOptions, frames: bool
     ) -> None:
         self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
         self._frames = frames
@@ -182,7 +231,7 @@ class _Localizer:
         self._timeline = FrameSpool(query.labels)
 
     def add(self, window: EncodedWindow) -> None:
-        scores = logits(window.frames, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        scores = self._query.logits(window.frames, self._encoder)
         self._keep(self._stitcher.add(window.start_frame, scores.T))
 
     def finish(self, recording: Recording, warning: str | None) -> LocalizeResult:
@@ -190,12 +239,13 @@ class _Localizer:
         self._keep(self._stitcher.finish())
         return LocalizeResult(
             recording,
-            self._encoder.name,
+            self._query.model_name(self._encoder),
             FRAME_SECONDS,
-            self._options.threshold,
+            self._options.default.threshold,
             self._query.labels,
             find_events(self._timeline, recording.duration, self._options),
             self._timeline if self._frames else None,
+            {label: self._options.of(label).threshold for label in self._query.labels if label in self._options.own},
         )
 
     def _keep(self, scores: NDArray[Any] | None) -> None:

@@ -70,13 +70,15 @@ def _encode(result: Written) -> Iterator[str]:
 
 
 def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
-    head = {
+    head: dict[str, Any] = {
         "schema": "peaudio.localize/1",
         **_recording(result.recording),
         "model": result.model,
         "frame_seconds": result.frame_seconds,
         "threshold": result.threshold,
     }
+    if result.thresholds:
+        head["thresholds"] = dict(result.thresholds)
     yield _text(head).removesuffix("}") + ', "events": ['
     yield from _joined(_text(_event_object(event)) for event in result.events)
     yield "]"
