@@ -33,7 +33,7 @@ class StubHub:
     damaged: bool = False
     failing: bool = False
     breaks_after: int | None = None  # bytes of a large file after which the connection breaks, each time
-    stalls_after: int | None = None  # bytes of a large file after which nothing more comes
+    stalls: bool = False  # whether it stays open then, and silent
     sizes: dict[str, int] = field(default_factory=dict)  # what is said of a file, if not the truth
     asked: list[tuple[str, int]] = field(default_factory=list)
     endpoint: str = ""
@@ -101,15 +101,12 @@ class Answer(BaseHTTPRequestHandler):
             return
         if len(content) >= LARGE and self.hub.damaged:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        if len(content) >= LARGE and self.hub.breaks_after is not None:
-            self.wfile.write(content[start : start + self.hub.breaks_after])
+        piece = content[start:][: self.hub.breaks_after if len(content) >= LARGE else None]
+        self.wfile.write(piece)
+        if start + len(piece) < len(content):
             self.close_connection = True
-        elif len(content) >= LARGE and self.hub.stalls_after is not None:
-            self.wfile.write(content[start : start + self.hub.stalls_after])
-            self.rfile.read()  # until the other side hangs up
-            self.close_connection = True
-        else:
-            self.wfile.write(content[start:])
+            if self.hub.stalls:
+                self.rfile.read()  # until the other side hangs up
 
     def refuse(self, status: int, code: str = "") -> None:
         self.send_response(status)

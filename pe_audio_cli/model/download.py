@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from pe_audio_cli.errors import CheckpointError, RunError
 from pe_audio_cli.model.checkpoint import Checkpoint, weight_files
@@ -82,10 +82,6 @@ class Download:
 
     def _grow(self, name: str, sha256: str, size: int) -> None:
         """Fetch a large file, or the rest of it: the client itself would begin anew."""
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
-
         blob = self._blob(sha256)
         if blob.exists():
             return
@@ -94,19 +90,37 @@ class Download:
             _lock(opened.fileno(), self._repo)
             if opened.tell() > size:
                 opened.seek(opened.truncate(0))
+            while self._breaks(opened, name, size):
+                pass
+        if _sha256(part) != sha256:
+            part.unlink()
+            raise CheckpointError(f"{self._repo}: {name} was damaged on its way; run the same command again")
+        part.replace(blob)
+
+    def _breaks(self, opened: BinaryIO, name: str, size: int) -> bool:
+        """Append the rest of a file; True if the connection broke, but brought something."""
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils import build_hf_headers
+
+        begin = opened.tell()
+        try:
             http_get(
                 hf_hub_url(self._repo, name, revision=self._commit),
                 opened,
-                resume_size=opened.tell(),
+                resume_size=begin,
                 headers=build_hf_headers(),
                 expected_size=size,
                 displayed_filename=name,
                 tqdm_class=self._meter(self._tell),
             )
-        if _sha256(part) != sha256:
-            part.unlink()
-            raise CheckpointError(f"{self._repo}: {name} was damaged on its way; run the same command again")
-        part.replace(blob)
+        except OSError:  # a refusal of the hub or of the disk
+            raise
+        except Exception:  # a broken connection has many names, of which the client itself knows some
+            if opened.tell() == begin:
+                raise
+            return True
+        return False
 
     def _check_room(self) -> None:
         sizes = {self._blob(file.lfs.sha256): file.lfs.size for file in self._files if file.lfs is not None}

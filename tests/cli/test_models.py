@@ -233,7 +233,7 @@ def test_the_environment_names_the_hub_and_the_cache_and_a_pipe_hears_no_progres
 
 def test_ctrl_c_keeps_what_has_come(hub: StubHub, environment, tmp_path):
     hub.add(TAG, REFERENCE / "pe-av-tiny", **{"model.safetensors": os.urandom(30_000_000)})
-    hub.stalls_after = 25_000_000
+    hub.breaks_after, hub.stalls = 25_000_000, True
     with start(environment, "pull", "base", "--for", "tag") as process:
         deadline = time.monotonic() + 60
         while not sum(file.stat().st_size for file in (tmp_path / "home").rglob("*.incomplete")) > 10_000_000:
@@ -247,7 +247,7 @@ def test_ctrl_c_keeps_what_has_come(hub: StubHub, environment, tmp_path):
         "peaudio: interrupted",
     ]
     assert cached(TAG) is None
-    hub.stalls_after = None
+    hub.breaks_after = None
     hub.asked.clear()
     assert peaudio("models", "pull", "base", "--for", "tag").exit_code == 0
     ((name, byte),) = hub.asked

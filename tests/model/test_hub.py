@@ -100,6 +100,24 @@ def test_a_connection_that_breaks_is_taken_up_again(hub, no_patience):
     assert len([name for name, _ in hub.asked if name == WEIGHTS]) > 3
 
 
+@pytest.mark.parametrize(("n_bytes", "ends_well"), [(1_000_000, True), (0, False)])
+def test_a_break_of_which_the_client_knows_nothing_is_taken_up_while_something_comes(
+    hub, monkeypatch, n_bytes, ends_well
+):
+    def http_get(url, file, *, resume_size, **_):
+        file.write(weights[resume_size:][:n_bytes])
+        if resume_size + n_bytes < len(weights):
+            raise RuntimeError("the wire was cut")
+
+    weights = hub.repos[REPO][WEIGHTS]
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", http_get)
+    if ends_well:
+        assert contents(find(REPO))[WEIGHTS] == weights
+    else:
+        with pytest.raises(CheckpointError, match=r"could not be fetched \(the wire was cut\)"):
+            find(REPO)
+
+
 def test_a_hub_that_gives_out_in_the_middle_leaves_what_the_next_run_goes_on_with(hub, no_patience):
     interrupt()
     hub.breaks_after = 0
