@@ -52,6 +52,7 @@ What is heard at all:
 Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.toml
 """
 
+AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are numbers in a knowledge base
 EVENT_FLAGS = ("offset_threshold", "median", "merge_gap", "min_duration")  # which whole recordings have no use for
 
 
@@ -171,7 +172,9 @@ def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -
     if read.n_joined:
         talk.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
     technical = [
-        question.label for question in questions if question.texts == (question.label,) and "_" in question.label
+        question.label
+        for question in questions
+        if question.texts == (question.label,) and ("_" in question.label or question.label.startswith(AUDIOSET_IDS))
     ]
     if technical:
         talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")

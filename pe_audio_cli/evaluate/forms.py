@@ -21,8 +21,10 @@ __all__ = ["FORMS", "Form", "Kind", "read_file", "read_folder", "read_text"]
 
 Kind: TypeAlias = Literal["strong", "weak"]
 
+TRACK_ENDING = ".txt"  # of Audacity's label tracks, the only form in which an empty file says something
+
 # What a label file in a folder adds to its recording's name, the longest first.
-LABEL_FILE_ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")
+LABEL_FILE_ENDINGS = (".Table.1.selections.txt", ".selections.txt", TRACK_ENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def read_file(path: str) -> Iterator[Row | Problem]:
         return read_objects(path, text)
     if is_raven(text):
         return read_raven(path, text, _called_after(Path(path).name))
+    if not text.strip() and Path(path).suffix != TRACK_ENDING:
+        return iter(())
     if is_track(text) or not text.strip():
         return read_track(path, text, _called_after(Path(path).name))
     return read_table(path, text)

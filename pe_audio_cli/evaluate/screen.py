@@ -117,13 +117,16 @@ def _tuning(tuning: Tuning) -> Iterator[RenderableType]:
     grid = _table(f"tuned for {tuning.goal}", *titles, "settings")
     for each in tuning.labels:
         pairs = ((each.before.get(name), each.after.get(name)) for name in tuning.before)
-        missed = " (the goal is out of reach)" if each.missed else ""
         cells = (_number(figure) for pair in pairs for figure in pair)
-        grid.add_row(Text(terminal_text(each.label)), *cells, _settings(each.settings) + missed)
+        grid.add_row(Text(terminal_text(each.label)), *cells, _settings(each.settings))
     yield grid
     for name, before in tuning.before.items():
         told = f"mean {TITLES[name]} {said(before)}, tuned {said(tuning.after[name])}, cross-validated"
         yield Padding(told, (0, 0, 0, 1))
+    missed = [terminal_text(each.label) for each in tuning.labels if each.missed]
+    if missed:
+        told = f"no threshold reaches {tuning.goal}, so the nearest was taken: {', '.join(missed)}"
+        yield Padding(Text(told), (0, 0, 0, 1))
 
 
 def _settings(settings: LabelSettings) -> str:

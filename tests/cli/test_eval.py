@@ -115,6 +115,22 @@ def words(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["/m/0bt9lr", "dog_bark"])
+def test_a_name_that_is_no_words_is_told(name: str, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.tsv"
+    path.write_text(f"segment_id\tstart_time_seconds\tend_time_seconds\tlabel\na\t0.5\t1.3\t{name}\n", encoding="utf-8")
+    assert f"asked for '{name}' as it is written; --map gives names words" in Ran("eval", path, "--audio", folder).err
+
+
+def test_labels_whose_goal_no_threshold_reaches_are_named_once(folder: Path) -> None:
+    path = folder.parent / "labels.tsv"  # of what is no louder than what is around it
+    path.write_text("file,label,onset,offset\na.wav,low,1.4,1.8\nb.wav,lower,0.9,1.3\n", encoding="utf-8")
+    flags = ("--tune", folder.parent / "out.toml", "--for", "precision=0.9", "-f", "table")
+    ran = Ran("eval", path, "--audio", folder, *flags)
+    assert ran.out.count("no threshold reaches") == 1
+    assert "no threshold reaches precision 0.9, so the nearest was taken: low, lower" in ran.out
+
+
 def test_a_map_gives_names_their_words_and_names_more_to_look_for(labelled: Path, words: Path, folder: Path) -> None:
     report = Ran("eval", labelled, "--audio", folder, "--map", words, "-f", "json").report
     assert [row["label"] for row in report["labels"]] == ["any", "high", "unheard"]

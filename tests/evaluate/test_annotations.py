@@ -245,6 +245,7 @@ BAD = {
         ["row 4: the onset", "row 2: there is no recording"],
     ),
     "nothing": ([DCASE], [" says nothing of any recording"]),
+    "an empty file": ([], [" says nothing of any recording"]),
     "JSON that is torn": (['[{"file": "a.wav", "events": ['], ["row 2: not JSON"]),
     "tags": (
         ['{"schema": "peaudio.tag/1", "file": "a.wav", "tags": []}'],

@@ -78,6 +78,7 @@ def test_events_and_segments(recordings: list[StrongRecording], threshold: float
                 np.testing.assert_allclose(hits(np.array([right, found, wanted])).f1, expected[name])
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # its rates of labels without a negative
 @given(recordings=heard)
 @settings(deadline=None, max_examples=100)
 def test_frames_are_segments_of_40_ms(recordings: list[StrongRecording]) -> None:
