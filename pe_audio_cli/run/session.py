@@ -12,26 +12,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from pe_audio_cli.audio.find import find_recordings
-from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, Stitcher, WindowOptions
-from pe_audio_cli.detect.events import EventOptions, find_events
-from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
-from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
-from pe_audio_cli.run.labels import check_labels, fill_template
+from pe_audio_cli.audio.windows import WindowOptions
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.scoring import TagOptions
+from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 from pe_audio_cli.run.memo import MemoEncoder
-from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, encode
-from pe_audio_cli.run.spool import FrameSpool
+from pe_audio_cli.run.pipeline import Encoder
+from pe_audio_cli.run.questions import EncodeOptions, Localizing, Query, Tagging
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from pe_audio_cli.model.encoder import DeviceOptions
     from pe_audio_cli.model.registry import ModelOptions, Task
 
@@ -52,54 +46,11 @@ def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: f
     return WindowOptions(window, overlap)
 
 
-@dataclass(frozen=True)
-class Query:
-    """The labels that are looked for, what the model is asked for each, and its answer's embeddings."""
-
-    labels: tuple[str, ...]
-    embeddings: NDArray[np.float32]
-
-    @classmethod
-    def ask(cls, encoder: Encoder, labels: Sequence[str], template: str = "{}") -> Query:
-        """Encode labels. Raises :class:`UsageError` if there are none, or the model cannot take one."""
-        check_labels(labels)
-        return cls(tuple(labels), encoder.encode_text(fill_template(template, labels)))
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """How recordings are run through the encoder; only ``windows`` changes results.
-
-    ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
-    """
-
-    windows: WindowOptions
-    batch_size: int | None = None
-    on_piece: OnPiece | None = None
-    on_warning: Callable[[str, str], None] | None = None
-    spectrograms: bool = False
-    sounds: float | None = None
-
-    def warn(self, recording: Recording, warning: str | None) -> None:
-        """Pass on what was amiss with a recording, if anything was and anybody wants to know."""
-        if warning is not None and self.on_warning is not None:
-            self.on_warning(recording.file, warning)
-
-
 def tag(
     files: Iterable[str | FileError], encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions
 ) -> Iterator[TagResult | FileError]:
     """The clip-level probability of each label, recording by recording, in order."""
-    return encode(
-        files,
-        encoder,
-        encoding.windows,
-        lambda: _Tagger(encoder, query, options, encoding),
-        encoding.batch_size,
-        encoding.on_piece,
-        encoding.spectrograms,
-        encoding.sounds,
-    )
+    return encoding.engine.run(files, encoder, Tagging(query, options), encoding)
 
 
 def localize(
@@ -111,80 +62,7 @@ def localize(
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-    return encode(
-        files,
-        encoder,
-        encoding.windows,
-        lambda: _Localizer(encoder, query, options, encoding, frames),
-        encoding.batch_size,
-        encoding.on_piece,
-        encoding.spectrograms,
-        encoding.sounds,
-    )
-
-
-class _Tagger:
-    """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip logits of each window."""
-
-    def __init__(self, encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
-        self._windows: list[tuple[int, int]] = []  # first frame, and the frame after the last
-        self._rows: list[NDArray[np.float32]] = []  # probabilities of shape (n_labels,)
-
-    def add(self, window: EncodedWindow) -> None:
-        scores = logits(window.clip, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
-        self._rows.append(probabilities(scores))
-        self._windows.append((window.start_frame, window.start_frame + len(window.frames)))
-
-    def finish(self, recording: Recording, warning: str | None) -> TagResult:
-        self._encoding.warn(recording, warning)
-        options, rows = self._options, np.stack(self._rows)
-        overall = self._rank(aggregate(rows, options.aggregate))
-        per_window = None
-        if options.per_window:
-            per_window = tuple(
-                WindowTags(
-                    first / FRAMES_PER_SECOND, min(stop / FRAMES_PER_SECOND, recording.duration), self._rank(row)
-                )
-                for (first, stop), row in zip(self._windows, rows, strict=True)
-            )
-        return TagResult(recording, self._encoder.name, len(rows), overall, per_window)
-
-    def _rank(self, row: NDArray[np.float32]) -> tuple[Tag, ...]:
-        return rank(self._query.labels, row, self._options.top_k, self._options.threshold)
-
-
-class _Localizer:
-    """A :class:`~pe_audio_cli.run.pipeline.Reducer`: one timeline, stitched as the windows come."""
-
-    def __init__(
-        self, encoder: Encoder, query: Query, options: EventOptions, encoding: EncodeOptions, frames: bool
-    ) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
-        self._frames = frames
-        self._stitcher = Stitcher()
-        self._timeline = FrameSpool(query.labels)
-
-    def add(self, window: EncodedWindow) -> None:
-        scores = logits(window.frames, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
-        self._keep(self._stitcher.add(window.start_frame, scores.T))
-
-    def finish(self, recording: Recording, warning: str | None) -> LocalizeResult:
-        self._encoding.warn(recording, warning)
-        self._keep(self._stitcher.finish())
-        return LocalizeResult(
-            recording,
-            self._encoder.name,
-            FRAME_SECONDS,
-            self._options.threshold,
-            self._query.labels,
-            find_events(self._timeline, recording.duration, self._options),
-            self._timeline if self._frames else None,
-        )
-
-    def _keep(self, scores: NDArray[Any] | None) -> None:
-        if scores is not None:
-            self._timeline.append(probabilities(scores))
+    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
 
 
 class Model:
