@@ -15,7 +15,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,plot,ray,search]'
 	@touch $@
 
 # Until a trained checkpoint ships: the tiny one with random weights that the tests use.
@@ -51,7 +51,7 @@ mini: $(INSTALLED) ## train the checkpoint that is to ship: ESC10=FOLDER, hours,
 
 constraints: $(BIN)/python ## pin the newest versions that pyproject.toml allows, for every Python and system
 	$(BIN)/python -m pip install --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 --no-python-downloads \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-python-downloads \
 	  --upgrade --no-annotate --quiet --custom-compile-command 'make constraints' --output-file constraints.txt
 
 clean: ## remove the virtual environment and everything that was built

@@ -14,19 +14,35 @@ if TYPE_CHECKING:
     from pe_audio_cli.detect.events import EventOptions
     from pe_audio_cli.detect.scoring import TagOptions
     from pe_audio_cli.errors import PeAudioError
-    from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
+    from pe_audio_cli.results import (
+        EmbedResult,
+        Event,
+        FileError,
+        Hit,
+        LocalizeResult,
+        Recording,
+        SearchResult,
+        Tag,
+        TagResult,
+        WindowTags,
+    )
+    from pe_audio_cli.run.retrieval import Index
     from pe_audio_cli.run.session import Model, load
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EmbedResult",
     "Event",
     "EventOptions",
     "FileError",
+    "Hit",
+    "Index",
     "LocalizeResult",
     "Model",
     "PeAudioError",
     "Recording",
+    "SearchResult",
     "Tag",
     "TagOptions",
     "TagResult",
@@ -39,7 +55,19 @@ _HOMES = {
     "pe_audio_cli.detect.events": ("EventOptions",),
     "pe_audio_cli.detect.scoring": ("TagOptions",),
     "pe_audio_cli.errors": ("PeAudioError",),
-    "pe_audio_cli.results": ("Event", "FileError", "LocalizeResult", "Recording", "Tag", "TagResult", "WindowTags"),
+    "pe_audio_cli.results": (
+        "EmbedResult",
+        "Event",
+        "FileError",
+        "Hit",
+        "LocalizeResult",
+        "Recording",
+        "SearchResult",
+        "Tag",
+        "TagResult",
+        "WindowTags",
+    ),
+    "pe_audio_cli.run.retrieval": ("Index",),
     "pe_audio_cli.run.session": ("Model", "load"),
 }
 

@@ -5,7 +5,8 @@
     PeAudioError                 the root; the command line catches it once
     ├── UsageError               exit 2: bad flags, labels, label files; nothing was started
     │   ├── OutputError          exit 2: the output exists, cannot be written, or cannot be resumed
-    │   └── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
+    │   ├── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
+    │   └── StoreError           exit 2: no index there, or one that is damaged, in use, or of another model or version
     ├── InputError               exit 1: one recording could not be read; the others go on
     └── RunError                 exit 1: the run itself could not go on (disk full, out of memory)
 
@@ -15,7 +16,7 @@ A message is one line: what is wrong, and what to do about it. It does not repea
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "InputError", "OutputError", "PeAudioError", "RunError", "UsageError"]
+__all__ = ["CheckpointError", "InputError", "OutputError", "PeAudioError", "RunError", "StoreError", "UsageError"]
 
 
 class PeAudioError(Exception):
@@ -36,6 +37,10 @@ class OutputError(UsageError):
 
 class CheckpointError(UsageError):
     """A model is unknown, incomplete, damaged, of another kind, or out of reach."""
+
+
+class StoreError(UsageError):
+    """An index is missing, damaged, in use by another process, or made by another model or version."""
 
 
 class InputError(PeAudioError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
 from pe_audio_cli.errors import InputError
 
@@ -16,18 +16,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "EmbedResult",
     "Embeddings",
     "Event",
     "FileError",
+    "Hit",
     "LocalizeResult",
+    "Measure",
+    "Outcome",
     "Recording",
     "Result",
+    "SearchResult",
     "Sound",
     "Spectrogram",
     "Tag",
     "TagResult",
     "WindowTags",
+    "Written",
 ]
+
+
+Measure: TypeAlias = Literal["probability", "similarity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,22 @@ class LocalizeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """Audio embeddings of one recording: of all of it, of its windows, or of its frames, in order of time.
+
+    ``starts`` and ``ends``, of shape ``(n,)``, are what each embedding is of. ``embeddings``, float32 of shape
+    ``(n, dim)``, may lie in a temporary file that is mapped into memory. ``fingerprint`` is the checkpoint's.
+    """
+
+    recording: Recording
+    model: str
+    fingerprint: str
+    starts: NDArray[np.float64] = field(compare=False)
+    ends: NDArray[np.float64] = field(compare=False)
+    embeddings: NDArray[np.float32] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class FileError:
     """A recording that gave no result: ``kind`` is one of the words that :class:`InputError` lists."""
 
@@ -154,4 +179,38 @@ class Embeddings:
     frames: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A window of an indexed recording, and how well it fits what was searched for.
+
+    ``path`` is the recording's absolute path, ``duration`` its whole length. ``score`` is what the
+    :class:`SearchResult` says that it measures.
+    """
+
+    path: str
+    start: float
+    end: float
+    duration: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The best hits of one query, the best first.
+
+    ``query`` is the words or the sound file that were searched for. ``measure`` is ``probability`` for words, the
+    model's own that they are heard in the window, and for a sound ``similarity``, the cosine of the two embeddings.
+    """
+
+    query: str
+    measure: Measure
+    hits: tuple[Hit, ...]
+
+
 Result: TypeAlias = TagResult | LocalizeResult | FileError
+
+# What can become of a recording, whatever was asked.
+Outcome: TypeAlias = Result | EmbedResult
+
+# What the output formats hold.
+Written: TypeAlias = Result | SearchResult

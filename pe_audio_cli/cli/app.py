@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from pe_audio_cli import __version__
+from pe_audio_cli.cli.embed import embed
+from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
+from pe_audio_cli.cli.search import search
 from pe_audio_cli.cli.tag import tag
 
 __all__ = ["app", "main"]
@@ -21,6 +24,9 @@ app = typer.Typer(
 )
 app.command()(tag)
 app.command()(localize)
+app.command()(embed)
+app.command()(index)
+app.command()(search)
 
 
 def _show_version(wanted: bool) -> None:

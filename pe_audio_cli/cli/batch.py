@@ -9,21 +9,20 @@ from itertools import combinations
 from os.path import abspath
 from typing import TYPE_CHECKING, TypeAlias
 
-import typer
-
 from pe_audio_cli.cli.options import BatchFlags, LabelFlags
-from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
-from pe_audio_cli.cli.talk import Progress, Talk
-from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.cli.talk import Talk
+from pe_audio_cli.cli.walk import Walk, model_options, seconds
+from pe_audio_cli.errors import UsageError
 from pe_audio_cli.run.places import is_folder
-from pe_audio_cli.write.base import Command, WriteOptions, Writer
+from pe_audio_cli.write.base import WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.model.registry import Task
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.run.journal import Settings
@@ -41,7 +40,7 @@ __all__ = ["Batch"]
 class Batch:
     """One command line that goes through recordings."""
 
-    command: Command
+    command: Task
     flags: BatchFlags
     talk: Talk
     per_window: bool = False
@@ -64,26 +63,25 @@ class Batch:
 
         keep_big_blocks()
         from pe_audio_cli.audio.find import find_recordings
-        from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
+        from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
         labels = gather_labels(_label_options(self.flags.labels))
-        windows = window_options(self.command, _seconds(self.flags.windows.window), self.flags.windows.overlap)
+        windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
         found = find_recordings(self.flags.inputs.paths)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
-        checkpoint = find_checkpoint(
-            ModelOptions(self.flags.model.model, self.flags.model.revision, self.flags.model.offline), self.command
-        )
+        checkpoint = find_checkpoint(model_options(self.flags.model), self.command)
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
         self._say_how_it_is_spelled(writer, labels, names)
-        self._say_which_model(checkpoint)
+        walk = self._walk
+        walk.say_which_model(checkpoint)
         with self.talk.progress(names) as progress:
-            encoder = self._encoder(checkpoint)
+            encoder = walk.encoder(checkpoint, self.flags.device)
             query = Query.ask(encoder, labels, self.flags.labels.template)
             self._say_what_is_strange(checkpoint, query)
             done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
@@ -91,13 +89,13 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, self._warn)
-            self._write_all(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
-        if len(names) > 1:
-            for line in summary.lines():
-                self.talk.tell(line)
-        if summary.failures:
-            raise typer.Exit(1)
+            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, walk.warn)
+            walk.go(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
+        walk.end(summary, names)
+
+    @property
+    def _walk(self) -> Walk:
+        return Walk(self.talk, self.flags.output.fail_fast)
 
     def _settings(self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions) -> Settings:
         """What the shared flags say about results."""
@@ -117,38 +115,6 @@ class Batch:
         for text, spelled in respelled(writer, labels, files).items():
             self.talk.tell(f"{writer.name} writes {text!r} as {spelled!r}")
 
-    def _write_all(self, results: Iterator[Result], output: Output, progress: Progress, summary: Summary) -> None:
-        """Write each result as it comes; whatever ends that early, what is done is kept."""
-        from pe_audio_cli.results import FileError
-        from pe_audio_cli.run.outputs import file_of
-
-        try:
-            with stop_switch(self._say_that_it_stops) as switch:
-                for result in results:
-                    with progress.paused():
-                        output.write(result)
-                    progress.done(file_of(result))
-                    summary.add(result)
-                    if isinstance(result, FileError):
-                        self.talk.error(f"{result.file}: {result.message}")
-                        if self.flags.output.fail_fast:
-                            raise RunError("stopped at the first bad file (--fail-fast)")
-                    if switch.pressed:
-                        raise KeyboardInterrupt
-            output.finish()
-        except BaseException:
-            how_to_go_on = output.abandon()
-            if how_to_go_on is not None:
-                self.talk.error(how_to_go_on)
-            raise
-
-    def _say_which_model(self, checkpoint: Checkpoint) -> None:
-        from pe_audio_cli.model.registry import DEFAULT_MODEL
-
-        if checkpoint.name == DEFAULT_MODEL and sys.stderr.isatty():
-            known = len(checkpoint.default_labels)
-            self.talk.tell(f"{DEFAULT_MODEL}, the built-in model, knows {known} sounds; -m base knows far more")
-
     def _say_what_is_strange(self, checkpoint: Checkpoint, query: Query) -> None:
         from pe_audio_cli.model.familiar import Familiar
 
@@ -157,26 +123,6 @@ class Batch:
             self.talk.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
             )
-
-    def _say_that_it_stops(self) -> None:
-        self.talk.warn("stopping after this recording; once more stops at once")
-
-    def _warn(self, file: str, message: str) -> None:
-        self.talk.warn(f"{file}: {message}")
-
-    def _encoder(self, checkpoint: Checkpoint) -> Encoder:
-        from pe_audio_cli.model.quiet import quiet_libraries
-
-        if not self.talk.verbose:
-            quiet_libraries()
-        from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
-
-        device = DeviceOptions(
-            self.flags.device.device, self.flags.device.dtype, self.flags.device.threads, self.flags.device.compile
-        )
-        encoder = PeEncoder(checkpoint, device)
-        self.talk.note(f"{encoder.name}: {encoder.engine}")
-        return encoder
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)
@@ -254,19 +200,10 @@ class Batch:
         if self.flags.output.resume:
             raise UsageError("a report is of one whole run: leave out --report or --resume")
         frames = self.frames or self.plot is not None
-        return Report(output, self.report, self._warn, frames=frames, overwrite=self.flags.output.overwrite)
+        return Report(output, self.report, self._walk.warn, frames=frames, overwrite=self.flags.output.overwrite)
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:
     from pe_audio_cli.run.labels import LabelOptions
 
     return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())
-
-
-def _seconds(window: str) -> float | None:
-    if window == "full":
-        return None
-    try:
-        return float(window)
-    except ValueError as error:
-        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error

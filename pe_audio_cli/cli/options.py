@@ -18,7 +18,16 @@ import typer
 
 from pe_audio_cli.write.registry import choices
 
-__all__ = ["BatchFlags", "LabelFlags", "with_flags"]
+__all__ = [
+    "BatchFlags",
+    "DeviceFlags",
+    "InputFlags",
+    "LabelFlags",
+    "ModelFlags",
+    "TalkFlags",
+    "WindowFlags",
+    "with_flags",
+]
 
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
 

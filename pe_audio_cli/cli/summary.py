@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pe_audio_cli.results import Result
+    from pe_audio_cli.results import Outcome
     from pe_audio_cli.run.journal import Entry
 
 __all__ = ["Summary"]
@@ -32,7 +32,7 @@ class Summary:
         else:
             self.failures.append((entry.file, entry.error))
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Outcome) -> None:
         """Count a result or an error."""
         from pe_audio_cli.results import FileError
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Tag
 
-__all__ = ["Aggregate", "TagOptions", "aggregate", "logits", "probabilities", "rank"]
+__all__ = ["Aggregate", "TagOptions", "aggregate", "heard_without", "logits", "probabilities", "rank"]
 
 Aggregate: TypeAlias = Literal["max", "mean"]
 
@@ -71,6 +71,23 @@ def probabilities(logits: ArrayLike) -> NDArray[np.float32]:
     x = np.asarray(logits, np.float64)
     small = np.exp(-np.abs(x))
     return np.asarray(np.where(x < 0, small, 1) / (1 + small), np.float32)
+
+
+def heard_without(wanted: NDArray[np.float64], unwanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logit of one label being heard and none of others, each of them judged by itself.
+
+    The probability is ``p * (1 - q1) * (1 - q2) ...``; without others it is ``p``, and the logit comes out as it went
+    in. It is worked out from the logarithm, so that probabilities next to 0 and to 1 keep their order.
+
+    Args:
+        wanted: logits of the label, of shape ``(n,)``.
+        unwanted: logits of the others, of shape ``(n, n_others)``.
+    """
+    if unwanted.shape[1] == 0:
+        return wanted
+    surprise = np.logaddexp(0, -wanted) + np.logaddexp(0, unwanted).sum(axis=1)  # -log of the probability
+    with np.errstate(divide="ignore"):  # a surprise of 0 is a logit of infinity
+        return np.asarray(-surprise - np.log(-np.expm1(-surprise)))
 
 
 def aggregate(window_probabilities: NDArray[np.floating[Any]], how: Aggregate) -> NDArray[np.float32]:

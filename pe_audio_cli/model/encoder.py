@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
 from pe_audio_cli.model.codec import halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
+from pe_audio_cli.model.engine import pick_engine
 from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.memory import keep_big_blocks
 from pe_audio_cli.model.stock import stock_audio
-from pe_audio_cli.model.text import TextEncoder, own_text, stock_text_encoder
+from pe_audio_cli.model.text import load_text
 from pe_audio_cli.model.tiles import TiledCodec, is_wide
 from pe_audio_cli.model.tower import AudioTower, ContrastiveHead
 from pe_audio_cli.results import Embeddings
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceOptions", "PeEncoder"]
 
-# Whose modules run: ``fast`` is ours, ``reference`` transformers' own.
-ENGINES = ("fast", "reference")
 # Windows that are best encoded at once. A CPU is fully busy with one, and slower with more.
 BATCH_SIZE = defaultdict(lambda: 1, cuda=8)
 
@@ -84,7 +82,7 @@ class PeEncoder:
         self.fingerprint = checkpoint.fingerprint
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
-        modules, tower, head, how = _load_audio(checkpoint, _pick_engine())
+        modules, tower, head, how = _load_audio(checkpoint, pick_engine())
         codec: nn.Module = modules
         if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
             codec, how = TiledCodec(modules, self.dtype), "in tiles"
@@ -111,15 +109,8 @@ class PeEncoder:
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
         checkpoint = self._checkpoint
-        cache = LabelCache.of_user(f"{self.fingerprint} {checkpoint.revision}", checkpoint.embedding_width)
-        embeddings = {label: found for label in labels if (found := cache.get(label)) is not None}
-        missing = [label for label in dict.fromkeys(labels) if label not in embeddings]
-        if missing:
-            encoder = _load_text(checkpoint, _pick_engine())
-            for label in missing:
-                embeddings[label] = encoder.encode(label)
-                cache.put(label, embeddings[label])
-        return np.stack([embeddings[label] for label in labels])
+        cache = LabelCache.of_user(self.fingerprint, checkpoint.revision, checkpoint.embedding_width)
+        return cache.embed(labels, lambda: load_text(checkpoint).encode)
 
     @torch.inference_mode()
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -181,22 +172,6 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
     codec = tower.take_codec()
     leave_out_idle_parts(codec)
     return codec, tower, head, None
-
-
-def _load_text(checkpoint: Checkpoint, engine: str) -> TextEncoder:
-    if engine == "reference":
-        return stock_text_encoder(checkpoint)
-    try:
-        return own_text(checkpoint)
-    except Unsupported:
-        return stock_text_encoder(checkpoint)
-
-
-def _pick_engine() -> str:
-    engine = os.environ.get("PEAUDIO_ENGINE", ENGINES[0])
-    if engine not in ENGINES:
-        raise UsageError(f"PEAUDIO_ENGINE={engine} is unknown: use {' or '.join(ENGINES)}")
-    return engine
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -11,15 +11,18 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from platformdirs import user_cache_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Encode: TypeAlias = Callable[[str], NDArray[np.float32]]
 
 __all__ = ["LabelCache"]
 
@@ -37,9 +40,23 @@ class LabelCache:
     width: int
 
     @classmethod
-    def of_user(cls, checkpoint: str, width: int) -> LabelCache:
-        """In the place that the system has for such things; ``checkpoint`` tells one from any other."""
-        return cls(user_cache_path("peaudio") / "labels", checkpoint, width)
+    def of_user(cls, fingerprint: str, revision: str, width: int) -> LabelCache:
+        """In the place that the system has for such things, for the checkpoint of that fingerprint and revision."""
+        return cls(user_cache_path("peaudio") / "labels", f"{fingerprint} {revision}", width)
+
+    def embed(self, labels: Sequence[str], load: Callable[[], Encode]) -> NDArray[np.float32]:
+        """Text embeddings of shape ``(n_labels, width)``.
+
+        ``load`` gives what encodes a label; it is called only if one is not here yet, which is then kept.
+        """
+        embeddings = {label: found for label in labels if (found := self.get(label)) is not None}
+        missing = [label for label in dict.fromkeys(labels) if label not in embeddings]
+        if missing:
+            encode = load()
+            for label in missing:
+                embeddings[label] = encode(label)
+                self.put(label, embeddings[label])
+        return np.stack([embeddings[label] for label in labels])
 
     def get(self, label: str) -> NDArray[np.float32] | None:
         """The embedding ``(width,)`` of a label, or None where it is not there, or not whole."""

@@ -13,14 +13,15 @@ from torch import nn
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.model.bert import Bert
 from pe_audio_cli.model.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint
-from pe_audio_cli.model.config import BertConfig
+from pe_audio_cli.model.config import BertConfig, Unsupported
+from pe_audio_cli.model.engine import pick_engine
 from pe_audio_cli.model.stock import stock_text
 from pe_audio_cli.model.tower import ContrastiveHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TextEncoder", "own_text", "stock_text_encoder"]
+__all__ = ["TextEncoder", "load_text", "own_text", "stock_text_encoder"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,24 @@ class TextEncoder:
         ids = self.tokenize(label)
         if len(ids) > self.max_tokens:
             raise UsageError(
-                f"the label {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
+                f"the text {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
                 "shorten it"
             )
         embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
         return embedding
+
+
+def load_text(checkpoint: Checkpoint) -> TextEncoder:
+    """A checkpoint's text tower, by our own modules where they can take it.
+
+    Raises :class:`CheckpointError` for a damaged one.
+    """
+    if pick_engine() == "reference":
+        return stock_text_encoder(checkpoint)
+    try:
+        return own_text(checkpoint)
+    except Unsupported:
+        return stock_text_encoder(checkpoint)
 
 
 def own_text(checkpoint: Checkpoint) -> TextEncoder:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pe_audio_cli.errors import OutputError, RunError
-from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.results import FileError, Outcome, Result, Written
 from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, stamp
 from pe_audio_cli.run.places import Tree, reason, whole_file
 from pe_audio_cli.write.base import WriteOptions, Writer
@@ -68,7 +68,7 @@ class StreamOutput(Output):
         self._writer.open()
         return []
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Written) -> None:
         """Write it and flush it, so that whoever reads gets it at once."""
         with _stream_errors_explained():
             self._writer.write(result)
@@ -292,7 +292,7 @@ class FolderOutput(Output):
                 raise OutputError(f"{self._tree.place(file)} exists: choose another folder, or --overwrite")
 
 
-def file_of(result: Result) -> str:
+def file_of(result: Outcome) -> str:
     """The input, as the user gave it, that a result or error belongs to."""
     return result.file if isinstance(result, FileError) else result.recording.file
 

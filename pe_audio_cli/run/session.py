@@ -20,7 +20,8 @@ from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.detect.scoring import TagOptions
-from pe_audio_cli.results import FileError, LocalizeResult, TagResult
+from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
+from pe_audio_cli.run.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
 from pe_audio_cli.run.memo import MemoEncoder
 from pe_audio_cli.run.pipeline import Encoder
 from pe_audio_cli.run.questions import EncodeOptions, Localizing, Query, Tagging
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.model.encoder import DeviceOptions
     from pe_audio_cli.model.registry import ModelOptions, Task
 
-__all__ = ["EncodeOptions", "Model", "Query", "load", "localize", "tag", "window_options"]
+__all__ = ["EncodeOptions", "Model", "Query", "embed", "load", "localize", "tag", "window_options"]
 
 Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 Labels: TypeAlias = "str | Sequence[str] | None"
@@ -63,6 +64,13 @@ def localize(
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
     return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
+
+
+def embed(
+    files: Iterable[str | FileError], encoder: Encoder, per: Unit, encoding: EncodeOptions
+) -> Iterator[EmbedResult | FileError]:
+    """The audio embeddings themselves, one for each recording, window or frame; recording by recording, in order."""
+    return encoding.engine.run(files, encoder, Embedding(per), encoding)
 
 
 class Model:
@@ -161,6 +169,39 @@ class Model:
         events = EventOptions() if options is None else options
         return localize(find_recordings(_paths(paths)), encoder, query, events, encoding, frames)
 
+    def embed(
+        self,
+        paths: Paths,
+        per: Unit = "recording",
+        *,
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[EmbedResult | FileError]:
+        """The audio embeddings of each recording, in order: what ``peaudio embed`` writes.
+
+        A label's logit is ``scale * (audio . text) + bias``, with the encoder's ``logit_scale`` and ``logit_bias``, of
+        the embeddings as they are, without normalizing. Frames are those that :meth:`localize` judges.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            per: ``recording`` (the mean of its windows), ``window`` or ``frame``.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of ``tag``, for frames that of ``localize``.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        check_unit(per)
+        task = TASK_OF_UNIT[per]
+        encoding = EncodeOptions(window_options(task, window, overlap), batch_size)
+        return embed(find_recordings(_paths(paths)), self.encoder(task), per, encoding)
+
 
 def load(
     model: str | os.PathLike[str] = "mini",
@@ -172,7 +213,8 @@ def load(
     revision: str | None = None,
     offline: bool = False,
 ) -> Model:
-    """Find a checkpoint and make it ready to :meth:`~Model.tag` and :meth:`~Model.localize`.
+    """Find a checkpoint and make it ready to :meth:`~Model.tag`, :meth:`~Model.localize` and
+    :meth:`~Model.embed`.
 
     Args:
         model: ``mini``, ``small``, ``base``, ``large``, a local folder, or a hub id.

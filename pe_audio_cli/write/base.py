@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TextIO, TypeAlias
 
-from pe_audio_cli.results import LocalizeResult, Result
+from pe_audio_cli.results import LocalizeResult, Measure, Written
 from pe_audio_cli.write.escape import one_line
 
 __all__ = [
@@ -24,15 +24,19 @@ PROBABILITY_DECIMALS = 6
 TIME_DECIMALS = 3  # milliseconds
 FINE_TIME_DECIMALS = 6  # microseconds: an event of one sample still has a length
 
-Command: TypeAlias = Literal["tag", "localize"]
+Command: TypeAlias = Literal["tag", "localize", "search"]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a stream is going to hold: the results of one command, with the tags of each window where asked for."""
+    """What a stream is going to hold: the results of one command.
+
+    ``per_window`` are tags of each window; ``measure`` is what hits of a search are measured by.
+    """
 
     command: Command
     per_window: bool = False
+    measure: Measure = "probability"
 
 
 class Writer(ABC):
@@ -47,7 +51,7 @@ class Writer(ABC):
     """What ``--format`` calls it."""
     extensions: ClassVar[tuple[str, ...]]
     """How names of such files end; files in an output folder get the first."""
-    commands: ClassVar[frozenset[Command]] = frozenset({"tag", "localize"})
+    commands: ClassVar[frozenset[Command]] = frozenset({"tag", "localize", "search"})
     """The commands whose results it can hold."""
     frames: ClassVar[bool] = False
     """Whether it holds frame probabilities."""
@@ -70,7 +74,7 @@ class Writer(ABC):
         """
 
     @abstractmethod
-    def write(self, result: Result) -> None:
+    def write(self, result: Written) -> None:
         """Write one result and flush it; an error is left out where the format has no place for it."""
 
     def close(self) -> None:  # noqa: B027 - most formats have nothing to end with
@@ -92,7 +96,7 @@ class EventWriter(Writer):
 
     commands = frozenset({"localize"})
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Written) -> None:
         """Write the events of one recording."""
         if isinstance(result, LocalizeResult):
             self.stream.writelines(self.lines(result))

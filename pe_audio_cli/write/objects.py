@@ -1,4 +1,4 @@
-"""JSON and JSON lines: one object for each recording, in the shapes that scripts rely on."""
+"""JSON and JSON lines: one object for each recording or query, in the shapes that scripts rely on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Result, Tag, TagResult
+from pe_audio_cli.results import Event, FileError, Hit, LocalizeResult, Recording, SearchResult, Tag, TagResult, Written
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
 from pe_audio_cli.write.escape import json_text
 
@@ -24,7 +24,7 @@ class JsonLinesWriter(Writer):
     extensions = (".jsonl", ".ndjson")
     frames = True
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Written) -> None:
         """Write one line."""
         self.stream.writelines(_encode(result))
         self.stream.write("\n")
@@ -44,7 +44,7 @@ class JsonWriter(Writer):
             self.stream.write("[")
         self._separator = "\n" if written == 0 else ",\n"
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Written) -> None:
         """Write one element."""
         self.stream.write(self._separator)
         self.stream.writelines(_encode(result))
@@ -57,12 +57,14 @@ class JsonWriter(Writer):
         self.stream.flush()
 
 
-def _encode(result: Result) -> Iterator[str]:
+def _encode(result: Written) -> Iterator[str]:
     """One object, in pieces of bounded size, on one line."""
     if isinstance(result, LocalizeResult):
         yield from _localize_pieces(result)
     elif isinstance(result, TagResult):
         yield _text(_tag_object(result))
+    elif isinstance(result, SearchResult):
+        yield from _search_pieces(result)
     else:
         yield _text(_error_object(result))
 
@@ -86,6 +88,12 @@ def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
             yield "]"
         yield "}"
     yield "}"
+
+
+def _search_pieces(result: SearchResult) -> Iterator[str]:
+    yield _text({"schema": "peaudio.search/1", "query": result.query}).removesuffix("}") + ', "hits": ['
+    yield from _joined(_text(_hit_object(hit, result.measure)) for hit in result.hits)
+    yield "]}"
 
 
 def _joined(items: Iterable[str]) -> Iterator[str]:
@@ -123,6 +131,16 @@ def _event_object(event: Event) -> dict[str, Any]:
         "start": _time(event.start),
         "end": _time(event.end),
         "probability": _probability(event.probability),
+    }
+
+
+def _hit_object(hit: Hit, measure: str) -> dict[str, Any]:
+    return {
+        "path": hit.path,
+        "start": _time(hit.start),
+        "end": _time(hit.end),
+        "duration": _time(hit.duration),
+        measure: _probability(hit.score),
     }
 
 

@@ -1,4 +1,4 @@
-"""CSV and TSV: a header and one row for each label of each recording.
+"""CSV and TSV: a header and one row for each label of each recording, or each hit of each query.
 
 Cells that hold the delimiter, a quote or a newline are quoted as in RFC 4180, in TSV as well: ``csv`` and pandas read
 them back as they were. Rows end in a bare newline, for ``cut`` and ``awk``. A recording that failed has no row.
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TypeAlias
 
-from pe_audio_cli.results import LocalizeResult, Recording, Result, Tag, TagResult
+from pe_audio_cli.results import LocalizeResult, Recording, SearchResult, Tag, TagResult, Written
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
 from pe_audio_cli.write.escape import cell_text
 
@@ -22,6 +22,7 @@ __all__ = ["CsvWriter", "TsvWriter"]
 TAG_HEADER = ("file", "label", "probability")
 TAG_PER_WINDOW_HEADER = ("file", "start", "end", "label", "probability")
 LOCALIZE_HEADER = ("file", "label", "start", "end", "probability")
+SEARCH_HEADER = ("query", "path", "start", "end")
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -39,11 +40,13 @@ class CsvWriter(Writer):
             return
         if self.options.command == "localize":
             self._write_rows([LOCALIZE_HEADER])
+        elif self.options.command == "search":
+            self._write_rows([(*SEARCH_HEADER, self.options.measure)])
         else:
             self._write_rows([TAG_PER_WINDOW_HEADER if self.options.per_window else TAG_HEADER])
 
-    def write(self, result: Result) -> None:
-        """Write the rows of one recording."""
+    def write(self, result: Written) -> None:
+        """Write the rows of one recording or query."""
         self._write_rows(_rows(result))
 
     def _write_rows(self, rows: Iterable[Row]) -> None:
@@ -63,11 +66,15 @@ class TsvWriter(CsvWriter):
     delimiter = "\t"
 
 
-def _rows(result: Result) -> Iterator[Row]:
+def _rows(result: Written) -> Iterator[Row]:
     if isinstance(result, LocalizeResult):
         yield from _event_rows(result)
     elif isinstance(result, TagResult):
         yield from _tag_rows(result)
+    elif isinstance(result, SearchResult):
+        for hit in result.hits:
+            times = (_time(hit.start), _time(hit.end))
+            yield (cell_text(result.query), cell_text(hit.path), *times, _probability(hit.score))
 
 
 def _event_rows(result: LocalizeResult) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What a person sees: a table of tags, or of events under a timeline.
+"""What a person sees: a table of tags, of events under a timeline, or of hits.
 
 Whatever a file name or a label holds is shown as it is, with control characters escaped; nothing of it is taken for
 markup. Colours are the terminal's own and carry no meaning, so that light, dark and colourless ones all do.
@@ -18,7 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pe_audio_cli.results import LocalizeResult, Recording, Tag, TagResult, WindowTags
+from pe_audio_cli.results import LocalizeResult, Recording, SearchResult, Tag, TagResult, WindowTags
 from pe_audio_cli.write.chart import axis, clock, strip
 from pe_audio_cli.write.escape import terminal_text
 
@@ -31,10 +31,14 @@ INDENT = 1  # columns, as deep as the tables' own
 INK = "green"
 
 
-def show(result: TagResult | LocalizeResult, stream: TextIO) -> None:
-    """Print the tables of one recording: plain text, 80 columns wide, where ``stream`` is no terminal."""
+def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO) -> None:
+    """Print the tables of one recording or query: plain text, 80 columns wide, where ``stream`` is no terminal."""
     known = stream.isatty() or "COLUMNS" in os.environ
     console = Console(file=stream, width=None if known else PLAIN_WIDTH, highlight=False)
+    if isinstance(result, SearchResult):
+        console.print(Text(terminal_text(result.query), "bold", overflow="fold"))
+        console.print(_hits(result))
+        return
     console.print(_heading(result.recording))
     if isinstance(result, TagResult):
         console.print(_tags(result) if result.per_window is None else _window_tags(result, result.per_window))
@@ -76,6 +80,16 @@ def _tag_cells(tag: Tag) -> tuple[RenderableType, ...]:
     return (Text(terminal_text(tag.label)), f"{tag.probability:.3f}", bar)
 
 
+def _hits(result: SearchResult) -> RenderableType:
+    if not result.hits:
+        return _note("no window to show")
+    table = _table("path", "start", "end", result.measure)
+    for hit in result.hits:
+        start, end = (clock(seconds, hit.duration) for seconds in (hit.start, hit.end))
+        table.add_row(Text(terminal_text(_from_here(hit.path))), start, end, f"{hit.score:.3f}")
+    return table
+
+
 def _events(result: LocalizeResult) -> RenderableType:
     table = _table("start", "end", "label", "probability")
     for event in result.events:
@@ -106,11 +120,17 @@ def _timeline(result: LocalizeResult, width: int) -> RenderableType:
 def _table(*headers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for header in headers:
-        if header == "label":
+        if header in ("label", "path"):
             table.add_column(header, overflow="fold")
         else:
             table.add_column(header, justify="right", no_wrap=True)
     return table
+
+
+def _from_here(path: str) -> str:
+    """A path below the current folder without that folder's own, which would fill the table."""
+    here = os.getcwd().rstrip(os.sep) + os.sep
+    return path.removeprefix(here)
 
 
 def _note(text: str) -> RenderableType:

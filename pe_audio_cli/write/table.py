@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.results import FileError, Written
 from pe_audio_cli.write.base import Writer
 
 __all__ = ["TableWriter"]
 
 
 class TableWriter(Writer):
-    """A heading and a table for each recording; a recording that failed has none."""
+    """A heading and a table for each recording or query; a recording that failed has none."""
 
     name = "table"
     extensions = (".txt",)
 
-    def write(self, result: Result) -> None:
-        """Print the table of one recording."""
+    def write(self, result: Written) -> None:
+        """Print the table of one recording or query."""
         from pe_audio_cli.write.screen import show
 
         if not isinstance(result, FileError):

@@ -1,0 +1,86 @@
+"""``peaudio embed``: audio embeddings into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.options import DeviceFlags, InputFlags, ModelFlags, TalkFlags, WindowFlags, with_flags
+from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.talk import Talk
+from pe_audio_cli.cli.walk import Walk, model_options, seconds
+from pe_audio_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.run.embedding import Unit
+
+PANEL = "Output"
+
+
+@with_flags
+def embed(
+    inputs: InputFlags,
+    model: ModelFlags,
+    device: DeviceFlags,
+    windows: WindowFlags,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="A .parquet or .npz file.", rich_help_panel=PANEL),
+    ],
+    talk_flags: TalkFlags,
+    per_window: Annotated[
+        bool, typer.Option("--per-window", help="A row for each window of a recording.", rich_help_panel=PANEL)
+    ] = False,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="A row for each frame of 40 ms.", rich_help_panel=PANEL)
+    ] = False,
+    precision: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Of the numbers in the file.", rich_help_panel=PANEL)
+    ] = "float32",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.", rich_help_panel=PANEL)
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+    ] = False,
+) -> None:
+    """Audio embeddings, to compute with elsewhere: one row for each recording, window or frame.
+
+    Example: peaudio embed recordings/ -o clips.parquet
+    """
+    talk = Talk(talk_flags.quiet, talk_flags.verbose)
+    with guard(talk):
+        from pe_audio_cli.model.memory import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.model.registry import find_checkpoint
+        from pe_audio_cli.run import session
+        from pe_audio_cli.run.embedding import TASK_OF_UNIT
+        from pe_audio_cli.run.embedding_file import EmbeddingFile
+        from pe_audio_cli.write.embeddings import embedding_writer
+
+        per = _unit(per_window, frames)
+        task = TASK_OF_UNIT[per]
+        cutting = session.window_options(task, seconds(windows.window), windows.overlap)
+        file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
+        found = find_recordings(inputs.paths)
+        names = [item if isinstance(item, str) else item.file for item in found]
+        checkpoint = find_checkpoint(model_options(model), task)
+        walk, summary = Walk(talk, fail_fast), Summary()
+        walk.say_which_model(checkpoint)
+        with talk.progress(names) as progress:
+            encoder = walk.encoder(checkpoint, device)
+            file.open()
+            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, walk.warn)
+            walk.go(session.embed(found, encoder, per, encoding), file, progress, summary)
+        walk.end(summary, names)
+
+
+def _unit(per_window: bool, frames: bool) -> Unit:
+    if per_window and frames:
+        raise UsageError("--per-window and --frames are different rows: choose one")
+    return "frame" if frames else "window" if per_window else "recording"

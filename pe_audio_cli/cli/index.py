@@ -1,0 +1,121 @@
+"""``peaudio index``: recordings into a searchable index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.options import DeviceFlags, InputFlags, ModelFlags, TalkFlags, with_flags
+from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.talk import Progress, Talk
+from pe_audio_cli.cli.walk import Walk, model_options, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pe_audio_cli.audio.windows import WindowOptions
+    from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.results import EmbedResult, FileError
+    from pe_audio_cli.run.indexing import IndexBuilder, Plan
+
+PANEL = "Index"
+
+
+@with_flags
+def index(
+    inputs: InputFlags,
+    model: ModelFlags,
+    device: DeviceFlags,
+    index: Annotated[
+        Path, typer.Option("--index", metavar="FILE", help="The index, new or to be extended.", rich_help_panel=PANEL)
+    ],
+    talk_flags: TalkFlags,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Drop recordings below PATH that are no longer there.", rich_help_panel=PANEL),
+    ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="The length of what is found, 10 s for a new index; 'full' never cuts a recording.",
+            rich_help_panel=PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="What neighbouring windows share, nothing for a new index.",
+            rich_help_panel=PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+    ] = False,
+) -> None:
+    """Make recordings searchable, or bring their index up to date: what has not changed is not encoded again.
+
+    Example: peaudio index recordings/ --index sounds.index
+    """
+    talk = Talk(talk_flags.quiet, talk_flags.verbose)
+    with guard(talk):
+        from pe_audio_cli.model.memory import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.model.registry import find_checkpoint
+        from pe_audio_cli.run.indexing import IndexBuilder
+
+        checkpoint = find_checkpoint(model_options(model), "tag")
+        walk, summary = Walk(talk, fail_fast), Summary()
+        with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
+            found = find_recordings(inputs.paths)
+            plan = builder.plan(inputs.paths, found)
+            summary.n_skipped = plan.n_unchanged
+            walk.say_which_model(checkpoint)
+            with talk.progress([_name(item) for item in plan.todo]) as progress:
+                if prune:
+                    builder.drop(plan.vanished)
+                results = _embedded(plan, builder, checkpoint, walk, device, progress)
+                walk.go(results, builder, progress, summary)
+            n_recordings, n_windows = builder.counts()
+            dropped = f", {len(plan.vanished)} dropped" if prune else ""
+            talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
+        walk.end(summary, [_name(item) for item in found])
+
+
+def _embedded(
+    plan: Plan, builder: IndexBuilder, checkpoint: Checkpoint, walk: Walk, device: DeviceFlags, progress: Progress
+) -> Iterator[EmbedResult | FileError]:
+    """Embeddings of what is to be done; the model is loaded only if there is anything to encode."""
+    from pe_audio_cli.results import FileError
+    from pe_audio_cli.run.session import EncodeOptions, embed
+
+    errors = [item for item in plan.todo if isinstance(item, FileError)]
+    if len(errors) == len(plan.todo):
+        return iter(errors)
+    encoder = walk.encoder(checkpoint, device)
+    builder.begin(encoder)
+    return embed(
+        plan.todo, encoder, "window", EncodeOptions(builder.windows, device.batch_size, progress.piece, walk.warn)
+    )
+
+
+def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:
+    """What the flags ask for, if they do."""
+    from pe_audio_cli.audio.windows import WindowOptions
+    from pe_audio_cli.run.indexing import DEFAULT_WINDOW
+
+    if window is None and overlap is None:
+        return None
+    return WindowOptions(DEFAULT_WINDOW if window is None else seconds(window), 0.0 if overlap is None else overlap)
+
+
+def _name(item: str | FileError) -> str:
+    return item if isinstance(item, str) else item.file

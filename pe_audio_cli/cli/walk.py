@@ -1,0 +1,125 @@
+"""Going through recordings, whatever is asked of them: the encoder, what is said on the way, and the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import typer
+
+from pe_audio_cli.cli.options import DeviceFlags, ModelFlags
+from pe_audio_cli.cli.stop import stop_switch
+from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.talk import Progress, Talk
+from pe_audio_cli.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.model.registry import ModelOptions
+    from pe_audio_cli.results import Outcome
+    from pe_audio_cli.run.pipeline import Encoder
+
+__all__ = ["Sink", "Walk", "model_options", "seconds"]
+
+OutcomeT = TypeVar("OutcomeT", bound="Outcome")
+TakenT = TypeVar("TakenT", contravariant=True)
+
+
+class Sink(Protocol[TakenT]):
+    """Where results go, one by one, in input order."""
+
+    def write(self, result: TakenT) -> None:
+        """Take one result; raises RunError if it cannot be kept."""
+
+    def finish(self) -> None:
+        """All results are in."""
+
+    def abandon(self) -> str | None:
+        """The run stops early; returns how to go on, if it can."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the commands share that go through recordings."""
+
+    talk: Talk
+    fail_fast: bool
+
+    def encoder(self, checkpoint: Checkpoint, flags: DeviceFlags) -> Encoder:
+        """The checkpoint, loaded; libraries keep quiet about it."""
+        from pe_audio_cli.model.quiet import quiet_libraries
+
+        if not self.talk.verbose:
+            quiet_libraries()
+        from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+
+        encoder = PeEncoder(checkpoint, DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile))
+        self.talk.note(f"{encoder.name}: {encoder.engine}")
+        return encoder
+
+    def say_which_model(self, checkpoint: Checkpoint) -> None:
+        """Tell a person that the built-in model is not the only one."""
+        from pe_audio_cli.model.registry import DEFAULT_MODEL
+
+        if checkpoint.name == DEFAULT_MODEL and sys.stderr.isatty():
+            known = len(checkpoint.default_labels)
+            self.talk.tell(f"{DEFAULT_MODEL}, the built-in model, knows {known} sounds; -m base knows far more")
+
+    def go(self, results: Iterator[OutcomeT], sink: Sink[OutcomeT], progress: Progress, summary: Summary) -> None:
+        """Hand on each result as it comes; whatever ends that early, what is done is kept."""
+        from pe_audio_cli.results import FileError
+        from pe_audio_cli.run.outputs import file_of
+
+        try:
+            with stop_switch(self._say_that_it_stops) as switch:
+                for result in results:
+                    with progress.paused():
+                        sink.write(result)
+                    progress.done(file_of(result))
+                    summary.add(result)
+                    if isinstance(result, FileError):
+                        self.talk.error(f"{result.file}: {result.message}")
+                        if self.fail_fast:
+                            raise RunError("stopped at the first bad file (--fail-fast)")
+                    if switch.pressed:
+                        raise KeyboardInterrupt
+            sink.finish()
+        except BaseException:
+            how_to_go_on = sink.abandon()
+            if how_to_go_on is not None:
+                self.talk.error(how_to_go_on)
+            raise
+
+    def end(self, summary: Summary, inputs: Sequence[str]) -> None:
+        """Say what it came to. Raises :class:`typer.Exit` with code 1 if some recordings failed."""
+        if len(inputs) > 1:
+            for line in summary.lines():
+                self.talk.tell(line)
+        if summary.failures:
+            raise typer.Exit(1)
+
+    def warn(self, file: str, message: str) -> None:
+        """One line about a recording."""
+        self.talk.warn(f"{file}: {message}")
+
+    def _say_that_it_stops(self) -> None:
+        self.talk.warn("stopping after this recording; once more stops at once")
+
+
+def model_options(flags: ModelFlags) -> ModelOptions:
+    """Which checkpoint the flags name."""
+    from pe_audio_cli.model.registry import ModelOptions
+
+    return ModelOptions(flags.model, flags.revision, flags.offline)
+
+
+def seconds(window: str) -> float | None:
+    """The length of a window, None for ``full``. Raises :class:`UsageError` for what is neither."""
+    if window == "full":
+        return None
+    try:
+        return float(window)
+    except ValueError as error:
+        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error

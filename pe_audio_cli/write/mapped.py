@@ -1,0 +1,35 @@
+"""Rows of numbers that grow on disk, however many there are, and are then read as one array."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MappedRows"]
+
+
+class MappedRows:
+    """Rows of one width, in a temporary file that is gone when neither this object nor the array is needed."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
+        self._n_rows = 0
+
+    def append(self, rows: NDArray[np.floating[Any]]) -> None:
+        """Add rows at the end, of shape ``(k, width)``; the first ones set the width and the type."""
+        if self._n_rows == 0:
+            self._width, self._type = rows.shape[1], rows.dtype
+        self._file.write(np.ascontiguousarray(rows, self._type).data)
+        self._n_rows += len(rows)
+
+    def array(self) -> NDArray[np.floating[Any]]:
+        """All rows so far, of shape ``(n_rows, width)``: at least one; it reads from the file what is asked of it."""
+        self._file.flush()
+        return np.memmap(self._file, self._type, "r", shape=(self._n_rows, self._width))
