@@ -70,7 +70,7 @@ class Batch:
         labels = gather_labels(_label_options(self.flags.labels))
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.flags.inputs.paths)
+        found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
         checkpoint = find_checkpoint(model_options(self.flags.model), self.command)
@@ -80,8 +80,8 @@ class Batch:
         self._say_how_it_is_spelled(writer, labels, names)
         walk = self._walk
         walk.say_which_model(checkpoint)
-        with self.talk.progress(names) as progress:
-            encoder = walk.encoder(checkpoint, self.flags.device)
+        on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
+        with self.talk.progress(names) as progress, on as (encoder, engine):
             query = Query.ask(encoder, labels, self.flags.labels.template)
             self._say_what_is_strange(checkpoint, query)
             done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
@@ -89,7 +89,8 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, walk.warn)
+            size = self.flags.device.batch_size
+            encoding = EncodeOptions(windows, size, progress.piece, walk.warn, engine=engine)
             walk.go(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         walk.end(summary, names)
 

@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.model.checkpoint import Checkpoint, weight_files
 
-__all__ = ["DEFAULT_MODEL", "SIZES", "ModelOptions", "Task", "find_checkpoint", "hub_id", "resolve"]
+__all__ = ["DEFAULT_MODEL", "SIZES", "ModelOptions", "Task", "anchored", "find_checkpoint", "hub_id", "resolve"]
 
 Task: TypeAlias = Literal["tag", "localize"]
 
@@ -58,6 +58,12 @@ def find_checkpoint(options: ModelOptions, task: Task) -> Checkpoint:
     Raises what :func:`resolve` and :meth:`Checkpoint.open` raise.
     """
     return Checkpoint.open(resolve(options, task), options.name)
+
+
+def anchored(options: ModelOptions) -> ModelOptions:
+    """The same for a process with another current folder: a local folder by its absolute path."""
+    folder = None if options.name == DEFAULT_MODEL else _local_folder(options.name)
+    return options if folder is None else replace(options, name=str(folder.absolute()))
 
 
 def resolve(options: ModelOptions, task: Task) -> Path:
