@@ -138,6 +138,8 @@ class Batch:
             return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
+        if self.flags.output.shard_size is not None:
+            return "jsonl"
         if is_folder(path):
             return "json"
         name = guess(path, self.command)
@@ -170,12 +172,18 @@ class Batch:
         from pathlib import Path
 
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
+        from pe_audio_cli.run.shards import ShardedOutput
 
         options = WriteOptions(self.command, self.per_window)
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
-        in_folder = path is not None and is_folder(path)
+        size = self.flags.output.shard_size
+        in_folder = size is None and path is not None and is_folder(path)
         if not in_folder:
             check_files_differ(writer, names)
+        if size is not None:
+            if path is None:
+                raise UsageError("--shard-size is about a folder: name it with --output")
+            return ShardedOutput(Path(path), writer, options, names, size, overwrite=overwrite, resume=resume)
         if path is None:
             return StreamOutput(writer, options, sys.stdout)
         kind = FolderOutput if in_folder else FileOutput

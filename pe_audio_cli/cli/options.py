@@ -245,6 +245,15 @@ class OutputFlags:
             rich_help_panel="Output",
         ),
     ] = None
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="The folder gets files of N recordings each (part-00000.jsonl ...), and _SUCCESS in the end.",
+            rich_help_panel="Output",
+        ),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Output")
     ] = False
