@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pe_audio_cli import __version__
 from pe_audio_cli.audio.windows import HOP, WindowOptions
 from pe_audio_cli.errors import CheckpointError, PeAudioError
-from pe_audio_cli.results import Recording
+from pe_audio_cli.run.dispatch import Fault, Whole
 from pe_audio_cli.run.in_order import Row
 from pe_audio_cli.run.pipeline import encode_news, read
 from pe_audio_cli.run.questions import EncodeOptions, Question
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.model.registry import ModelOptions, Task
     from pe_audio_cli.run.pipeline import Reducer
 
-__all__ = ["Conductor", "Fault", "Pool", "Whole", "Work"]
+__all__ = ["Conductor", "Pool", "Work"]
 
 BLOCK_BYTES = 4 * HOP * STRETCH  # of samples that travel together: a long stretch, or many short recordings
 FILES_PER_TASK = 32  # recordings that a task decodes, at most: few to do again when it is lost
@@ -80,22 +80,6 @@ class Pool:
     actor_cpus: float
     actor_gpus: float
     decoder_cpus: float
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """What became of a recording of one stretch."""
-
-    result: Any
-    recording: Recording
-    warning: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a worker can do nothing, and the run is to end."""
-
-    message: str
 
 
 class Conductor:

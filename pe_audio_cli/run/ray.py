@@ -7,8 +7,7 @@
     labels, files  ────>  conductor ──> tasks that decode ──> actors that encode
     order, writers <────  conductor <───────────────────────────────┘
 
-This process knows what has come back. Where the cluster has lost something that Ray does not mend by itself, all that
-has yet to come is sent out once more: no result is lost, and none comes twice.
+A worker or a node that is lost is made up for by Ray, as far as it can, and else by :mod:`pe_audio_cli.run.dispatch`.
 """
 
 from __future__ import annotations
@@ -16,33 +15,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pe_audio_cli.audio.opening import is_address
-from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import FileError
-from pe_audio_cli.run.conductor import Conductor, Fault, Pool, Whole, Work
-from pe_audio_cli.run.in_order import InOrder, Row
-from pe_audio_cli.run.places import STANDARD_INPUT
+from pe_audio_cli.run.conductor import Conductor, Pool, Work
+from pe_audio_cli.run.dispatch import Lost, dispatched
+from pe_audio_cli.run.in_order import Row
 from pe_audio_cli.run.questions import EncodeOptions, Question
-from pe_audio_cli.run.stretches import Part
 
 if TYPE_CHECKING:
     from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.model.encoder import DeviceOptions
     from pe_audio_cli.model.far import FarEncoder
     from pe_audio_cli.model.registry import ModelOptions, Task
-    from pe_audio_cli.run.pipeline import Encoder, Reducer
+    from pe_audio_cli.run.pipeline import Encoder
 
 __all__ = ["ClusterOptions", "RayEngine"]
 
@@ -52,9 +49,6 @@ WATCH_SECONDS = 5.0  # from one look at the cluster to the next
 PATIENCE_SECONDS = (
     30.0  # that a cluster may have less room than before, in which a lost worker may find its place again
 )
-ATTEMPTS = 3  # without any result between them
-
-NO_STANDARD_INPUT = FileError(STANDARD_INPUT, "unreadable", "a cluster cannot read it: save it to a file first")
 
 ResultT = TypeVar("ResultT")
 
@@ -107,8 +101,9 @@ class RayEngine:
         """Raises :class:`UsageError` if there is no such cluster, or no room in it."""
         with contextlib.ExitStack() as on_failure:
             on_failure.enter_context(_kept_from_standard_output(self._verbose))
-            self._connect()
-            on_failure.callback(ray.shutdown)
+            if not ray.is_initialized():  # a program that has connected itself stays so
+                on_failure.callback(ray.shutdown)
+                self._connect()
             self._gpus = self._gpus_of_a_worker()
             self._say_how_much_room_there_is()
             self._open = on_failure.pop_all()
@@ -133,59 +128,34 @@ class RayEngine:
 
         Raises :class:`RunError` if the cluster cannot do it.
         """
-        given = list(files)
-        answers = _Answers(given, lambda: question.reducer(encoder, encoding), encoding)
-        held = InOrder()
-        inputs: dict[int, str] = {}
-        for index, item in enumerate(given):
-            if isinstance(item, str) and item != STANDARD_INPUT:
-                inputs[index] = item if is_address(item) else os.path.abspath(item)
-            else:
-                held.put(Row(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT)))
-        yield from answers.of(held.take())
-        for rows in self._rows(self._work(encoder, question, encoding), inputs, held):
-            for row in rows:
-                held.put(row)
-            yield from answers.of(held.take())
-
-    def _rows(self, work: Work, inputs: Mapping[int, str], held: InOrder) -> Iterator[list[Row]]:
-        """Rows in any order, until ``held`` misses none; what the cluster has lost is sent out again."""
-        attempts = 0
-        missing = list(inputs)
-        while missing:
-            reason = "not all that went out has come back"
-            try:
-                for rows in self._round(work, {index: inputs[index] for index in missing}):
-                    attempts = 0
-                    yield rows
-            except (RayError, ConnectionError, _LessRoom) as error:
-                reason = _reason(error)
-            missing = held.missing(missing[-1] + 1)
-            attempts += 1
-            if missing and attempts == ATTEMPTS:
-                raise RunError(f"the cluster failed {ATTEMPTS} times without a result in between ({reason})")
-            if missing:
-                self._tell(f"{reason}: {len(missing)} recordings are sent out again")
+        work = self._work(encoder, question, encoding)
+        return dispatched(
+            files, partial(self._round, work), lambda: question.reducer(encoder, encoding), encoding, self._tell
+        )
 
     def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
-        """One pipeline, from its beginning to its end or its failure."""
+        """One pipeline, from its beginning to its end. Raises :class:`Lost` if the cluster fails on the way."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        conductor = ray.remote(num_cpus=0, scheduling_strategy=here)(Conductor).remote(work, self._pool(), inputs)
-        watch = _Watch(self._room)
+        conductors = ray.remote(num_cpus=0, scheduling_strategy=here)(Conductor)
+        conductor = conductors.remote(work, self._pool(), inputs)
         try:
+            watch = _Watch(self._room)
             taken = conductor.take.remote()
-            while True:
-                while not ray.wait([taken], timeout=WATCH_SECONDS)[0]:
-                    watch.look()
-                watch.look()
-                rows = ray.get(taken)
-                if not rows:
-                    return
+            while rows := self._result(taken, watch):
                 taken = conductor.take.remote()  # it is on its way while these are looked at
                 yield rows
+        except (RayError, ConnectionError) as error:
+            raise Lost(_reason(error)) from error
         finally:
             if ray.is_initialized():
                 ray.kill(conductor)
+
+    def _result(self, taken: Any, watch: _Watch) -> list[Row]:
+        watch.look()
+        while not ray.wait([taken], timeout=WATCH_SECONDS)[0]:
+            watch.look()
+        rows: list[Row] = ray.get(taken)
+        return rows
 
     def _connect(self) -> None:
         address = self._options.address
@@ -261,56 +231,6 @@ class RayEngine:
         )
 
 
-class _Answers(Generic[ResultT]):
-    """Makes answers of rows that come in order, and calls recordings what the user called them."""
-
-    def __init__(
-        self, given: Sequence[str | FileError], reducer: Callable[[], Reducer[ResultT]], encoding: EncodeOptions
-    ) -> None:
-        self._given, self._new_reducer, self._encoding = given, reducer, encoding
-        self._reducer: Reducer[ResultT] | None = None  # of a recording of several stretches
-        self._error: FileError | None = None
-
-    def of(self, rows: Iterable[Row]) -> Iterator[ResultT | FileError]:
-        """The answer to each input whose last row is among these."""
-        for row in rows:
-            content = pickle.loads(row.content)
-            if isinstance(content, Fault):
-                raise RunError(f"a worker cannot load the model: {content.message}")
-            if isinstance(content, FileError):
-                self._error = content
-            if isinstance(content, Part):
-                self._add(content)
-            if row.last:
-                item = self._given[row.index]
-                yield self._answer(item if isinstance(item, str) else item.file, content)
-                self._reducer = self._error = None
-
-    def _add(self, part: Part) -> None:
-        if self._reducer is None:
-            self._reducer = self._new_reducer()
-        for scored in part.scored:
-            self._reducer.add(scored)
-
-    def _answer(self, file: str, last: Part | Whole | FileError) -> ResultT | FileError:
-        if self._error is not None:
-            return replace(self._error, file=file, message=_explained(self._error, file))
-        assert not isinstance(last, FileError)
-        recording = replace(last.recording, file=file)
-        if self._encoding.on_piece is not None:
-            self._encoding.on_piece(file, recording.duration, 1.0)
-        if isinstance(last, Whole):
-            self._encoding.warn(recording, last.warning)
-            answer: ResultT = replace(last.result, recording=recording)
-            return answer
-        assert self._reducer is not None
-        return self._reducer.finish(recording, last.warning)
-
-
-class _LessRoom(Exception):
-    """The cluster has had less room than before for too long: a worker may wait in vain for a place."""
-
-
 class _Watch:
     """Looks at the cluster now and then."""
 
@@ -320,7 +240,7 @@ class _Watch:
         self._looked = self._full = time.monotonic()  # when last, and when there was last as much room as ever
 
     def look(self) -> None:
-        """Raises :class:`_LessRoom`."""
+        """Raises :class:`Lost` where there has been less room for too long: a worker may wait in vain for a place."""
         now = time.monotonic()
         if now - self._looked < WATCH_SECONDS:
             return
@@ -329,7 +249,7 @@ class _Watch:
         if room >= self._most:
             self._most, self._full = room, now
         elif now - self._full > PATIENCE_SECONDS:
-            raise _LessRoom(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
+            raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
 
 
 @contextlib.contextmanager
@@ -339,12 +259,6 @@ def _kept_from_standard_output(shown: bool) -> Iterator[None]:
         elsewhere = sys.stderr if shown else stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
         with contextlib.redirect_stdout(elsewhere):
             yield
-
-
-def _explained(error: FileError, file: str) -> str:
-    if error.kind == "missing" and os.path.exists(file):
-        return "it is here, but not on the node that was to read it: use a folder that all nodes share, or an address"
-    return error.message
 
 
 def _reason(error: BaseException) -> str:
