@@ -15,21 +15,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,plot,ray,search]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,eval,plot,ray,search]'
 	@touch $@
 
-# Until a trained checkpoint ships: the tiny one with random weights that the tests use.
-DEMO_MODEL := tests/reference/pe-a-frame-tiny
-DEMO_LABELS := a bell,a bird singing,a door knock,a person speaking,a phone ringing,rain falling,a siren
-DEMO_NOTE := NOTE: this checkpoint has random weights. The probabilities and events show what the output looks like, \
-	and mean nothing.
-
-demo: export PEAUDIO_MODEL = $(DEMO_MODEL)
 demo: $(INSTALLED) ## tag and localize the recordings in examples/
-	@printf '\n%s\n\n' '$(DEMO_NOTE)'
-	$(BIN)/peaudio tag examples/recordings --labels '$(DEMO_LABELS)' --top-k 3
-	$(BIN)/peaudio localize examples/recordings/scene.mp3 --labels 'a door knock,a phone ringing,a bird singing' --merge-gap 0.5
-	@printf '\n%s\n' '$(DEMO_NOTE)'
+	$(BIN)/peaudio tag examples/recordings --top-k 3
+	$(BIN)/peaudio localize examples/recordings/scene.mp3 -l 'a rooster crowing,rain falling,a dog barking' --threshold 0.6 --offset-threshold 0.2 --merge-gap 0.5
 
 test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
 	$(BIN)/python -m pytest $(ARGS)

@@ -34,6 +34,10 @@ class Commands:
         flags = ["-m", str(folder), "--device", "cpu", "--threads", str(self.options.threads), "-q", *more]
         return Program(name, [PEAUDIO, "tag", recording, *wanted, *flags], self._environment)
 
+    def search(self, name: str, index: Path, query: str) -> Program:
+        """``peaudio search`` for ten hits."""
+        return Program(name, [PEAUDIO, "search", query, "--index", index, "-q"], self._environment)
+
     @property
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

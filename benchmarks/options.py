@@ -21,6 +21,7 @@ class Options:
     ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
     and so is ``stretch``, the far end of the line that cost should be on; ``hours`` is the length of the recording
     whose memory is compared with that of one of ten minutes. Both of these take long, and None leaves them out.
+    ``windows`` are the sizes of the indexes that are searched.
     """
 
     checkpoint: Path | None = None
@@ -30,6 +31,7 @@ class Options:
     recording: float = 120.0
     stretch: float | None = None
     hours: float | None = None
+    windows: tuple[int, ...] = (10_000, 100_000)
 
     @property
     def folder(self) -> Path:
@@ -53,7 +55,7 @@ class Options:
         return "1 thread" if self.threads == 1 else f"{self.threads} threads"
 
 
-LONG: dict[str, Any] = {"recording": 600.0, "stretch": 3600.0}
+LONG: dict[str, Any] = {"recording": 600.0, "stretch": 3600.0, "windows": (10_000, 100_000, 1_000_000)}
 
 
 def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
@@ -63,13 +65,16 @@ def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
     parser.add_argument("--threads", type=int, help="CPU threads of each contender")
     parser.add_argument("--rounds", type=int, help="turns that each contender takes")
     parser.add_argument("--lengths", type=float, nargs="+", metavar="SECONDS", help="of the audio that is encoded")
-    parser.add_argument("--long", action="store_true", help="a recording of 10 minutes, and the cost of 60")
+    parser.add_argument(
+        "--long", action="store_true", help="a recording of 10 minutes, the cost of 60, an index of 1,000,000"
+    )
     parser.add_argument("--hours", type=float, help="length of the recording whose memory is measured")
+    parser.add_argument("--windows", type=int, nargs="+", metavar="N", help="in the indexes that are searched")
     defaults = {field.name: field.default for field in fields(Options)}
     parser.set_defaults(**{name: defaults[name] for name in ("threads", "rounds", "lengths")})
-    chosen = vars(parser.parse_args(arguments))
-    chosen["lengths"] = tuple(chosen["lengths"])
-    return Options(**(LONG if chosen.pop("long") else {}), **chosen)
+    chosen = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    several = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
+    return Options(**{**(LONG if chosen.pop("long") else {}), **chosen, **several})
 
 
 def run_alone(measure: Callable[[Options], str], name: str, about: str | None) -> None:

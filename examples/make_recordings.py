@@ -1,9 +1,8 @@
-"""Make the recordings in ``examples/recordings``: short, our own, and in the formats that people have.
+"""Make the recordings in ``examples/recordings`` that are not field recordings: a scene of three of these, and speech.
 
-Usage: ``python examples/make_recordings.py [FOLDER]``
+Usage: ``python examples/make_recordings.py [FOLDER]``, where FOLDER holds the field recordings that README.md lists.
 
-The signals are seeded numpy: every run gives the same samples. ``speech.opus`` is spoken by espeak-ng, and stays as it
-is where that program is not installed.
+``speech.opus`` is spoken by espeak-ng, and stays as it is where that program is not installed.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,124 +19,48 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-Signal: TypeAlias = NDArray[np.float64]  # (n_samples,) mono or (n_samples, n_channels), in [-1, 1]
+Signal: TypeAlias = NDArray[np.float64]  # (n_samples,), in [-1, 1]
 
 HERE = Path(__file__).parent
 PEAK = 0.7  # of full scale, which leaves lossy codecs room to overshoot
-SPEECH = "speech.opus"
-SENTENCE = "Good evening. There was a knock at the door, and then the telephone rang."
+SPEECH, SCENE = "speech.opus", "scene.mp3"
+SENTENCE = "Good morning. The rooster has crowed, the dog is awake, and it is going to rain all day."
+
+SCENE_RATE = 44_100  # Hz
+SCENE_SECONDS = 10.0
+ROOM = 0.001  # root mean square of the room's own noise
+# What is heard in the scene: the file, the stretch of it, and the onset in the scene, all in seconds.
+EVENTS = (("rooster.wav", (0.0, 2.6), 0.6), ("rain.ogg", (0.0, 4.0), 4.0), ("dog.flac", (0.3, 1.9), 8.2))
 
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "recordings"
-    folder.mkdir(parents=True, exist_ok=True)
-    for recording in RECORDINGS:
-        recording.write(folder)
+    soundfile.write(folder / SCENE, scene(folder), SCENE_RATE)
     if not speak(folder / SPEECH):
         print(f"espeak-ng is not installed: {SPEECH} was left as it is", file=sys.stderr)
 
 
-def clock(rate: int, seconds: float) -> Signal:
-    """The time of each sample, in seconds."""
-    return np.arange(round(seconds * rate)) / rate
+def scene(folder: Path) -> Signal:
+    """An early morning on a farm: each of ``EVENTS``, as loud as the others, in a quiet room."""
+    samples = ROOM * np.random.default_rng(0).standard_normal(round(SCENE_SECONDS * SCENE_RATE))
+    for name, (start, stop), onset in EVENTS:
+        event, rate = soundfile.read(folder / name, start=0)
+        event = normalized(soxr.resample(event[round(start * rate) : round(stop * rate)], rate, SCENE_RATE))
+        at = round(onset * SCENE_RATE)
+        samples[at : at + len(event)] += faded(event)
+    return normalized(samples)
 
 
-def bell(rate: int) -> Signal:
-    """A church bell struck once: the five partials that bells are tuned by, the higher the sooner gone."""
-    t = clock(rate, 3.0)
-    prime = 520.0  # Hz
-    partials = {0.5: 0.6, 1.0: 1.0, 1.2: 0.7, 1.5: 0.4, 2.0: 0.8}  # ratio to the prime -> level
-    return sum(
-        (level * np.exp(-1.5 * ratio * t) * np.sin(2 * np.pi * prime * ratio * t) for ratio, level in partials.items()),
-        start=np.zeros_like(t),
-    )
-
-
-def knocks(rate: int) -> Signal:
-    """Three knocks on a wooden door: each a thud with a click at its front."""
-    rng = np.random.default_rng(3)
-    t = clock(rate, 0.3)
-    click = rng.standard_normal(len(t)) * np.exp(-400 * t)
-    thud = np.sin(2 * np.pi * 170 * t) * np.exp(-35 * t)
-    return np.tile(thud + 0.4 * click, 3)
-
-
-def rain(rate: int) -> Signal:
-    """A steady hiss with single drops that stand out of it."""
-    rng = np.random.default_rng(4)
-    t = clock(rate, 4.0)
-    hiss = np.diff(rng.standard_normal(len(t) + 1))
-    drops = np.zeros_like(t)
-    drops[rng.choice(len(t), size=80, replace=False)] = rng.uniform(5, 15, size=80)
-    drop = np.exp(-300 * clock(rate, 0.02)) * np.sin(2 * np.pi * 2200 * clock(rate, 0.02))
-    return hiss + np.convolve(drops, drop)[: len(t)]
-
-
-def siren(rate: int) -> Signal:
-    """A tone that sweeps between 600 and 1400 Hz, up and down in two seconds."""
-    t = clock(rate, 4.0)
-    phase = 2 * np.pi * np.cumsum(1000 - 400 * np.cos(np.pi * t)) / rate
-    return np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.15 * np.sin(3 * phase)
-
-
-def phone(rate: int) -> Signal:
-    """An old telephone: two strikes of an electric bell, with a pause between them."""
-    t = clock(rate, 0.8)
-    clapper = 0.5 + 0.5 * np.sin(2 * np.pi * 22 * t)
-    ring = clapper * (np.sin(2 * np.pi * 1150 * t) + 0.7 * np.sin(2 * np.pi * 1480 * t))
-    return np.concatenate([ring, np.zeros(round(0.4 * rate)), ring])
-
-
-def bird(rate: int) -> Signal:
-    """Five chirps, each falling from 5 to 3 kHz."""
-    t = clock(rate, 0.15)
-    phase = 2 * np.pi * np.cumsum(5000 - 2000 * t / t[-1]) / rate
-    chirp = np.sin(phase) * np.hanning(len(t))
-    return np.tile(np.concatenate([chirp, np.zeros(round(0.15 * rate))]), 5)
-
-
-SCENE_SECONDS = 8.0
-SCENE: tuple[tuple[float, Callable[[int], Signal]], ...] = ((0.6, knocks), (2.6, phone), (6.0, bird))  # onsets, seconds
-
-
-def scene(rate: int) -> Signal:
-    """An evening at home: a knock, a telephone and a bird, at the times that ``SCENE`` gives."""
-    samples = np.zeros(round(SCENE_SECONDS * rate))
-    for onset, sound in SCENE:
-        start, event = round(onset * rate), normalized(sound(rate))
-        samples[start : start + len(event)] += event
-    return samples
-
-
-def knocks_from_the_left(rate: int) -> Signal:
-    """The knocks in stereo, as heard by someone to the right of the door."""
-    return np.outer(knocks(rate), [1.0, 0.4])
+def faded(samples: Signal, seconds: float = 0.02) -> Signal:
+    """Without a click at either end."""
+    edge = np.linspace(0, 1, round(seconds * SCENE_RATE))
+    envelope = np.ones_like(samples)
+    envelope[: len(edge)], envelope[-len(edge) :] = edge, edge[::-1]
+    return samples * envelope
 
 
 def normalized(samples: Signal) -> Signal:
     return samples * (PEAK / float(np.abs(samples).max()))
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A file to make: its format is told by its name, its rate is in hertz."""
-
-    name: str
-    rate: int
-    sound: Callable[[int], Signal]
-
-    def write(self, folder: Path) -> None:
-        """Write the sound into a folder, over what may be there."""
-        soundfile.write(folder / self.name, normalized(self.sound(self.rate)), self.rate)
-
-
-RECORDINGS = (
-    Recording("bell.flac", 48_000, bell),
-    Recording("door_knock.wav", 44_100, knocks_from_the_left),
-    Recording("rain.ogg", 32_000, rain),
-    Recording("scene.mp3", 44_100, scene),
-    Recording("siren.wav", 16_000, siren),
-)
 
 
 def speak(path: Path) -> bool:

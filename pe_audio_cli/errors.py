@@ -5,6 +5,7 @@
     PeAudioError                 the root; the command line catches it once
     ├── UsageError               exit 2: bad flags, labels, label files; nothing was started
     │   ├── OutputError          exit 2: the output exists, cannot be written, or cannot be resumed
+    │   ├── AnnotationError      exit 2: annotations, or the recordings that they are of, cannot be used
     │   ├── CheckpointError      exit 2: unknown, incomplete, damaged or unreachable model
     │   └── StoreError           exit 2: no index there, or one that is damaged, in use, or of another model or version
     ├── InputError               exit 1: one recording could not be read; the others go on
@@ -16,13 +17,31 @@ A message is one line: what is wrong, and what to do about it. It does not repea
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "InputError", "OutputError", "PeAudioError", "RunError", "StoreError", "UsageError"]
+from collections.abc import Sequence
+
+__all__ = [
+    "AnnotationError",
+    "CheckpointError",
+    "InputError",
+    "OutputError",
+    "PeAudioError",
+    "RunError",
+    "StoreError",
+    "UsageError",
+]
+
+MOST_PROBLEMS = 20  # of annotations that are told at once
 
 
 class PeAudioError(Exception):
     """Root of every error that peaudio raises on purpose."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What there is to say, line by line."""
+        return [str(self)]
 
 
 class UsageError(PeAudioError):
@@ -33,6 +52,20 @@ class UsageError(PeAudioError):
 
 class OutputError(UsageError):
     """The output exists already, cannot be created, or belongs to another run."""
+
+
+class AnnotationError(UsageError):
+    """Annotations cannot be used as they are; ``problems`` are all that is wrong with them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """A line for each problem, as far as anybody reads on."""
+        n_more = len(self.problems) - MOST_PROBLEMS
+        return [*self.problems[:MOST_PROBLEMS], *([f"... and {n_more} problems more"] if n_more > 0 else [])]
 
 
 class CheckpointError(UsageError):

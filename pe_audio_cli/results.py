@@ -126,7 +126,7 @@ class LocalizeResult:
 
     ``frames`` maps each label to its frame probabilities, float32 of shape ``(n_frames,)``, one every
     ``frame_seconds``, where they were asked for, else None. ``labels`` are all labels that were looked for, in the
-    user's order, whether or not any was found.
+    user's order, whether or not any was found. ``thresholds`` are those of the labels that have one of their own.
     """
 
     recording: Recording
@@ -136,6 +136,7 @@ class LocalizeResult:
     labels: tuple[str, ...]
     events: Sequence[Event]
     frames: Mapping[str, NDArray[np.float32]] | None = field(default=None, compare=False)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

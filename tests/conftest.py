@@ -9,8 +9,16 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from stub_hub import StubHub, serving
 from support import LAYOUTS, REFERENCE, LevelEncoder, Reference
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,3 +55,23 @@ def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncod
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     monkeypatch.setenv("PEAUDIO_MODEL", str(REFERENCE / "pe-a-frame-tiny"))  # it must be there, though it isn't used
     return encoder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubHub]:
+    """A hub on localhost that has the two base checkpoints, and a machine that has fetched nothing from it."""
+    from huggingface_hub import constants
+
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(StubHub()) as served:
+        served.add("facebook/pe-av-base", REFERENCE / "pe-av-tiny")
+        served.add("facebook/pe-a-frame-base", REFERENCE / "pe-a-frame-tiny")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", served.endpoint)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", served.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # else the tiny ones come in one piece
+        yield served

@@ -19,11 +19,12 @@ FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
 VALUES = {"results", "errors"}
-ROOMS = {"write", "draw", "report", "store", "detect", "model", "audio"}
+ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": VALUES | ROOMS | {"run", "cli"},
     "cli": VALUES | ROOMS | {"run"},
     "run": VALUES | ROOMS,
+    "evaluate": VALUES | {"write", "detect", "audio"},  # how text is escaped is write's
     "write": VALUES,
     "draw": VALUES | {"write"},  # how text is escaped and times are told is write's
     "report": VALUES | {"detect", "audio"},  # a page finds events anew, on the same grid

@@ -50,9 +50,13 @@ def test_what_the_package_imports_is_what_it_requires() -> None:
         for path in Path(pe_audio_cli.__file__).parent.rglob("*.py")
         for name in imported_names(path)
         if name not in {pe_audio_cli.__name__, *sys.stdlib_module_names}
-        for distribution in providers[name]
+        for distribution in providers.get(name, [name])  # an older Python may need what is not installed here
     }
-    required = {canonicalize_name(each.name) for each in REQUIREMENTS if applies(each, EXTRAS - {"dev"})}
+    required = {
+        canonicalize_name(each.name)
+        for each in REQUIREMENTS
+        if any(applies(each, EXTRAS - {"dev"}, python) for python in PYTHONS)
+    }
     assert imported == required
 
 
@@ -67,7 +71,7 @@ def imported_names(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
-    for requirement in REQUIREMENTS:
+    for requirement in (each for each in REQUIREMENTS if applies(each, EXTRAS, python)):
         (version,) = pinned_versions(requirement.name, python)
         assert requirement.specifier.contains(version), f"{requirement} and its pin {version}"
 
@@ -80,13 +84,17 @@ def test_everything_that_is_installed_for_the_project_is_pinned() -> None:
 
 def pinned_versions(name: str, python: str) -> list[str]:
     """The versions to which the constraints pin a package under a release of Python, on this system."""
-    environment = {"python_version": python, "python_full_version": f"{python}.0"}
     return [
         str(pin.specifier).removeprefix("==")
         for pin in PINS
         if canonicalize_name(pin.name) == canonicalize_name(name)
-        and (pin.marker is None or pin.marker.evaluate(environment))
+        and (pin.marker is None or pin.marker.evaluate(environment(python)))
     ]
+
+
+def environment(python: str) -> dict[str, str]:
+    """What markers ask about a release of Python."""
+    return {"python_version": python, "python_full_version": f"{python}.0"}
 
 
 def installed_closure(project: Requirement) -> set[str]:
@@ -103,9 +111,11 @@ def installed_closure(project: Requirement) -> set[str]:
     return {name for name, _ in seen} - {project.name}
 
 
-def applies(requirement: Requirement, extras: Set[str]) -> bool:
+def applies(requirement: Requirement, extras: Set[str], python: str | None = None) -> bool:
+    """Whether it is needed with these extras, under this Python or a release of it that is named."""
+    asked = {} if python is None else environment(python)
     marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    return marker is None or any(marker.evaluate({**asked, "extra": extra}) for extra in ("", *extras))
 
 
 def test_the_pins_hold_on_every_machine() -> None:
@@ -125,7 +135,9 @@ def test_the_documents_name_what_exists(document: Path) -> None:
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Makefile", *SCRIPTS], ids=relative)
 def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    for command, flags in re.findall(r"peaudio (tag|localize)\b([^|\n`]*)", path.read_text(encoding="utf-8")):
+    for command, flags in re.findall(
+        r"peaudio (tag|localize|embed|index|search|eval)\b([^|\n`]*)", path.read_text(encoding="utf-8")
+    ):
         known = {flag for parameter in commands[command].params for flag in parameter.opts} | {"--help"}
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", flags)) <= known
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from safetensors.numpy import load_file
 from training.concepts import KNOWN
 from training.evaluate import Figures
 from training.export import NOT_BY_DEFAULT
-from training.train import STAGES
+from training.train import MEASURED, STAGES
 
+WIDTH = 120  # characters
 TEXT = """---
 license: cc-by-sa-4.0
 library_name: transformers
@@ -44,7 +46,8 @@ Everything is in the repository's `training/`; `python -m training WORK --esc10 
   taught to tell apart the sounds that are known by whatever words: wordings written for it, and WordNet's.
 - The audio tower, 3 layers of 192, learned from scenes mixed at random: up to three sounds, filtered, transposed,
   stretched, in rooms, in noise, at any level. It was trained for {steps:,} steps on folds 1 to 3 of ESC-10 and the
-  recordings below, then the figures were measured, and then for {more_steps:,} more steps on all four folds.{history}
+  recordings below, then the figures were measured, and then for {more_steps:,} more steps on all four folds.
+{history}
 
 ## What was measured
 
@@ -72,8 +75,10 @@ are missed. Languages, speakers, words and musical works are beyond it.
 
 The weights are offered under CC BY-SA 4.0 as far as we have rights in them; what the licences of the recordings below
 ask for weights trained on them is not settled law, so all of them are named. No recording is part of the checkpoint.
-ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", 2015) consists of Freesound recordings
-under CC BY 3.0; their authors are listed in the data set's own files.
+ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", 2015) is a collection under CC BY 3.0 of
+recordings from Freesound, some of them CC0, some CC BY, two CC Sampling Plus. The recordings used are by:
+
+{authors}.
 
 | package | version | licence | attribution |
 | --- | --- | --- | --- |
@@ -89,13 +94,14 @@ def write_card(work: Path, folder: Path, figures: Figures, history: str = "") ->
     sounds = ", ".join(concept.label for concept in KNOWN if concept.id not in NOT_BY_DEFAULT)
     text = TEXT.format(
         parameters=_parameters(folder) / 1e6,
-        sounds=sounds[0].upper() + sounds[1:],
-        steps=sum(stage.steps for stage in STAGES[:-1]),
-        more_steps=STAGES[-1].steps,
-        history=history,
+        sounds=textwrap.fill(sounds[0].upper() + sounds[1:], WIDTH),
+        steps=sum(stage.steps for stage in STAGES if stage.folds == MEASURED.folds),
+        more_steps=sum(stage.steps for stage in STAGES if stage.folds != MEASURED.folds),
+        history=textwrap.fill(history, WIDTH, initial_indent="  ", subsequent_indent="  "),
         figures=figures.markdown(),
         table=_recordings(work),
         packages=_packages(work),
+        authors=textwrap.fill(", ".join(_authors(work)), WIDTH, break_long_words=False, break_on_hyphens=False),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -117,6 +123,13 @@ def _recordings(work: Path) -> str:
     lines = ["| sound | clips | sources |", "| --- | --- | --- |"]
     lines += [f"| {it.label} | {clips[it.id]} | {len(sources[it.id])} |" for it in KNOWN]
     return "\n".join([*lines, f"| other sounds, as counter-examples | {clips['']} | {len(sources[''])} |"])
+
+
+def _authors(work: Path) -> list[str]:
+    """Whose recordings ESC-10's are."""
+    with open(work / "manifest.csv", newline="", encoding="utf-8") as table:
+        found = {row["author"].removesuffix(" (Freesound)") for row in csv.DictReader(table) if row["fold"]}
+    return sorted(found, key=str.casefold)
 
 
 def _packages(work: Path) -> str:

@@ -15,14 +15,15 @@ from transformers.models.pe_audio.modeling_pe_audio import PeAudioDacEncoder
 
 from training import bands, codec
 from training.concepts import ESC10, KNOWN
-from training.logarithm import LogNetwork
+from training.logarithm import DECADES, LogNetwork
 from training.mixtures import FRAME, RATE, Bank
 
 SECONDS = 10  # of a recording are kept
+WHITE_NOISE = "signals:white"  # the group of recordings that backgrounds are made of
 
 # What recordings are full of is drawn more often than other sounds; what is made by rule needs no great number of
 # sources, since it is never twice the same.
-SHARES = {"speech": 2.0, "music": 0.8, "noise": 1.5, "silence": 1.0, "beep": 0.25, "dtmf": 0.25}
+SHARES = {"speech": 2.5, "music": 0.8, "noise": 1.5, "silence": 1.0, "beep": 0.25, "dtmf": 0.25}
 
 # A recording labelled with the first may well hold the others, and may well be described by them: nothing is learned
 # from their absence.
@@ -108,7 +109,7 @@ class Recordings:
                         ignored[row, column[other]] = 1
             if set(item.concepts) & {*MAY_HOLD["music"]}:
                 ignored[row, column["music"]] = 1 - concepts[row, column["music"]]
-        return Bank(energies, lengths, concepts, ignored, column["silence"], column["noise"])
+        return Bank(energies, lengths, concepts, ignored, column["silence"], column["noise"], _hiss(items))
 
     def weights(self, folds: Sequence[int]) -> torch.Tensor:
         """How often to draw each: half of all from ESC-10's classes, the other half evenly from the other concepts.
@@ -125,6 +126,12 @@ class Recordings:
             size[key] = size.get(key, 0) + 1
         share = {id: _share(id, len(found)) for id, found in groups.items()}
         return torch.tensor([share[id] / len(groups[id]) / size[id, group] for id, group in keys])
+
+
+def _hiss(items: Sequence[Recording]) -> torch.Tensor:
+    """Energies of all white noise there is, ``(bands, time)``, each recording brought to the same level."""
+    found = [torch.pow(10.0, (item.energies.float() - 1) * DECADES) for item in items if item.group == WHITE_NOISE]
+    return torch.cat([energy / energy.sum(0).mean() for energy in found], 1)
 
 
 def _share(id: str, sources: int) -> float:

@@ -27,7 +27,8 @@ ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts a
 class Bank:
     """Cached recordings: ``energies`` ``(n, bands, longest)`` in float16 as log energies, ``lengths`` ``(n,)``,
     ``concepts`` ``(n, n_concepts)``, 1 where a recording holds a concept, ``ignored`` of the same shape, 1 where nobody
-    knows; and which columns stand for silence and for noise.
+    knows; which columns stand for silence and for noise; and ``hiss`` ``(bands, time)``, the energies of white noise as
+    the codec hears it.
     """
 
     energies: torch.Tensor
@@ -36,6 +37,7 @@ class Bank:
     ignored: torch.Tensor
     silence: int
     noise: int
+    hiss: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class MixtureOptions:
     stretch: float = 0.2  # by which time is stretched or squeezed at most
     gain: tuple[float, float] = (-45.0, 5.0)  # loudest moment of the scene, against full scale
     noise: tuple[float, float] = (5.0, 60.0)  # background noise below it
-    plain: float = 0.3  # share of backgrounds that no filter colours
+    colour: tuple[float, float] = (-30.0, 5.0)  # by which background noise falls or rises from the lowest band on
+    white: float = 0.2  # share of backgrounds that are white as they are
     offset: float = 0.12  # share of scenes that lie beside zero, which the lowest band shows and nobody hears
     offset_level: tuple[float, float] = (-75.0, -20.0)  # in that band
     narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
@@ -232,24 +235,28 @@ class Mixer:
         The noise, ``(n,)``, is its energy in all bands before the level was set.
         """
         size = len(energy)
-        # From brown by way of pink to white, which rises by 3 dB an octave in bands as wide as their pitch is high.
-        slope = self._uniform(size, -1.0, 1.2)[:, None, None] * torch.linspace(-10, 10, bands.N_BANDS)[:, None]
-        plain = self._uniform(size, 0, 1) < self.options.plain
-        colour = self._filters(size) * ~plain[:, None, None] + slope
-        noise = torch.pow(10.0, colour / 10)
-        noise = noise / noise.sum(1, keepdim=True)
-        # The energy of noise in a short moment is itself random: about eight independent values are in it.
-        wobble = torch._standard_gamma(torch.full(energy.shape, 6.0), generator=self.generator) / 6
+        noise = self._background(size, energy.shape[2])
         low, high = self.options.noise
         below = low + (high - low) * self._uniform(size, 0, 1).square()  # half of it within a quarter of the range
         below = torch.where(energy.amax((1, 2)) > 0, below, torch.zeros(()))
         without = silent | (self._uniform(size, 0, 1) < 0.12)
         level = torch.pow(10.0, -below / 10) * (~without)
-        energy = energy + noise * wobble * level[:, None, None]
+        energy = energy + noise * level[:, None, None]
         gain = torch.where(
             faint, self._uniform(size, *self.options.faint_gain), self._uniform(size, *self.options.gain)
         )
         return energy * torch.pow(10.0, gain * ~silent / 10)[:, None, None], level
+
+    def _background(self, size: int, steps: int) -> torch.Tensor:
+        """Noise of any colour, ``(size, bands, steps)``, on average 1 in all bands together."""
+        white = self._uniform(size, 0, 1) < self.options.white
+        slope = self._uniform(size, *self.options.colour)[:, None, None] * torch.linspace(0, 1, bands.N_BANDS)[:, None]
+        colour = (self._filters(size) + slope) * ~white[:, None, None]
+        n_hiss = self.bank.hiss.shape[1]
+        first = torch.randint(n_hiss, (size,), generator=self.generator)
+        hiss = self.bank.hiss[:, (first[:, None] + torch.arange(steps)) % n_hiss].transpose(0, 1)
+        noise = hiss * torch.pow(10.0, colour / 10)
+        return noise / noise.sum(1).mean(1)[:, None, None]
 
     def _offsets(self, size: int) -> torch.Tensor:
         """Energies for the lowest band, ``(n,)``."""

@@ -9,8 +9,10 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli.cli.embed import embed
+from pe_audio_cli.cli.evaluate import HELP, evaluate
 from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
+from pe_audio_cli.cli.models import models
 from pe_audio_cli.cli.search import search
 from pe_audio_cli.cli.tag import tag
 
@@ -24,9 +26,11 @@ app = typer.Typer(
 )
 app.command()(tag)
 app.command()(localize)
+app.command("eval", help=HELP)(evaluate)
 app.command()(embed)
 app.command()(index)
 app.command()(search)
+app.add_typer(models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from os.path import abspath
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,6 +21,7 @@ from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ,
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
+    from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.model.registry import Task
     from pe_audio_cli.report.page import PageOptions
@@ -43,6 +44,7 @@ class Batch:
     command: Task
     flags: BatchFlags
     talk: Talk
+    tuned: SettingsFile
     per_window: bool = False
     frames: bool = False
     report: PageOptions | None = None
@@ -60,20 +62,24 @@ class Batch:
             typer.Exit: with code 1, if some recordings failed.
         """
         from pe_audio_cli.model.memory import keep_big_blocks
+        from pe_audio_cli.model.quiet import quiet_libraries
 
         keep_big_blocks()
+        if not self.talk.verbose:
+            quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
-        labels = gather_labels(_label_options(self.flags.labels))
+        labels = gather_labels(_label_options(self.flags.labels)) or list(self.tuned.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
         found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
-        checkpoint = find_checkpoint(model_options(self.flags.model), self.command)
+        with self.talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
@@ -82,7 +88,8 @@ class Batch:
         walk.say_which_model(checkpoint)
         on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.talk.progress(names) as progress, on as (encoder, engine):
-            query = Query.ask(encoder, labels, self.flags.labels.template)
+            self._say_what_settings_were_tuned_for(encoder)
+            query = Query.ask(encoder, labels, self.flags.labels.template, self.tuned)
             self._say_what_is_strange(checkpoint, query)
             done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
             summary = Summary()
@@ -105,6 +112,7 @@ class Batch:
             "format": writer.name,
             "labels": labels,
             "template": self.flags.labels.template,
+            "settings": asdict(self.tuned),
             "model": self.flags.model.model,
             "fingerprint": encoder.fingerprint,
             "engine": encoder.engine,
@@ -124,6 +132,11 @@ class Batch:
             self.talk.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
             )
+
+    def _say_what_settings_were_tuned_for(self, encoder: Encoder) -> None:
+        tuned = self.tuned
+        if tuned.fingerprint not in ("", encoder.fingerprint):
+            self.talk.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {encoder.name}: tune it anew")
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)

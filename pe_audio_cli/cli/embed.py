@@ -78,7 +78,8 @@ def embed(
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
         found = find_recordings(inputs.named())
         names = [item if isinstance(item, str) else item.file for item in found]
-        checkpoint = find_checkpoint(model_options(model), task)
+        with talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(model), task, on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
         walk.say_which_model(checkpoint)
         on = walk.machines(checkpoint, model, task, device, engine)

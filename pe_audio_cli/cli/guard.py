@@ -23,7 +23,8 @@ def guard(talk: Talk) -> Iterator[None]:
     try:
         yield
     except PeAudioError as error:
-        talk.error(str(error))
+        for line in error.lines:
+            talk.error(line)
         raise typer.Exit(error.exit_code) from error
     except BrokenPipeError:
         # Whoever read our output has enough. Python would complain once more when it flushes at exit.

@@ -72,7 +72,8 @@ def index(
         from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.indexing import IndexBuilder
 
-        checkpoint = find_checkpoint(model_options(model), "tag")
+        with talk.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
         with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
             paths = inputs.named()
@@ -85,9 +86,10 @@ def index(
                     builder.drop(plan.vanished)
                 results = _embedded(plan, builder, checkpoint, walk, device, progress)
                 walk.go(results, builder, progress, summary)
-            n_recordings, n_windows = builder.counts()
-            dropped = f", {len(plan.vanished)} dropped" if prune else ""
-            talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
+            if index.exists():
+                n_recordings, n_windows = builder.counts()
+                dropped = f", {len(plan.vanished)} dropped" if prune else ""
+                talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
         walk.end(summary, [_name(item) for item in found])
 
 

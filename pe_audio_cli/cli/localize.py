@@ -9,7 +9,7 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import BatchFlags, with_flags
+from pe_audio_cli.cli.options import BatchFlags, given_flags, with_flags
 from pe_audio_cli.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ REPORT_PANEL = "Report"
 
 @with_flags
 def localize(
+    context: typer.Context,
     flags: BatchFlags,
     threshold: Annotated[
         float,
@@ -77,9 +78,9 @@ def localize(
     plot: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH",
-            help="A picture too, .png, .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png "
-            "for each recording.",
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png for "
+            "each recording.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -91,6 +92,7 @@ def localize(
     talk = Talk(flags.talk.quiet, flags.talk.verbose)
     with guard(talk):
         from pe_audio_cli.detect.events import EventOptions
+        from pe_audio_cli.detect.settings import settings_in
         from pe_audio_cli.errors import UsageError
         from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions
         from pe_audio_cli.run import session
@@ -101,13 +103,17 @@ def localize(
             raise UsageError("--embed-audio needs the sound here, and a cluster keeps it: leave one of them out")
         shown = plot is not None or report is not None
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
+        settings = settings_in(flags.labels.settings, "localize")
+        rules = settings.event_options(options, given_flags(context))
+        if report is not None and any(own != options for own in rules.own.values()):
+            raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[LocalizeResult | FileError]:
             encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
-            return session.localize(files, encoder, query, options, encoding, frames or shown)
+            return session.localize(files, encoder, query, rules, encoding, frames or shown)
 
         page = None if report is None else PageOptions(report, options, embed_audio)
-        batch = Batch("localize", flags, talk, frames=frames, plot=plot, report=page)
+        batch = Batch("localize", flags, talk, settings, frames=frames, plot=plot, report=page)
         batch.run(ask, {**asdict(options), "frames": frames})

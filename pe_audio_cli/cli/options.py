@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
@@ -26,8 +26,11 @@ __all__ = [
     "InputFlags",
     "LabelFlags",
     "ModelFlags",
+    "Offline",
+    "Revision",
     "TalkFlags",
     "WindowFlags",
+    "given_flags",
     "with_flags",
 ]
 
@@ -108,11 +111,27 @@ class LabelFlags:
     template: Annotated[
         str, typer.Option(metavar="TEXT", help="Wraps every label; {} stands for it.", rich_help_panel="Labels")
     ] = "{}"
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it.",
+            rich_help_panel="Labels",
+        ),
+    ] = None
 
     @property
     def given(self) -> bool:
         """Whether any label was asked for."""
         return any((self.labels, self.label, self.labels_file, self.label_set))
+
+
+Revision: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model")
+]
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")
+]
 
 
 @dataclass(frozen=True)
@@ -130,13 +149,8 @@ class ModelFlags:
             rich_help_panel="Model",
         ),
     ] = "mini"
-    revision: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model"),
-    ] = None
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (
-        False
-    )
+    revision: Revision = None
+    offline: Offline = False
 
 
 @dataclass(frozen=True)
@@ -289,6 +303,12 @@ class BatchFlags:
     windows: WindowFlags
     output: OutputFlags
     talk: TalkFlags
+
+
+def given_flags(context: typer.Context) -> frozenset[str]:
+    """The names of the parameters that were given, in the environment too, rather than left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name != "DEFAULT")
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:

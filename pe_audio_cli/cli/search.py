@@ -101,6 +101,8 @@ def search(
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
         output = StreamOutput(writer_for(name, "search"), writing, sys.stdout)
         with Index(index, model, offline=offline) as opened:
+            if not opened.is_fresh:
+                talk.tell(f"making the copy of {index} that searches read; the next search finds it")
             begin = time.perf_counter()
             results = _ask(opened, texts, like, without, options, device)
             talk.note(f"{opened.n_windows} windows searched in {time.perf_counter() - begin:.3f} s")

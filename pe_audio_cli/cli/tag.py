@@ -9,7 +9,7 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import BatchFlags, with_flags
+from pe_audio_cli.cli.options import BatchFlags, given_flags, with_flags
 from pe_audio_cli.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PANEL = "Results"
 
 @with_flags
 def tag(
+    context: typer.Context,
     flags: BatchFlags,
     top_k: Annotated[
         int | None,
@@ -46,8 +47,8 @@ def tag(
     plot: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE",
-            help="A picture too, .png, .svg or .pdf: a map of all recordings and labels.",
+            metavar="FILE.png",
+            help="A picture too, or .svg or .pdf: a map of all recordings and labels.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -59,16 +60,19 @@ def tag(
     talk = Talk(flags.talk.quiet, flags.talk.verbose)
     with guard(talk):
         from pe_audio_cli.detect.scoring import TagOptions
+        from pe_audio_cli.detect.settings import settings_in
         from pe_audio_cli.run import session
 
+        settings = settings_in(flags.labels.settings, "tag")
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
-        own_labels = not flags.labels.given and top_k is None and threshold is None
+        own_labels = not flags.labels.given and not settings.labels and top_k is None and threshold is None
         options = TagOptions(session.TOP_OF_DEFAULT_LABELS if own_labels else top_k, threshold, aggregate, per_window)
+        rules = settings.tag_options(options, given_flags(context))
 
         def ask(
             files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
         ) -> Iterator[TagResult | FileError]:
-            return session.tag(files, encoder, query, options, encoding)
+            return session.tag(files, encoder, query, rules, encoding)
 
-        batch = Batch("tag", flags, talk, per_window=per_window, plot=plot)
+        batch = Batch("tag", flags, talk, settings, per_window=per_window, plot=plot)
         batch.run(ask, asdict(options))

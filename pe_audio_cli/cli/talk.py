@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from pe_audio_cli.model.download import OnBytes
+
 __all__ = ["Progress", "Talk"]
 
 ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != ord("\t")}
@@ -73,6 +75,20 @@ class Talk:
         finally:
             self._bar = None
 
+    @contextlib.contextmanager
+    def download(self) -> Iterator[OnBytes]:
+        """A bar as soon as something is fetched, where standard error is a terminal; otherwise silence."""
+        if self._quiet or not sys.stderr.isatty():
+            yield _no_bytes
+            return
+        bar = _DownloadBar()
+        self._bar = bar.rich
+        try:
+            yield bar
+        finally:
+            bar.rich.stop()
+            self._bar = None
+
     def _say(self, text: str, raw: bool = False) -> None:
         line = text if raw else text.translate(ESCAPES)  # a file name must not drive the terminal
         if self._bar is not None:
@@ -91,6 +107,46 @@ class _NoProgress:
 
     def paused(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+
+def _no_bytes(what: str, n_bytes: int, n_all: int) -> None:
+    pass
+
+
+class _DownloadBar:
+    """How much has come of what is fetched, how fast it comes, and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self.rich = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            expand=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, n_bytes: int, n_all: int) -> None:
+        if what not in self._tasks:
+            # What an earlier run has left is no measure of this one's speed.
+            self._tasks[what] = self.rich.add_task(what.translate(ESCAPES), total=n_all, completed=n_bytes)
+            self.rich.start()
+        self.rich.update(self._tasks[what], completed=n_bytes)
 
 
 class _BarProgress:

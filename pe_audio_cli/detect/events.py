@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
+from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Event
 
@@ -127,7 +128,9 @@ class Events(Sequence[Event]):
 
 
 def find_events(
-    probabilities: Mapping[str, NDArray[np.floating[Any]]], duration: float, options: EventOptions
+    probabilities: Mapping[str, NDArray[np.floating[Any]]],
+    duration: float,
+    options: EventOptions | PerLabel[EventOptions],
 ) -> Events:
     """The events of a recording.
 
@@ -137,11 +140,11 @@ def find_events(
     Args:
         probabilities: for each label its frame probabilities, of shape ``(n_frames,)``.
         duration: length of the recording in seconds.
-        options: how events are found.
+        options: how events are found, perhaps otherwise for some labels than for the rest.
     """
     n_heard = n_heard_frames(duration)
-    labels = sorted(probabilities)
-    tables = [_table(index, probabilities[label][:n_heard], options) for index, label in enumerate(labels)]
+    labels, rules = sorted(probabilities), PerLabel.lift(options)
+    tables = [_table(index, probabilities[label][:n_heard], rules.of(label)) for index, label in enumerate(labels)]
     table = np.concatenate(tables) if tables else np.empty(0, EVENT)
     return Events(labels, duration, table[np.lexsort((table["label"], table["onset"]))])
 

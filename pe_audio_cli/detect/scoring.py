@@ -101,7 +101,7 @@ def rank(
     labels: Sequence[str],
     probabilities: NDArray[np.floating[Any]],
     top_k: int | None = None,
-    threshold: float | None = None,
+    threshold: float | Sequence[float] | None = None,
 ) -> tuple[Tag, ...]:
     """The labels by falling probability, equal ones in their given order, as far as ``TagOptions`` lets them through.
 
@@ -109,9 +109,9 @@ def rank(
         labels: ``n_labels`` labels.
         probabilities: their probabilities, of shape ``(n_labels,)``.
         top_k: keep at most so many.
-        threshold: keep those at or above it.
+        threshold: keep those at or above it, or each label's own.
     """
     order = np.argsort(-probabilities, kind="stable")
     if threshold is not None:
-        order = order[probabilities[order] >= threshold]
+        order = order[(probabilities >= np.asarray(threshold, probabilities.dtype))[order]]
     return tuple(Tag(labels[index], float(probabilities[index])) for index in order[:top_k])

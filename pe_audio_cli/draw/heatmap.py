@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pe_audio_cli.draw.scales import BAR_HEIGHT, TAG_COLOURS, colour_bar
+from pe_audio_cli.draw.scales import TAG_COLOURS, colour_bar, swatch
 from pe_audio_cli.draw.sheet import INK, PALE, Sheet, sheet
-from pe_audio_cli.draw.text import LARGE, SMALL, fit, measure, points
+from pe_audio_cli.draw.text import LARGE, SMALL, fit, measure, points, printable
 from pe_audio_cli.results import TagResult
 
 __all__ = ["TagMap"]
@@ -26,20 +26,20 @@ MOST_LEFT = 360  # what the recordings' names stand in
 HEADING, LEGEND = 64, 56
 ROW = 22
 MOST_COLUMN = 150
-WORDS = 60  # the narrowest column whose label is broken into lines above it
 LINE, MOST_LINES = 15, 6
-MOST_TOP = 280  # what labels stand in, upright, above narrower ones
+MOST_TOP = 280  # what labels stand in, upright, where not all words are as narrow as the columns
 NUMBERS = 40  # the narrowest column with room for a probability
 
-NOTHING = "#e4e4e4"
+NOTHING = "#f5f5f5"
 DARK = 0.65  # the probability from which white is better to read
 
 
 class TagMap:
     """Takes the results of a run one by one, and holds no more of them than the picture shows.
 
-    Of more than 60 recordings, neighbours share a row, each cell of which shows the highest of them. Of more than 40
-    labels, the 40 that are the most probable in any recording are shown.
+    Of more than 60 recordings, neighbours share a row, each cell of which shows the highest of them. Labels that all
+    results leave out, as with ``--top-k``, have no column; of more than 40 others, the 40 that are the most probable in
+    any recording are shown.
     """
 
     def __init__(self, files: Sequence[str], labels: Sequence[str]) -> None:
@@ -61,10 +61,16 @@ class TagMap:
 
     def draw(self, stream: BinaryIO, kind: str) -> None:
         """Write the picture, a ``png``, ``svg`` or ``pdf``; SVG files call the cells' background ``cells``."""
-        highest = np.nan_to_num(self._cells, nan=-1).max(axis=0)
-        shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_COLUMNS])
+        shown = self._shown()
         labels = [self._labels[column] for column in shown]
         _draw(self._cells[:, shown], self._row_names(), labels, self._facts(len(shown)), stream, kind)
+
+    def _shown(self) -> NDArray[np.intp]:
+        """The columns to draw, in their order; all that there is room for if no recording could be read."""
+        highest = np.nan_to_num(self._cells, nan=-1).max(axis=0)
+        n_known = np.count_nonzero(highest >= 0)
+        n_shown = min(n_known if n_known > 0 else len(highest), MOST_COLUMNS)
+        return np.sort(np.argsort(-highest, kind="stable")[:n_shown])
 
     def _row_names(self) -> list[str]:
         """The recording of each row, or the first and the last of those that share it."""
@@ -72,7 +78,7 @@ class TagMap:
             return [fit(name, MOST_LEFT, SMALL, keep="end") for name in self._names]
         rows = [self._names[first : first + self._share] for first in range(0, len(self._names), self._share)]
         width = MOST_LEFT / 2 - GAP
-        return [" … ".join(fit(name, width, SMALL, keep="end") for name in (row[0], row[-1])) for row in rows]
+        return [" to ".join(fit(name, width, SMALL, keep="end") for name in (row[0], row[-1])) for row in rows]
 
     def _facts(self, n_shown: int) -> tuple[str, str]:
         """The heading, and a line under it."""
@@ -106,7 +112,7 @@ def _draw(
 ) -> None:
     left = MARGIN + max(measure(row, SMALL) for row in rows) + GAP
     column = min((MOST_WIDTH - left - MARGIN) / len(labels), MOST_COLUMN)
-    upright = column < WORDS
+    upright = any(measure(word, SMALL) > column - GAP for label in labels for word in printable(label).split(" "))
     names = [
         fit(label, MOST_TOP, SMALL) if upright else fit(label, column - GAP, SMALL, MOST_LINES) for label in labels
     ]
@@ -149,7 +155,6 @@ def _draw_cells(axes: Axes, cells: NDArray[np.float32], with_numbers: bool) -> N
 
 
 def _draw_legend(page: Sheet, top: float, with_nothing: bool) -> None:
-    colour_bar(page, "probability", MARGIN + 80, top, TAG_COLOURS, (0, 1))
+    colour_bar(page, "probability", MARGIN, top, TAG_COLOURS, (0, 1))
     if with_nothing:
-        page.axes("nothing", MARGIN + 340, top, 32, BAR_HEIGHT).set(xticks=[], yticks=[], facecolor=NOTHING)
-        page.text(MARGIN + 382, top + BAR_HEIGHT / 2, "failed, or left out", SMALL)
+        swatch(page, "failed, or left out", MARGIN + 340, top, NOTHING)

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import XAxis
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
-from pe_audio_cli.draw.sheet import Sheet
-from pe_audio_cli.draw.text import SMALL
+from pe_audio_cli.draw.sheet import PALE, Sheet
+from pe_audio_cli.draw.text import SMALL, measure
+from pe_audio_cli.write.chart import DAY, HOUR, MINUTE, STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "BAR_HEIGHT",
     "LEVEL_COLOURS",
     "LEVEL_RANGE",
     "TAG_COLOURS",
@@ -25,31 +25,28 @@ __all__ = [
     "colour_bar",
     "hertz_ticks",
     "probability_colours",
+    "swatch",
     "time_axis",
 ]
 
-MINUTE, HOUR = 60, 3_600  # seconds
-SUBSECOND_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-SECOND_STEPS = (1, 2, 5, 10, 15, 30)
-MINUTE_STEPS = tuple(MINUTE * minutes for minutes in (1, 2, 5, 10, 15, 30))
-HOUR_STEPS = tuple(HOUR * hours for hours in (1, 2, 3, 6, 12, 24))
-STEPS = (*SUBSECOND_STEPS, *SECOND_STEPS, *MINUTE_STEPS, *HOUR_STEPS)  # seconds from one tick to the next
 MOST_TICKS = 15
 
 OCTAVES = (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)  # Hz
 LEVEL_COLOURS = "magma"
 LEVEL_RANGE = 80  # decibels, from black to the brightest
-TAG_COLOURS = LinearSegmentedColormap.from_list("tag", ["#f3f7fb", "#6aaed6", "#08306b"])
+TAG_COLOURS = LinearSegmentedColormap.from_list("tag", ["#e3edf7", "#6aaed6", "#08306b"])
 BELOW = ("#ffffff", "#c9c9c9")  # from probability 0 up to the threshold
 ABOVE = ("#a6d3ec", "#08306b")  # from the threshold up to 1
 N_COLOURS = 1_000  # thresholds of up to three decimals fall between two of them
-BAR_WIDTH, BAR_HEIGHT = 220, 12  # pixels
+BAR_WIDTH, BAR_HEIGHT = 220, 12  # pixels, as all below
+SWATCH_WIDTH = 32
+GAP = 10  # from a name to what it names
 
 
 def time_axis(axis: XAxis, duration: float) -> str:
     """Ticks from 0 to ``duration`` seconds, and what they count: ``s``, ``min:s`` or ``h:min``."""
-    days = math.ceil(duration / (MOST_TICKS * HOUR_STEPS[-1]))
-    step = next((step for step in STEPS if duration / step <= MOST_TICKS), days * HOUR_STEPS[-1])
+    days = math.ceil(duration / (MOST_TICKS * DAY))
+    step = next((step for step in STEPS if duration / step <= MOST_TICKS), days * DAY)
     ticks = np.arange(math.floor(duration / step) + 1) * step
     unit = "s" if duration < MINUTE else "min:s" if duration < HOUR else "h:min"
     axis.set_ticks(ticks, labels=[_clock(tick, unit) for tick in ticks])
@@ -59,7 +56,7 @@ def time_axis(axis: XAxis, duration: float) -> str:
 def _clock(seconds: float, unit: str) -> str:
     if unit == "s":
         return f"{seconds:g}"
-    large, small = divmod(round(seconds), MINUTE) if unit == "min:s" else divmod(round(seconds / MINUTE), 60)
+    large, small = divmod(round(seconds if unit == "min:s" else seconds / MINUTE), 60)
     return f"{large}:{small:02}"
 
 
@@ -87,10 +84,18 @@ def probability_colours(threshold: float) -> Colormap:
 def colour_bar(
     sheet: Sheet, name: str, left: float, top: float, colours: Colormap | str, ends: tuple[float, float], unit: str = ""
 ) -> Axes:
-    """What colours stand for: a bar from ``ends[0]`` to ``ends[1]``, ``name`` on its left."""
-    sheet.text(left - 10, top + BAR_HEIGHT / 2, name, SMALL, ha="right")
-    axes = sheet.axes(f"{name} colours", left, top, BAR_WIDTH, BAR_HEIGHT)
+    """What colours stand for: ``name``, and a bar from ``ends[0]`` to ``ends[1]``."""
+    sheet.text(left, top + BAR_HEIGHT / 2, name, SMALL)
+    axes = sheet.axes(f"{name} colours", left + measure(name, SMALL) + GAP, top, BAR_WIDTH, BAR_HEIGHT)
     axes.imshow(np.linspace(0, 1, N_COLOURS)[None], cmap=colours, aspect="auto", extent=(*ends, 0, 1))
     axes.set_yticks([])
     axes.set_xticks(ends, labels=[f"{end:g}{unit}" for end in ends])
     return axes
+
+
+def swatch(sheet: Sheet, name: str, left: float, top: float, fill: str, outline: str = PALE) -> None:
+    """What one colour stands for: a small box, and ``name``."""
+    axes = sheet.axes(name, left, top, SWATCH_WIDTH, BAR_HEIGHT)
+    axes.set(xticks=[], yticks=[], facecolor=fill)
+    axes.spines[:].set(color=outline)
+    sheet.text(left + SWATCH_WIDTH + GAP, top + BAR_HEIGHT / 2, name, SMALL)

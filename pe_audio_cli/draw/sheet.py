@@ -38,7 +38,9 @@ class Sheet:
         axes = self._figure.add_axes(place)
         axes.patch.set_gid(name)
         axes.tick_params(labelsize=points(SMALL), color=PALE, labelcolor=INK, length=4)
-        axes.spines[:].set(color=PALE, linewidth=0.8, zorder=-1)  # under the very first and last frame
+        axes.spines[:].set(color=PALE, linewidth=points(1))
+        # Lines snap to the pixel right of and below their place, where these two would hide what begins there.
+        axes.spines[["left", "top"]].set_position(("outward", points(1)))
         return axes
 
     def text(self, x: float, y: float, text: str, size: int = NORMAL, **more: Any) -> None:

@@ -11,13 +11,13 @@ from matplotlib.collections import PolyCollection
 
 from pe_audio_cli.draw.pooling import bars, peaks
 from pe_audio_cli.draw.scales import (
-    BAR_HEIGHT,
     LEVEL_COLOURS,
     LEVEL_RANGE,
     band_place,
     colour_bar,
     hertz_ticks,
     probability_colours,
+    swatch,
     time_axis,
 )
 from pe_audio_cli.draw.sheet import PALE, Sheet, sheet
@@ -78,7 +78,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str) -> None:
         _draw_bands(axes, result, heat, width)
         for index, (name, size) in enumerate(names):
             page.text(left - GAP, top + (index + 0.5) * band, name, size, ha="right", linespacing=1.0)
-        _draw_legend(page, left, height - LEGEND, levels, result.threshold)
+        _draw_legend(page, left, height - LEGEND, levels, result)
         page.save(stream, kind)
 
 
@@ -135,10 +135,10 @@ def _draw_bands(axes: Axes, result: LocalizeResult, heat: Mapping[str, NDArray[n
     axes.hlines(range(1, len(heat)), 0, duration, color=LINE, linewidth=0.8)
     pixel = duration / width
     found = bars(result.events, pixel)
-    colours = probability_colours(result.threshold)
     assert result.frames is not None
     end = len(result.frames[result.labels[0]]) * result.frame_seconds  # of the last frame, which may be padded
     for index, (label, row) in enumerate(heat.items()):
+        colours = probability_colours(result.thresholds.get(label, result.threshold))
         extent = (0, end, index + HEAT[1], index + HEAT[0])
         axes.imshow(row[None], cmap=colours, clim=(0, 1), extent=extent, **AS_IT_IS)
         outlines = PolyCollection(
@@ -157,13 +157,12 @@ def _corners(start: float, end: float, index: int) -> list[tuple[float, float]]:
     return [(start, top), (end, top), (end, bottom), (start, bottom)]
 
 
-def _draw_legend(page: Sheet, left: float, top: float, levels: tuple[float, float], threshold: float) -> None:
+def _draw_legend(page: Sheet, left: float, top: float, levels: tuple[float, float], result: LocalizeResult) -> None:
+    threshold = result.threshold
     level_ends = (round(levels[0]), round(levels[1]))
-    colour_bar(page, "level", left + 50, top, LEVEL_COLOURS, level_ends, " dB")
-    axes = colour_bar(page, "probability", left + 400, top, probability_colours(threshold), (0, 1))
+    colour_bar(page, "level", left, top, LEVEL_COLOURS, level_ends, " dB")
+    axes = colour_bar(page, "probability", left + 320, top, probability_colours(threshold), (0, 1))
     axes.axvline(threshold, color=EVENT, linewidth=1.5)
-    axes.set_title(f"threshold {threshold:g}", x=threshold, pad=4, fontsize=points(SMALL), color=EVENT)
-    bar = page.axes("event", left + 670, top + 1, 32, BAR_HEIGHT - 3)
-    bar.set(xticks=[], yticks=[], facecolor=EVENT_FILL)
-    bar.spines[:].set(color=EVENT, linewidth=1.0)
-    page.text(left + 712, top + BAR_HEIGHT / 2, "event", SMALL)
+    title = f"threshold {threshold:g}" + (", or the label's own" if result.thresholds else "")
+    axes.set_title(title, x=threshold, pad=4, fontsize=points(SMALL), color=EVENT)
+    swatch(page, "event", left + 660, top, EVENT_FILL, EVENT)

@@ -62,15 +62,21 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Checkpoint:
-        """Read and check the configuration; no weights yet.
+        """Read and check the configuration; no weights yet, but they must be there.
 
         Raises :class:`CheckpointError` if the folder is not a PE Audio checkpoint, saying what it is.
         """
+        checkpoint = cls.described(folder, name)
+        weight_files(folder)
+        return checkpoint
+
+    @classmethod
+    def described(cls, folder: Path, name: str) -> Checkpoint:
+        """As :meth:`open`, of a folder whose weights are still to come."""
         checkpoint = cls(name, folder, _read_json(folder / "config.json", name))
         if checkpoint.layout not in AUDIO_PREFIX:
             raise CheckpointError(f"{name} is not a PE Audio checkpoint but {_what_it_is(checkpoint.config)}")
         checkpoint._check_frame_grid()
-        weight_files(folder)
         return checkpoint
 
     @property

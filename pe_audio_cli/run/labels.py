@@ -1,4 +1,8 @@
-"""The labels of a run: typed, read from files, or from the sets that ship with the tool."""
+"""The labels of a run: typed, read from files, or from the sets that ship with the tool.
+
+A set is that of a data set, in ``label_sets/``: a line for each of its classes, with the class's name as the data set
+spells it, a tab, and the label to ask for. Or it is that of a shipped checkpoint: the labels that this suggests itself.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.model import registry
 
-__all__ = ["LabelOptions", "check_labels", "fill_template", "gather_labels", "label_set", "label_set_names"]
+__all__ = [
+    "LabelOptions",
+    "check_labels",
+    "class_labels",
+    "fill_template",
+    "gather_labels",
+    "label_set",
+    "label_set_names",
+]
 
 SETS = Path(__file__).parent.parent / "label_sets"
 PLACE = "{}"  # what stands for the label in a template
@@ -67,14 +80,33 @@ def fill_template(template: str, labels: Iterable[str]) -> list[str]:
 
 def label_set_names() -> list[str]:
     """The names of the shipped label sets."""
-    return sorted(file.stem for file in SETS.glob("*.txt"))
+    return sorted(_label_sets())
 
 
 def label_set(name: str) -> list[str]:
-    """The labels of a shipped set. Raises :class:`UsageError` if there is none of that name."""
-    if name not in label_set_names():
-        raise UsageError(f"there is no label set {name!r}: choose from {', '.join(label_set_names())}")
-    return _labels_in((SETS / f"{name}.txt").read_text(encoding="utf-8"))
+    """The labels of a shipped set, in the order of its source.
+
+    Raises :class:`UsageError` if there is none of that name.
+    """
+    sets = _label_sets()
+    if name not in sets:
+        raise UsageError(f"there is no label set {name!r}: choose from {', '.join(sorted(sets))}")
+    return [line.rpartition("\t")[2] for line in _labels_in(sets[name].read_text(encoding="utf-8"))]
+
+
+def class_labels(name: str) -> dict[str, str]:
+    """What to ask for each class of a data set, by the class's name there; empty if there is no such set."""
+    file = _data_sets().get(name)
+    lines = [] if file is None else _labels_in(file.read_text(encoding="utf-8"))
+    return dict(line.split("\t") for line in lines)
+
+
+def _data_sets() -> dict[str, Path]:
+    return {file.stem: file for file in SETS.glob("*.tsv")}
+
+
+def _label_sets() -> dict[str, Path]:
+    return _data_sets() | {file.parent.name: file for file in registry.SHIPPED.glob("*/labels.txt")}
 
 
 def _read_lines(file: Path) -> list[str]:

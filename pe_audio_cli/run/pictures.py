@@ -55,9 +55,10 @@ class TimelinePictures(Beside):
     def open(self, settings: Settings) -> list[Entry]:
         """Begin; what an earlier run has done must have its pictures."""
         entries = super().open({**settings, "plot": self._path})
-        for entry in entries:
-            if entry.error is None and not self._targets[entry.file].exists():
-                raise OutputError(f"cannot resume: {self._targets[entry.file]} is gone; start again with --overwrite")
+        for target in (self._targets[entry.file] for entry in entries if entry.error is None):
+            if not target.exists():
+                self.abandon()
+                raise OutputError(f"cannot resume: {target} is gone; start again with --overwrite")
         return entries
 
     def write(self, result: Result) -> None:

@@ -7,14 +7,16 @@ another machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from pe_audio_cli.audio.windows import FRAME_SECONDS, FRAMES_PER_SECOND, Stitcher, WindowOptions
 from pe_audio_cli.detect.events import EventOptions, find_events
+from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
+from pe_audio_cli.detect.settings import SettingsFile
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
 from pe_audio_cli.run.labels import check_labels, fill_template
 from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, Reducer, encode
@@ -27,6 +29,8 @@ __all__ = ["EncodeOptions", "Engine", "LocalEngine", "Localizing", "Query", "Que
 
 AnswerT = TypeVar("AnswerT", covariant=True)
 ResultT = TypeVar("ResultT")
+
+NO_SETTINGS = SettingsFile()
 
 
 class Question(Protocol[AnswerT]):
@@ -88,16 +92,56 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Query:
-    """The labels that are looked for, what the model is asked for each, and its answer's embeddings."""
+    """The labels that are looked for, and for each the embedding of what the model is asked.
+
+    ``calibration``, of shape ``(n_labels, 2)``, is each label's scale and bias on top of the model's own, from settings
+    of the name ``calibrated_by``; both are None for the model's own probabilities.
+    """
 
     labels: tuple[str, ...]
     embeddings: NDArray[np.float32]
+    calibration: NDArray[np.float64] | None = None
+    calibrated_by: str | None = None
 
     @classmethod
-    def ask(cls, encoder: Encoder, labels: Sequence[str], template: str = "{}") -> Query:
-        """Encode labels. Raises :class:`UsageError` if there are none, or the model cannot take one."""
+    def ask(
+        cls, encoder: Encoder, labels: Sequence[str], template: str = "{}", settings: SettingsFile = NO_SETTINGS
+    ) -> Query:
+        """Encode labels: in the words that ``settings`` have for them, else as the template has it.
+
+        Raises :class:`UsageError` if there are none, or the model cannot take one.
+        """
         check_labels(labels)
-        return cls(tuple(labels), encoder.encode_text(fill_template(template, labels)))
+        own = settings.labels
+        plain = dict(zip(labels, fill_template(template, labels), strict=True))
+        wordings = [
+            own[label].wordings if label in own and own[label].wordings else (plain[label],) for label in labels
+        ]
+        query = cls(tuple(labels), embed_wordings(encoder, wordings))
+        if not any(own[label].calibrates for label in labels if label in own):
+            return query
+        calibration = np.array([(own[label].scale, own[label].bias) if label in own else (1, 0) for label in labels])
+        return replace(query, calibration=calibration, calibrated_by=settings.name)
+
+    def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
+        """How strongly each label is heard, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
+        scores = logits(audio, self.embeddings, encoder.logit_scale, encoder.logit_bias)
+        return scores if self.calibration is None else scores * self.calibration[:, 0] + self.calibration[:, 1]
+
+    def model_name(self, encoder: Encoder) -> str:
+        """What gives the probabilities: the model, perhaps calibrated."""
+        return encoder.name if self.calibrated_by is None else f"{encoder.name}, calibrated by {self.calibrated_by}"
+
+
+def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(len(wordings), dim)``, each the mean of those of one or several wordings.
+
+    A logit is linear in the text's embedding, so that the mean embedding gives the mean logit.
+    """
+    distinct = list(dict.fromkeys(text for texts in wordings for text in texts))
+    embeddings = encoder.encode_text(distinct)
+    rows = {text: row for row, text in enumerate(distinct)}
+    return np.stack([embeddings[[rows[text] for text in texts]].mean(axis=0) for texts in wordings])
 
 
 @dataclass(frozen=True)
@@ -105,7 +149,7 @@ class Tagging:
     """How probable each label is: a :class:`Question`."""
 
     query: Query
-    options: TagOptions
+    options: PerLabel[TagOptions]
 
     def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[TagResult]:
         """What makes one recording's tags."""
@@ -117,7 +161,7 @@ class Localizing:
     """When each label is heard: a :class:`Question`; with ``frames``, the frame probabilities too."""
 
     query: Query
-    options: EventOptions
+    options: PerLabel[EventOptions]
     frames: bool = False
 
     def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[LocalizeResult]:
@@ -128,13 +172,15 @@ class Localizing:
 class _Tagger:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip logits of each window."""
 
-    def __init__(self, encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
+    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[TagOptions], encoding: EncodeOptions) -> None:
+        self._encoder, self._query, self._options, self._encoding = encoder, query, options.default, encoding
+        thresholds = [options.of(label).threshold for label in query.labels]
+        self._thresholds = [-np.inf if threshold is None else threshold for threshold in thresholds]
         self._windows: list[tuple[int, int]] = []  # first frame, and the frame after the last
         self._rows: list[NDArray[np.float32]] = []  # probabilities of shape (n_labels,)
 
     def score(self, window: EncodedWindow) -> tuple[int, int, NDArray[np.float32]]:
-        scores = logits(window.clip, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        scores = self._query.logits(window.clip, self._encoder)
         return window.start_frame, window.start_frame + len(window.frames), probabilities(scores)
 
     def add(self, scored: tuple[int, int, NDArray[np.float32]]) -> None:
@@ -154,17 +200,17 @@ class _Tagger:
                 )
                 for (first, stop), row in zip(self._windows, rows, strict=True)
             )
-        return TagResult(recording, self._encoder.name, len(rows), overall, per_window)
+        return TagResult(recording, self._query.model_name(self._encoder), len(rows), overall, per_window)
 
     def _rank(self, row: NDArray[np.float32]) -> tuple[Tag, ...]:
-        return rank(self._query.labels, row, self._options.top_k, self._options.threshold)
+        return rank(self._query.labels, row, self._options.top_k, self._thresholds)
 
 
 class _Localizer:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: one timeline, stitched as the windows come."""
 
     def __init__(
-        self, encoder: Encoder, query: Query, options: EventOptions, encoding: EncodeOptions, frames: bool
+        self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], encoding: EncodeOptions, frames: bool
     ) -> None:
         self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
         self._frames = frames
@@ -172,7 +218,7 @@ class _Localizer:
         self._timeline = FrameSpool(query.labels)
 
     def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float64]]:
-        scores = logits(window.frames, self._query.embeddings, self._encoder.logit_scale, self._encoder.logit_bias)
+        scores = self._query.logits(window.frames, self._encoder)
         return window.start_frame, scores.T
 
     def add(self, scored: tuple[int, NDArray[np.float64]]) -> None:
@@ -183,12 +229,13 @@ class _Localizer:
         self._keep(self._stitcher.finish())
         return LocalizeResult(
             recording,
-            self._encoder.name,
+            self._query.model_name(self._encoder),
             FRAME_SECONDS,
-            self._options.threshold,
+            self._options.default.threshold,
             self._query.labels,
             find_events(self._timeline, recording.duration, self._options),
             self._timeline if self._frames else None,
+            {label: self._options.of(label).threshold for label in self._query.labels if label in self._options.own},
         )
 
     def _keep(self, scores: NDArray[Any] | None) -> None:

@@ -29,7 +29,7 @@ from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 from pe_audio_cli.store.database import Database
 from pe_audio_cli.store.scan import Question, best
-from pe_audio_cli.store.vectors import blocks_of
+from pe_audio_cli.store.vectors import blocks_of, is_fresh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,9 +153,15 @@ class Index:
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)
         nothing = np.empty((0, self.about.width), np.float32)
-        question = Question(embedded.embeddings, nothing, partial(_alike, float(np.linalg.norm(embedded.embeddings))))
+        norm = float(np.linalg.norm(embedded.embeddings.astype(np.float64)))
+        question = Question(embedded.embeddings, nothing, partial(_alike, norm))
         (result,) = self._best([os.fspath(file)], question, "similarity", options)
         return result
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the copy that searches read is up to date; if not, the first one makes it anew, and takes longer."""
+        return is_fresh(self._database)
 
     def strange(self, texts: Sequence[str]) -> list[str]:
         """Those words for which the index's checkpoint was not trained, as far as it can tell."""

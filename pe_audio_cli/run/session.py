@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.detect.scoring import TagOptions
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 from pe_audio_cli.run.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
@@ -48,22 +49,26 @@ def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: f
 
 
 def tag(
-    files: Iterable[str | FileError], encoder: Encoder, query: Query, options: TagOptions, encoding: EncodeOptions
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    query: Query,
+    options: TagOptions | PerLabel[TagOptions],
+    encoding: EncodeOptions,
 ) -> Iterator[TagResult | FileError]:
     """The clip-level probability of each label, recording by recording, in order."""
-    return encoding.engine.run(files, encoder, Tagging(query, options), encoding)
+    return encoding.engine.run(files, encoder, Tagging(query, PerLabel.lift(options)), encoding)
 
 
 def localize(
     files: Iterable[str | FileError],
     encoder: Encoder,
     query: Query,
-    options: EventOptions,
+    options: EventOptions | PerLabel[EventOptions],
     encoding: EncodeOptions,
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
+    return encoding.engine.run(files, encoder, Localizing(query, PerLabel.lift(options), frames), encoding)
 
 
 def embed(

@@ -7,7 +7,8 @@
     ``id``, ``path`` (absolute), ``size`` (bytes) and ``mtime_ns`` when it was read, ``duration`` (seconds),
     ``sample_rate`` and ``channels``.
 ``windows``
-    ``id``, ``recording`` (its id), ``start`` and ``end`` (seconds), ``embedding``. Ids rise, and none comes twice.
+    ``id``, which rises from recording to recording, ``recording`` (its id), ``start`` and ``end`` (seconds),
+    ``embedding``.
 ``clips``
     A view of both, for people and their queries.
 """
@@ -37,7 +38,8 @@ __all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
 
 VERSION = 1  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
-BLOCK = 4096  # windows that are read at once: 16 MiB of 1,024 numbers each
+LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
+BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
 TABLES = """
@@ -118,17 +120,23 @@ class Database:
     @classmethod
     def create(cls, path: Path, about: About) -> None:
         """Make an empty index, which appears whole or not at all. Raises :class:`RunError` if it cannot be written."""
+        need_search_extra()
         part = path.with_name(f"{path.name}.part")
-        part.unlink(missing_ok=True)
-        connection = _connect(part, read_only=False)
+        logs = [_log_of(part), _log_of(path)]  # of an index that is gone, nothing must come into the new one
+        marks = ", ".join("?" * (2 + len(fields(About))))
         with _write_errors_explained(path):
             try:
-                connection.execute(TABLES.format(width=about.width))
-                marks = ", ".join("?" * (2 + len(fields(About))))
-                connection.execute(f"INSERT INTO about VALUES ({marks})", [VERSION, _new_state(), *astuple(about)])
-            finally:
-                connection.close()
-            os.replace(part, path)
+                for old in (part, *logs):
+                    old.unlink(missing_ok=True)
+                with contextlib.closing(_connect(part, read_only=False)) as connection:
+                    connection.execute(TABLES.format(width=about.width))
+                    connection.execute(f"INSERT INTO about VALUES ({marks})", [VERSION, _new_state(), *astuple(about)])
+                    connection.execute("CHECKPOINT")  # as closing does, but that would not tell of a full disk
+                os.replace(part, path)
+            except BaseException:
+                for new in (part, _log_of(part)):
+                    new.unlink(missing_ok=True)
+                raise
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = True) -> Database:
@@ -136,11 +144,13 @@ class Database:
 
         Raises :class:`StoreError` if there is none, or if it is damaged, in use or of another version.
         """
+        need_search_extra()
         if path.is_dir():
             raise StoreError(f"{path} is a folder, and an index is a file")
         if not path.exists():
             raise StoreError(f"there is no index at {path}: make one with peaudio index PATH... --index {path}")
-        connection = _connect(path, read_only=read_only)
+        with _read_errors_explained(path):
+            connection = _connect(path, read_only=read_only)
         try:
             return cls(path, connection)
         except BaseException:
@@ -292,13 +302,18 @@ class Database:
 
 
 def _connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
-    need_search_extra()
     import duckdb
 
     # A condition that a user gives has no business with other files or the network.
-    config = {"enable_external_access": "false", **({} if read_only else {"storage_compatibility_version": STORAGE})}
-    with _read_errors_explained(path):
-        return duckdb.connect(path, read_only=read_only, config=config)
+    config: dict[str, Any] = {"enable_external_access": "false"}
+    if not read_only:
+        config |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": LOG_SIZE}
+    return duckdb.connect(path, read_only=read_only, config=config)
+
+
+def _log_of(path: Path) -> Path:
+    """DuckDB's write-ahead log beside a database."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def need_search_extra() -> None:

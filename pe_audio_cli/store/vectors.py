@@ -26,7 +26,7 @@ from pe_audio_cli.store.database import BLOCK, Database
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Block", "blocks_of", "refresh", "sweep", "vectors_path"]
+__all__ = ["Block", "blocks_of", "is_fresh", "refresh", "sweep", "vectors_path"]
 
 FORMAT = "peaudio vectors 1"
 HEADER = 4096  # bytes, so that embeddings begin on a page of memory
@@ -78,6 +78,11 @@ def blocks_of(database: Database) -> Iterator[Block]:
         yield from _mapped(vectors_path(database.path), header)
     else:
         yield from _read(database)
+
+
+def is_fresh(database: Database) -> bool:
+    """Whether the copy is there, and of what the index holds now."""
+    return _is_copy(vectors_path(database.path), _Header.of(database))
 
 
 def refresh(database: Database) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from pe_audio_cli.results import Event
 
-__all__ = ["axis", "clock", "strip"]
+__all__ = ["DAY", "HOUR", "MINUTE", "STEPS", "axis", "clock", "strip"]
 
-MINUTE, HOUR = 60, 3_600  # seconds
+MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 SUBSECOND_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SECOND_STEPS = (1, 2, 5, 10, 15, 30)
 MINUTE_STEPS = tuple(MINUTE * minutes for minutes in (1, 2, 5, 10, 15, 30))

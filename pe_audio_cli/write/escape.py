@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cell_text", "json_text", "one_line", "terminal_text", "tsv_cell", "utf8_text"]
+__all__ = ["cell_text", "json_text", "one_line", "terminal_text", "text_of_cell", "tsv_cell", "utf8_text"]
 
 # Lone surrogates are how Python carries the bytes of a file name that is not UTF-8; U+0085, U+2028 and U+2029 end a
 # line for some readers; U+061C, U+200E to U+200F, U+202A to U+202E and U+2066 to U+2069 reorder the text around them.
@@ -56,3 +56,8 @@ def cell_text(text: str) -> str:
     """
     cell = utf8_text(text)
     return "'" + cell if _FORMULA.match(cell) else cell
+
+
+def text_of_cell(cell: str) -> str:
+    """What :func:`cell_text` made ``cell`` of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

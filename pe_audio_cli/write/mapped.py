@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pe_audio_cli.errors import RunError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,18 +20,29 @@ class MappedRows:
     """Rows of one width, in a temporary file that is gone when neither this object nor the array is needed."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        # Unbuffered, so that what does not fit on the disk is told where it is written, and not once more at the end.
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._file.close)
         self._n_rows = 0
 
     def append(self, rows: NDArray[np.floating[Any]]) -> None:
-        """Add rows at the end, of shape ``(k, width)``; the first ones set the width and the type."""
+        """Add rows at the end, of shape ``(k, width)``; the first ones set the width and the type.
+
+        Raises :class:`RunError` if there is no room.
+        """
         if self._n_rows == 0:
             self._width, self._type = rows.shape[1], rows.dtype
-        self._file.write(np.ascontiguousarray(rows, self._type).data)
+        left = memoryview(np.ascontiguousarray(rows, self._type).data).cast("B")
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise RunError(
+                f"cannot write temporary files in {folder} ({error.strerror}): make room, or set TMPDIR"
+            ) from error
         self._n_rows += len(rows)
 
     def array(self) -> NDArray[np.floating[Any]]:
         """All rows so far, of shape ``(n_rows, width)``: at least one; it reads from the file what is asked of it."""
-        self._file.flush()
         return np.memmap(self._file, self._type, "r", shape=(self._n_rows, self._width))

@@ -121,13 +121,16 @@ def tag_object(result: TagResult) -> dict[str, Any]:
 
 def localize_head(result: LocalizeResult) -> dict[str, Any]:
     """What stands before the events of a recording."""
-    return {
+    head: dict[str, Any] = {
         "schema": "peaudio.localize/1",
         **_recording(result.recording),
         "model": result.model,
         "frame_seconds": result.frame_seconds,
         "threshold": result.threshold,
     }
+    if result.thresholds:
+        head["thresholds"] = dict(result.thresholds)
+    return head
 
 
 def event_object(event: Event) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def _object(result: Written) -> dict[str, Any]:
     if isinstance(result, TagResult):
         return tag_object(result)
     if isinstance(result, LocalizeResult):
-        return {**localize_head(result), "events": [event_object(event) for event in result.events]}
+        thresholds = [{"label": label, "threshold": value} for label, value in result.thresholds.items()]
+        events = [event_object(event) for event in result.events]
+        return {**localize_head(result), "thresholds": thresholds or None, "events": events}
     assert isinstance(result, FileError)
     return error_object(result)
 
@@ -113,6 +115,8 @@ def _schema(options: WriteOptions) -> Any:
             columns["per_window"] = pa.list_(pa.struct({**spans, "tags": tags}))
     else:
         event = pa.struct({"label": pa.string(), **spans, "probability": pa.float64()})
-        columns |= {"frame_seconds": pa.float64(), "threshold": pa.float64(), "events": pa.list_(event)}
+        threshold = pa.struct({"label": pa.string(), "threshold": pa.float64()})
+        columns |= {"frame_seconds": pa.float64(), "threshold": pa.float64(), "thresholds": pa.list_(threshold)}
+        columns["events"] = pa.list_(event)
     columns["error"] = pa.struct({"kind": pa.string(), "message": pa.string()})
     return pa.schema(columns)

@@ -43,7 +43,8 @@ def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO) -> N
     if isinstance(result, TagResult):
         console.print(_tags(result) if result.per_window is None else _window_tags(result, result.per_window))
     elif not result.events:
-        console.print(_note(f"no events above {result.threshold:g}"))
+        limit = "its label's threshold" if result.thresholds else f"{result.threshold:g}"
+        console.print(_note(f"no events above {limit}"))
     else:
         if console.is_terminal:
             console.print(_timeline(result, console.width))

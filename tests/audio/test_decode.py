@@ -108,7 +108,7 @@ def test_a_stream_gives_the_samples_of_the_whole_file(recordings: Recordings, ra
     assert np.abs(streamed - whole).max() <= 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rate=st.sampled_from([4_000, 8_000, 11_025, 16_000, 22_050, 44_100, 47_999, 48_000, 96_000, 192_000, 384_000]),
     seconds=st.floats(0.001, 0.4),

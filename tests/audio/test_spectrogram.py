@@ -45,7 +45,7 @@ def test_silence_is_quiet_and_finite():
     assert levels.max() == levels.min() == pytest.approx(-140)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n_samples=st.integers(1, 70 * SAMPLE_RATE))
 @example(n_samples=COLUMNS * 480)
 @example(n_samples=COLUMNS * 480 + 1)
@@ -59,7 +59,7 @@ def test_the_columns_cover_the_recording_and_are_few(n_samples):
         assert n_columns >= COLUMNS // 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seconds=st.floats(0.1, 100), place=st.floats(0, 1, exclude_max=True))
 def test_a_click_is_never_lost_and_stays_where_it_was(seconds, place):
     """However wide the columns are, a click of 0.02 ms loses less than 6 dB."""
@@ -75,7 +75,7 @@ def test_a_click_is_never_lost_and_stays_where_it_was(seconds, place):
     assert start - 0.02 < click / SAMPLE_RATE < start + spectrogram.column_seconds + 0.02
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(block=st.integers(100, 300_000), n_samples=st.integers(1, 25 * SAMPLE_RATE))
 def test_the_sizes_of_the_blocks_make_no_difference(block, n_samples):
     whole, pieces = hear(noise(n_samples), n_samples), hear(noise(n_samples), block)

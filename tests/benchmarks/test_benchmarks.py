@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -24,9 +25,12 @@ from benchmarks import (
     memory,
     mini,
     models,
+    one_search,
+    order,
     quickstart,
     ranking,
     recording,
+    search,
     sound,
     table,
 )
@@ -55,7 +59,14 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def options(folder) -> Options:
     return Options(
-        folder, torch.get_num_threads(), rounds=1, lengths=(0.2, 0.4), recording=0.4, stretch=0.8, hours=1e-4
+        folder,
+        torch.get_num_threads(),
+        rounds=1,
+        lengths=(0.2, 0.4),
+        recording=0.4,
+        stretch=0.8,
+        hours=1e-4,
+        windows=(20, 400),
     )
 
 
@@ -86,6 +97,8 @@ def in_this_process(monkeypatch, folder):
         numbers = [0.5] * len(recording.LABELS)
         if "benchmarks.quickstart" in program.command:
             return Run(2.0, json.dumps(numbers))
+        if "benchmarks.one_search" in program.command:
+            return Run(0.5, json.dumps({"text": 0.01, "search": 0.02, "hits": []}))
         tags = [{"label": label, "probability": 0.5} for label in recording.LABELS]
         return Run(0.5, json.dumps({"tags": tags}))
 
@@ -169,6 +182,15 @@ def test_the_commands_are_those_that_users_type(folder, tmp_path, options):
     assert tag.command[1:5] == ["tag", tmp_path / "x.wav", "--label", "rain, hail"]
 
 
+def test_the_search_that_is_taken_apart_finds_what_both_others_find(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    built = search._build(tmp_path / "i", 1000)
+    ours, theirs = (each(str(built.path), search.QUERY) for each in (one_search.by_index, one_search.by_sql))
+    assert [list(hit) for hit in ours["hits"]] == built.best
+    assert [list(hit) for hit in theirs["hits"]] == built.best
+    assert ours["text"] > 0 and ours["search"] > 0
+
+
 def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
     import transformers
 
@@ -247,6 +269,7 @@ def test_long_runs_are_asked_for():
     assert parse([], "bench", "") == Options()
     long = parse(["--long", "--hours", "6", "--lengths", "1", "2"], "bench", "")
     assert (long.recording, long.stretch, long.hours, long.lengths) == (600, 3600, 6, (1, 2))
+    assert (max(long.windows), parse(["--windows", "7", "8"], "bench", "").windows) == (1_000_000, (7, 8))
 
 
 def test_spearman_is_that_of_the_order():
@@ -260,3 +283,26 @@ def test_an_error_is_relative_to_the_largest_number():
     exact = np.array([1.0, -4.0]), np.array([0.5])
     assert table.error(exact, exact) == "0"
     assert table.error((np.array([1.0, -3.0]), np.array([0.5])), exact) == "2e-01"
+
+
+def test_the_order_of_a_search_is_that_of_tag(folder, tmp_path, capsys):
+    for index in range(5):
+        sound.write_noise(tmp_path / f"{index}.wav", 0.2 + 0.1 * index)
+    order.main([str(tmp_path), "--model", str(folder), "--labels", "a dog, rain"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split(" | ")[:3] for row in rows] == [["| a dog", "5", "yes"], ["| rain", "5", "yes"]]
+
+
+def test_another_order_is_told(folder, tmp_path, capsys, monkeypatch):
+    for index in range(3):
+        sound.write_noise(tmp_path / f"{index}.wav", 0.2 + 0.1 * index)
+    monkeypatch.setattr(
+        order.Index,
+        "search",
+        lambda self, queries, options, do=order.Index.search: [
+            dataclasses.replace(result, hits=result.hits[::-1]) for result in do(self, queries, options)
+        ],
+    )
+    with pytest.raises(SystemExit):
+        order.main([str(tmp_path), "--model", str(folder), "--labels", "rain"])
+    assert "| NO |" in capsys.readouterr().out

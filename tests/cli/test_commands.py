@@ -187,7 +187,7 @@ def test_labels_from_all_flags(tone, tmp_path):
 def test_the_label_sets_are_listed_without_any_input():
     result = Result("tag", "--label-set", "list")
     assert result.code == 0
-    assert "esc50" in result.out.split()
+    assert {"audioset", "desed", "esc50", "fsd50k", "urbansound8k", "vggsound"} <= set(result.out.splitlines())
 
 
 def test_a_template_changes_what_is_asked_and_not_what_is_shown(tone):
@@ -285,13 +285,12 @@ def test_verbose_says_what_runs_and_shows_the_traceback(folder):
     ("arguments", "says"),
     [
         (["tag", "{tone}", "--no-such-flag"], "No such option"),
-        (["tag"], "Missing argument"),
+        (["tag"], "nothing to listen to"),
         (["tag", "{tone}"], "no labels"),
         (["tag", "{tone}", "-l", ","], "no label"),
         (["tag", "{tone}", "--labels-file", "/nowhere.txt"], "cannot read the label file"),
         (["tag", "{tone}", "-l", "x", "--template", "y"], "--template"),
         (["tag", "{tone}", "-l", "x", "-m", "huge"], "unknown model"),
-        (["tag", "{tone}", "-l", "x", "-m", "mini"], "mini checkpoint"),
         (["tag", "{tone}", "-l", "x", "-m", "base", "--offline"], "hf download"),
         (["tag", "{tone}", "-l", "x", "--revision", "main"], "--revision"),
         (["tag", "{tone}", "-l", "x", "--device", "abacus"], "--device abacus"),

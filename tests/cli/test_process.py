@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from drawings import png_pixels
 from support import REFERENCE, write_tone
 
 PEAUDIO = [sys.executable, str(Path(__file__).parents[1] / "fake_peaudio.py")]
@@ -79,6 +80,19 @@ def test_an_interrupted_run_leaves_no_report(many, tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
     assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl.part", "o.jsonl.journal"}
+
+
+def test_an_interrupted_run_leaves_whole_pictures_alone(many, tmp_path):
+    pictures = tmp_path / "pictures"
+    with start("localize", many, "-l", "loud", "-o", tmp_path / "o.jsonl", "--plot", f"{pictures}/") as process:
+        wait_for_lines(tmp_path / "o.jsonl.part", 3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    lines = (tmp_path / "o.jsonl.part").read_text().splitlines()
+    done = {f"{Path(json.loads(line)['file']).name}.png" for line in lines}
+    assert {path.name for path in pictures.iterdir()} == done
+    for name in done:
+        assert png_pixels((pictures / name).read_bytes()).shape[1] == 1_200
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(many, tmp_path):

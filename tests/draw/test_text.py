@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
+from drawings import pdf_texts, png_pixels, svg_texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from pe_audio_cli.draw.sheet import sheet
 from pe_audio_cli.draw.text import fit, measure, printable
@@ -28,16 +29,20 @@ AWKWARD = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(max_size=40))
 @example(text="$x_1$")
 def test_any_text_is_drawn_without_a_warning(text):
-    for kind in ("png", "svg", "pdf"):
-        stream = io.BytesIO()
-        with sheet(300, 40) as page:
-            page.text(10, 20, fit(text, 280))
+    with sheet(300, 40) as page:
+        shown = fit(text, 280)
+        page.text(10, 20, shown)
+        pictures = {kind: io.BytesIO() for kind in ("png", "svg", "pdf")}
+        for kind, stream in pictures.items():
             page.save(stream, kind)
-        assert stream.tell() > 0
+    assert png_pixels(pictures["png"].getvalue()).shape == (40, 300, 3)
+    in_a_comment = re.sub("-(?=-)", "- ", shown)  # where XML has no two hyphens together
+    assert "".join(svg_texts(pictures["svg"].getvalue())).strip() == in_a_comment.strip()
+    assert len(pdf_texts(pictures["pdf"].getvalue())) <= 1
 
 
 def test_the_warning_for_a_missing_glyph_is_an_error_here():
@@ -55,7 +60,7 @@ def test_texts_that_differ_look_different(text):
         assert shown == text
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     text=st.text(max_size=80), width=st.floats(60, 300), lines=st.integers(1, 3), keep=st.sampled_from(["start", "end"])
 )
@@ -82,7 +87,7 @@ def test_text_is_as_wide_as_it_was_measured(text, size):
     with sheet(900, 60) as page:
         page.text(100, 30, text, size)
         page.save(stream, "png")
-    dark = np.asarray(Image.open(stream).convert("L")) < 128
+    dark = png_pixels(stream.getvalue())[..., 0] < 128
     columns = np.flatnonzero(dark.any(axis=0))
     assert columns[-1] - columns[0] == pytest.approx(measure(text.strip(), size), abs=6)
 
@@ -101,6 +106,6 @@ def test_dollars_are_not_mathematics():
         with sheet(300, 40) as page:
             page.text(10, 20, text)
             page.save(stream, "png")
-        return int((np.asarray(Image.open(stream).convert("L")) < 128).sum())
+        return int((png_pixels(stream.getvalue())[..., 0] < 128).sum())
 
     assert ink("$a$") > ink("a") + 20

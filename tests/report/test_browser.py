@@ -26,6 +26,9 @@ from pe_audio_cli.results import FileError, LocalizeResult
 from pe_audio_cli.write.base import WriteOptions
 from pe_audio_cli.write.rows import CsvWriter
 
+pytestmark = pytest.mark.timeout(400)  # a browser on a busy machine takes its time
+
+
 LABELS = ("rain", "a dog barking", "𝄞 music", "\uff21 wide")  # the last two sort otherwise in JavaScript
 UNKNOWN = "\u2013"  # stands for a probability that the page cannot know
 THRESHOLDS = {step / 200 for step in range(201)}

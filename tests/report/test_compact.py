@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,7 +26,6 @@ def test_a_rank_is_above_a_place_where_the_probability_is_above_its_threshold(ro
         np.testing.assert_array_equal(found > at, row > level)
 
 
-@settings(deadline=None)  # the first call takes long
 @given(st.floats(0, 1), st.none() | st.floats(0, 1))
 def test_every_half_hundredth_and_the_users_own_thresholds_have_a_place(threshold, offset):
     offset = None if offset is None else min(offset, threshold)

@@ -98,7 +98,7 @@ def test_a_format_for_one_recording_has_no_file_for_one_that_failed(files, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_a_power_cut_leaves_of_the_last_lines_the_end_is_the_same(files, tmp_path, data):
     """Both files lose some of their end, the journal no less than the output had reached: it is written later."""

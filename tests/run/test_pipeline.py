@@ -60,7 +60,7 @@ def tones(tmp_path_factory) -> list[str]:
     return files
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.lists(st.integers(0, 11), max_size=12), batch_size=st.integers(1, 7))
 def test_each_input_gives_its_own_outcome_in_order_in_any_batch(tones, order, batch_size):
     files = [tones[index] for index in order]

@@ -111,7 +111,7 @@ class ContextEncoder(LevelEncoder):
 SEAM_TOLERANCE = 1  # frames by which an onset or offset may move with the place of the seams
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(onset=st.integers(0, 1475), length=st.integers(5, 24), window=st.sampled_from([10.0, 12.5, 20.0]))
 def test_an_event_is_the_same_wherever_it_lies_relative_to_the_seams(tmp_path, onset, length, window):
     import soundfile

@@ -10,7 +10,7 @@ from training import instruments
 PRESETS = [*instruments.INSTRUMENTS, *instruments.KITS, *instruments.EFFECTS, *instruments.GS_EFFECTS]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(preset=st.sampled_from(PRESETS), seed=st.integers(0, 1000))
 def test_a_phrase_can_be_played_in_its_slot(preset: instruments.Preset, seed: int) -> None:
     notes = instruments.phrase(preset, np.random.default_rng(seed))

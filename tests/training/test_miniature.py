@@ -17,6 +17,7 @@ from pe_audio_cli.model.familiar import Familiar
 from training import signals, train
 from training.__main__ import finish
 from training.concepts import ESC10, KNOWN
+from training.features import WHITE_NOISE
 from training.fit_codec import fit_codec
 from training.phrases import CorpusOptions
 from training.text_tower import TowerOptions, build
@@ -55,7 +56,8 @@ def write_recordings(work: Path) -> None:
             for fold in (1, 4) if concept in ESC10 else (0,):
                 clip = f"clips/{concept}-{fold}.flac"
                 soundfile.write(work / clip, signals.generate(kinds[index % len(kinds)], rng, 2.5), 48_000)
-                row = {"clip": clip, "concepts": concept, "group": clip, "seconds": 2.5, "held": 0, "fold": fold or ""}
+                group = WHITE_NOISE if concept == "noise" else clip
+                row = {"clip": clip, "concepts": concept, "group": group, "seconds": 2.5, "held": 0, "fold": fold or ""}
                 writer.writerow(row)
 
 

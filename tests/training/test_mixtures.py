@@ -14,7 +14,8 @@ def bank() -> Bank:
     energies[0, :10], energies[1, 30:] = 0.2, 0.2
     concepts = torch.zeros(3, 4)
     concepts[0, 0] = concepts[1, 1] = concepts[2, SILENCE] = 1
-    return Bank(energies.half(), torch.full((3,), 300.0), concepts, torch.zeros(3, 4), SILENCE, NOISE)
+    hiss = torch.full((bands.N_BANDS, 500), 1 / bands.N_BANDS)
+    return Bank(energies.half(), torch.full((3,), 300.0), concepts, torch.zeros(3, 4), SILENCE, NOISE, hiss)
 
 
 def mixer(seed: int, **options: object) -> Mixer:
@@ -22,7 +23,7 @@ def mixer(seed: int, **options: object) -> Mixer:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_scenes_have_finite_energies_and_consistent_truth(seed):
     scenes = mixer(seed).draw(6, 2.0)
     assert scenes.energies.shape == (6, bands.N_BANDS, 200) and scenes.frames.shape == (6, 4, 50)
@@ -92,6 +93,6 @@ def test_silence_beside_a_sound_is_not_called_silence():
 
 
 def test_noise_alone_is_loud_and_no_sound():
-    scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0)).draw(16, 2.0)
+    scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0), faint=0.0, offset=0.0).draw(16, 2.0)
     loud = scenes.energies.amax((1, 2)) > -0.5
     assert loud.sum() > 8 and not scenes.clip[loud].any()

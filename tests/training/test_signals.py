@@ -29,7 +29,7 @@ def octave_slope(samples: NDArray[np.float32]) -> float:
 
 
 @pytest.mark.parametrize("kind", signals.CONCEPTS)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**32 - 1), seconds=st.floats(0.5, 3))
 def test_every_kind_fits_its_length_and_full_scale(kind: str, seed: int, seconds: float) -> None:
     samples = make(kind, seed, seconds)
@@ -71,7 +71,7 @@ def test_a_dialled_key_is_a_row_and_a_column() -> None:
     assert spectrum[1000:1150].max() < spectrum[row] / 10
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_a_siren_stays_between_its_pitches(seed: int) -> None:
     samples = make("wail", seed)

@@ -128,7 +128,7 @@ def test_a_textgrid_has_a_tier_for_each_label_in_the_users_order(localized: Loca
     assert list(tiers) == [RAIN, DOG, "wind"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(result=timelines())
 def test_any_label_reads_back_from_a_textgrid_whose_tiers_tile_the_recording(
     result: LocalizeResult, tmp_path: Path

@@ -80,3 +80,9 @@ def test_a_name_that_is_no_utf8_can_be_written(tagged: TagResult, tmp_path: Path
     recording = replace(tagged.recording, file="a\udcff.wav")
     table = written(tmp_path / "out.parquet", [replace(tagged, recording=recording)], WriteOptions("tag"))
     assert table["file"].to_list() == [r"a\udcff.wav"]
+
+
+def test_thresholds_of_single_labels_are_in_the_table(localized: LocalizeResult, tmp_path: Path) -> None:
+    results = [localized, replace(localized, thresholds={"rain": 0.75})]
+    table = written(tmp_path / "out.parquet", results, WriteOptions("localize"))
+    assert table["thresholds"].to_list() == [None, [{"label": "rain", "threshold": 0.75}]]

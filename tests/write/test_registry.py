@@ -24,12 +24,14 @@ RUNS = [
 
 
 def test_the_choices_stand_in_their_order() -> None:
-    assert choices("tag") == ("table", "json", "jsonl", "csv", "tsv", "parquet")
+    rows = ("table", "json", "jsonl", "csv", "tsv")
+    assert choices("search") == rows
+    assert choices("tag") == (*rows, "parquet")
     events = ("audacity", "raven", "textgrid", "vtt", "srt", "rttm", "dcase")
-    assert choices("localize") == ("table", "json", "jsonl", "csv", "tsv", "parquet", *events)
+    assert choices("localize") == (*rows, "parquet", *events)
 
 
-@pytest.mark.parametrize("command", ["tag", "localize"])
+@pytest.mark.parametrize("command", ["tag", "localize", "search"])
 def test_every_choice_has_a_writer_of_that_name(command: str) -> None:
     for name in choices(command):
         assert writer_for(name, command).name == name

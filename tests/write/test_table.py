@@ -190,7 +190,7 @@ surrogates = st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF, categorie
 texts = st.text(st.characters() | surrogates | st.sampled_from("\x1b\x9b\n\r\t\b\0\u2028\u202e\u2066[]"), max_size=30)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts, texts, st.booleans())
 def test_no_name_or_label_can_drive_a_terminal(
     monkeypatch: pytest.MonkeyPatch, file: str, label: str, on_terminal: bool

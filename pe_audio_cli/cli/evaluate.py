@@ -1,0 +1,226 @@
+"""``peaudio eval``: how good the model is on annotated recordings, and which words and thresholds suit it best."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_audio_cli.cli.exam_flags import ExamFlags
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.options import with_flags
+from pe_audio_cli.cli.talk import Talk
+from pe_audio_cli.cli.walk import Walk, model_options, seconds
+from pe_audio_cli.errors import OutputError, UsageError
+from pe_audio_cli.evaluate.forms import FORMS, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pe_audio_cli.audio.windows import WindowOptions
+    from pe_audio_cli.cli.exam_flags import FindFlags, ReportFlags, TuneFlags, WordFlags
+    from pe_audio_cli.detect.settings import SettingsFile
+    from pe_audio_cli.evaluate.annotations import Annotations
+    from pe_audio_cli.evaluate.exam import Exam, ExamOptions
+    from pe_audio_cli.evaluate.report import Report
+    from pe_audio_cli.evaluate.tuning import TuneOptions
+    from pe_audio_cli.evaluate.wordings import Question
+    from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.model.registry import Task
+    from pe_audio_cli.run.pipeline import Encoder
+
+__all__ = ["HELP", "evaluate"]
+
+
+def _listed(kind: Kind) -> str:
+    """The forms of one kind, a line each, which the mark at the beginning keeps apart."""
+    return "\b\n" + "\n".join(f"  {form.name}: {form.example}" for form in FORMS if form.kind == kind)
+
+
+HELP = f"""How good the model is on annotated recordings, which words and thresholds suit it best.
+
+ANNOTATIONS are a file or a folder, in a form that is told from the content (⇥ is a tab). What is heard when:
+
+{_listed("strong")}
+
+What is heard at all:
+
+{_listed("weak")}
+
+Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.toml
+"""
+
+EVENT_FLAGS = ("offset_threshold", "median", "merge_gap", "min_duration")  # which whole recordings have no use for
+
+
+@with_flags
+def evaluate(
+    annotations: Annotated[str, typer.Argument(metavar="ANNOTATIONS", help="A file or a folder.")],
+    flags: ExamFlags,
+    audio: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Where the recordings are, if not beside the annotations."),
+    ] = None,
+) -> None:
+    """See ``HELP``, which shows the forms of annotations."""
+    talk = Talk(flags.talk.quiet, flags.talk.verbose)
+    with guard(talk):
+        from pe_audio_cli.model.memory import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli.evaluate.annotations import read_annotations
+        from pe_audio_cli.evaluate.exam import Exam
+        from pe_audio_cli.run.evaluate import durations_of, require_extra
+
+        require_extra()
+        tune = _tune_options(flags.tuning)
+        format = _format(flags.report)
+        _check_places(flags)
+        read = read_annotations(annotations, audio)
+        settings = _settings(flags.found, read)
+        options = _exam_options(flags.found, read, settings, tune)
+        questions = _questions(flags.words, read, settings)
+        checkpoint, windows = _find_model(flags, read, talk)
+        _say_what_is_odd(talk, read, questions)
+        with talk.progress([recording.file for recording in read.recordings]) as progress:
+            durations = durations_of(read, progress.done)
+        exam = Exam(annotations, read, durations, questions)
+        report, encoder = _sit(exam, options, checkpoint, windows, flags, talk)
+        _keep(report, encoder, flags.tuning.tune, questions)
+        _show(report, format, flags.report.output)
+
+
+def _tune_options(flags: TuneFlags) -> TuneOptions | None:
+    from pe_audio_cli.evaluate.tune import Goal
+    from pe_audio_cli.evaluate.tuning import TuneOptions
+
+    goal = Goal.parse(flags.goal)
+    if flags.tune is not None:
+        return TuneOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
+    if flags.tune_postprocessing or flags.tune_calibration or goal != Goal():
+        raise UsageError("tuning needs a file to keep what it finds: name it with --tune out.toml")
+    return None
+
+
+def _format(flags: ReportFlags) -> str:
+    if flags.format is not None:
+        return flags.format
+    if flags.output is None:
+        return "table" if sys.stdout.isatty() else "json"
+    format = {".json": "json", ".csv": "csv", ".txt": "table"}.get(flags.output.suffix.lower())
+    if format is None:
+        raise UsageError(f"the name {flags.output} does not tell the format: choose one with --format")
+    return format
+
+
+def _check_places(flags: ExamFlags) -> None:
+    """Raise :class:`OutputError` if something is there already, or would be written twice."""
+    places = [path for path in (flags.report.output, flags.tuning.tune) if path is not None]
+    if len(places) == 2 and places[0].absolute() == places[1].absolute():
+        raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
+    for path in places:
+        if path.exists() and not flags.report.overwrite:
+            raise OutputError(f"{path} exists: choose another name, or --overwrite")
+        if not path.absolute().parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _settings(flags: FindFlags, read: Annotations) -> SettingsFile:
+    from pe_audio_cli.detect.settings import settings_in
+
+    return settings_in(flags.settings, "localize" if read.kind == "strong" else "tag")
+
+
+def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuneOptions | None) -> ExamOptions:
+    from pe_audio_cli.detect.events import EventOptions
+    from pe_audio_cli.detect.scoring import TagOptions
+    from pe_audio_cli.evaluate.exam import CLIP_THRESHOLD, ExamOptions
+
+    given = {name: getattr(flags, name) for name in ("threshold", *EVENT_FLAGS) if getattr(flags, name) is not None}
+    if read.kind == "strong":
+        events = settings.event_options(replace(EventOptions(), **given), given)
+        return ExamOptions(events=events, settings=settings, tune=tune)
+    if len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
+        raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
+    default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
+    return ExamOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
+
+
+def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[Question]:
+    from pe_audio_cli.evaluate.wordings import TEMPLATES, questions
+    from pe_audio_cli.run.evaluate import words_for
+    from pe_audio_cli.run.labels import fill_template
+
+    mapped = {} if flags.map is None else words_for(read.labels, flags.map)
+    labels = sorted({*read.labels, *mapped})
+    if not labels:
+        raise UsageError("the annotations have no label: nothing is heard in any recording")
+    tuned = {label: own.wordings for label, own in settings.labels.items() if own.wordings}
+    templates = flags.template if flags.template else ["{}"]
+    for template in templates:
+        fill_template(template, labels)
+    compared = None
+    if flags.compare_templates:
+        compared = templates if len(templates) > 1 else list(dict.fromkeys([*templates, *TEMPLATES]))
+    return questions(labels, {**tuned, **mapped}, templates, compared)
+
+
+def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -> None:
+    if read.n_joined:
+        talk.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
+    technical = [
+        question.label for question in questions if question.texts == (question.label,) and "_" in question.label
+    ]
+    if technical:
+        talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
+
+
+def _find_model(flags: ExamFlags, read: Annotations, talk: Talk) -> tuple[Checkpoint, WindowOptions]:
+    """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
+    from pe_audio_cli.model.registry import find_checkpoint
+    from pe_audio_cli.run.session import window_options
+
+    task: Task = "localize" if read.kind == "strong" else "tag"
+    windows = window_options(task, seconds(flags.windows.window), flags.windows.overlap)
+    with talk.download() as on_bytes:
+        return find_checkpoint(model_options(flags.model), task, on_bytes), windows
+
+
+def _sit(
+    exam: Exam, options: ExamOptions, checkpoint: Checkpoint, windows: WindowOptions, flags: ExamFlags, talk: Talk
+) -> tuple[Report, Encoder]:
+    """Put the questions to the model."""
+    from pe_audio_cli.run.evaluate import evaluate
+    from pe_audio_cli.run.session import EncodeOptions
+
+    with talk.progress([recording.file for recording in exam.annotations.recordings]) as progress:
+        encoder = Walk(talk, fail_fast=True).encoder(checkpoint, flags.device)
+        encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece)
+        return evaluate(exam, encoder, options, encoding, progress.done), encoder
+
+
+def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question]) -> None:
+    if path is None or report.tuning is None:
+        return
+    from pe_audio_cli.detect.settings import SettingsFile
+    from pe_audio_cli.evaluate.keep import tuned_text
+    from pe_audio_cli.run.evaluate import save
+
+    labels = dict.fromkeys(question.label for question in questions)
+    wordings = {label: next(each.texts for each in questions if each.label == label) for label in labels}
+    blank = SettingsFile("", encoder.name, encoder.fingerprint)
+    save(path, tuned_text(report, report.tuning, blank, wordings))
+
+
+def _show(report: Report, format: str, path: Path | None) -> None:
+    from pe_audio_cli.evaluate.render import render
+    from pe_audio_cli.run.evaluate import save
+
+    text = render(report, format)
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        save(path, text)

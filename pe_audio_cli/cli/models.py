@@ -1,0 +1,135 @@
+"""``peaudio models``: the checkpoints there are, which of them are on this machine, and how the others get here."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.options import Offline, Revision, TalkFlags, with_flags
+from pe_audio_cli.cli.talk import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pe_audio_cli.model.inventory import Stored
+    from pe_audio_cli.model.registry import ModelOptions
+
+__all__ = ["models"]
+
+COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
+
+models = typer.Typer()
+
+
+@models.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    format: Annotated[Literal["table", "json"], typer.Option("-f", "--format", help="For people, or for scripts.")] = (
+        "table"
+    ),
+) -> None:
+    """The checkpoints that --model knows, which of them are on this machine, and what they take there.
+
+    Example: peaudio models pull base --for tag
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with guard(Talk()):
+        from pe_audio_cli.model.inventory import inventory
+        from pe_audio_cli.model.quiet import quiet_libraries
+
+        quiet_libraries()
+        found = inventory()
+        print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found))
+
+
+@models.command()
+@with_flags
+def pull(
+    flags: TalkFlags,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="small, base, large, or a hub id.")],
+    task: Annotated[
+        Literal["tag", "localize"] | None,
+        typer.Option("--for", help="Only the checkpoint for this command; by default those for both."),
+    ] = None,
+    revision: Revision = None,
+    offline: Offline = False,
+) -> None:
+    """Fetch a checkpoint from the hub, or the rest of one, and print the folder where it lies.
+
+    Example: peaudio models pull base --for tag
+    """
+    talk = Talk(flags.quiet, flags.verbose)
+    with guard(talk):
+        from pe_audio_cli.model.quiet import quiet_libraries
+        from pe_audio_cli.model.registry import DEFAULT_MODEL, TASKS, ModelOptions, hub_name, local_folder
+
+        if not talk.verbose:
+            quiet_libraries()
+        options = ModelOptions(name, revision, offline)
+        folder = local_folder(options)
+        if folder is not None:
+            what = "ships with peaudio" if name == DEFAULT_MODEL else "is a folder on this machine"
+            talk.tell(f"{name} {what}; there is nothing to fetch")
+            print(folder)
+            return
+        for repo in dict.fromkeys(hub_name(name, each) for each in (TASKS if task is None else (task,))):
+            _pull(repo, options, talk)
+
+
+def _pull(repo: str, options: ModelOptions, talk: Talk) -> None:
+    from pe_audio_cli.model import hub
+
+    try:
+        with talk.download() as on_bytes:
+            pulled = hub.pull(repo, options.revision, options.offline, on_bytes)
+    except KeyboardInterrupt:
+        talk.tell(f"what has come of {repo} is kept: the same command goes on with it")
+        raise
+    here = "is here now" if pulled.is_new else "was here already"
+    talk.tell(f"{repo} {here}" if pulled.is_latest else f"{repo} {here}; the hub was not asked for a newer one")
+    print(pulled.folder, flush=True)
+    carried = repo.rpartition("/")[2]
+    talk.tell(
+        f"for a machine without a network: cp -rL {shlex.quote(str(pulled.folder))} {carried}, take {carried} there, "
+        f"and name it with -m ./{carried}"
+    )
+
+
+def _table(found: Sequence[Stored]) -> str:
+    """Columns as wide as they need; what may be long stands last, so that no line is ever folded."""
+    rows = [COLUMNS, *(_row(each) for each in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(stored: Stored) -> tuple[str, ...]:
+    from pe_audio_cli.model.download import size_text
+
+    size = size_text(stored.n_bytes) if stored.n_bytes else "-"
+    return stored.name, ", ".join(stored.tasks), stored.hub_id or "-", stored.revision or "-", size, _where(stored)
+
+
+def _where(stored: Stored) -> str:
+    if stored.folder is not None:
+        return str(stored.folder)
+    state = "unfinished" if stored.n_bytes else "not here"
+    return f"{state}: peaudio models pull {stored.name} --for {stored.tasks[0]}"
+
+
+def _object(stored: Stored) -> dict[str, Any]:
+    return {
+        "schema": "peaudio.model/1",
+        "name": stored.name,
+        "for": stored.tasks,
+        "hub_id": stored.hub_id,
+        "revision": stored.revision,
+        "bytes": stored.n_bytes,
+        "folder": None if stored.folder is None else str(stored.folder),
+    }

@@ -1,0 +1,185 @@
+"""Settings files: what suits each label best, tuned on annotated recordings, in TOML for people to edit.
+
+::
+
+    [localize]
+    model = "base"
+    fingerprint = "a60fc77c4a39d1b2"
+
+    [localize.labels."dog"]
+    wordings = ["a dog barking", "a dog growling"]
+    threshold = 0.42
+    merge_gap = 0.5
+    scale = 1.3
+    bias = -0.8
+
+The tables ``tag`` and ``localize`` are those of the two commands. ``wordings`` are what the model is asked for the
+label, whose logits are averaged; without them it is asked for the label itself. ``scale`` and ``bias`` calibrate: the
+probability becomes ``sigmoid(scale * logit + bias)``. All else has the names of the command's flags, and their meaning.
+Whatever is left out is the command's default.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.options import PerLabel
+from pe_audio_cli.detect.scoring import TagOptions
+from pe_audio_cli.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Command", "LabelSettings", "SettingsFile", "read_settings", "settings_in", "settings_text"]
+
+OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
+
+Command: TypeAlias = Literal["tag", "localize"]
+
+EVENT_FIELDS = tuple(each.name for each in fields(EventOptions))
+TAG_FIELDS = ("threshold",)
+CALIBRATION_FIELDS = ("scale", "bias")
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """What is set for one label; None and an empty tuple leave it to the command.
+
+    Raises:
+        UsageError: the calibration is no calibration.
+    """
+
+    wordings: tuple[str, ...] = ()
+    threshold: float | None = None
+    offset_threshold: float | None = None
+    median: float | None = None
+    merge_gap: float | None = None
+    min_duration: float | None = None
+    scale: float = 1.0
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise UsageError(f"the scale must be above 0, so that it keeps the order: got {self.scale:g}")
+        if not math.isfinite(self.bias):
+            raise UsageError(f"the bias must be a number: got {self.bias:g}")
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether it changes probabilities."""
+        return (self.scale, self.bias) != (1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """The settings of one command: the model that they were tuned for, and what is set for each label, in order."""
+
+    name: str = ""
+    model: str = ""
+    fingerprint: str = ""
+    labels: Mapping[str, LabelSettings] = field(default_factory=dict)
+
+    def event_options(self, default: EventOptions, given: Collection[str] = ()) -> PerLabel[EventOptions]:
+        """``default`` with what is set here, but for what was ``given`` on the command line, by its field's name."""
+        return self._over(default, set(EVENT_FIELDS) - set(given))
+
+    def tag_options(self, default: TagOptions, given: Collection[str] = ()) -> PerLabel[TagOptions]:
+        """``default`` with what is set here, but for what was ``given`` on the command line, by its field's name."""
+        return self._over(default, set(TAG_FIELDS) - set(given))
+
+    def _over(self, default: OptionsT, names: Collection[str]) -> PerLabel[OptionsT]:
+        own = {}
+        for label, settings in self.labels.items():
+            values = {name: getattr(settings, name) for name in names}
+            try:
+                own[label] = replace(default, **{name: value for name, value in values.items() if value is not None})
+            except UsageError as error:
+                raise UsageError(f"{self.name}, {label!r}: {error}") from error
+        return PerLabel(default, own)
+
+
+def settings_in(path: Path | None, command: Command) -> SettingsFile:
+    """The settings for a command in a file, or none. Raises what :func:`read_settings` raises."""
+    return SettingsFile() if path is None else read_settings(path, command)
+
+
+def read_settings(path: Path, command: Command) -> SettingsFile:
+    """The settings for one command in a file.
+
+    Raises :class:`UsageError` if it cannot be read, is no TOML, has no settings for this command, or has any value
+    that is unknown, of the wrong type, or out of its range.
+    """
+    try:
+        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"cannot read the settings {path}: {error.strerror}") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise UsageError(f"the settings {path} are not TOML: {error}") from error
+    table = content.get(command)
+    if not isinstance(table, dict) or not isinstance(table.get("labels"), dict) or not table["labels"]:
+        raise UsageError(f"{path} has no settings for {command}: tune some with peaudio eval --tune")
+    model, fingerprint = (_text(path, table, name) for name in ("model", "fingerprint"))
+    labels = {label: _label(path, command, label, values) for label, values in table["labels"].items()}
+    settings = SettingsFile(path.name, model, fingerprint, labels)
+    settings.event_options(EventOptions())  # refuses what is out of range, with the label's name
+    return settings
+
+
+def _text(path: Path, table: Mapping[str, Any], name: str) -> str:
+    value = table.get(name, "")
+    if not isinstance(value, str):
+        raise UsageError(f"{path}: {name} must be text")
+    return value
+
+
+def _label(path: Path, command: Command, label: str, values: object) -> LabelSettings:
+    known = {"wordings", *CALIBRATION_FIELDS, *(EVENT_FIELDS if command == "localize" else TAG_FIELDS)}
+    if not isinstance(values, dict) or not values.keys() <= known:
+        extra = sorted(values.keys() - known) if isinstance(values, dict) else [str(values)]
+        raise UsageError(f"{path}, {label!r}: unknown setting {extra[0]!r}: {command} has {', '.join(sorted(known))}")
+    wordings = values.get("wordings", [])
+    if not isinstance(wordings, list) or not all(isinstance(each, str) and each.strip() for each in wordings):
+        raise UsageError(f"{path}, {label!r}: wordings must be a list of texts")
+    numbers = {name: value for name, value in values.items() if name != "wordings"}
+    for name, value in numbers.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise UsageError(f"{path}, {label!r}: {name} must be a number")
+    try:
+        return LabelSettings(tuple(wordings), **numbers)
+    except UsageError as error:
+        raise UsageError(f"{path}, {label!r}: {error}") from error
+
+
+def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:
+    """The file, with comments: ``head`` at its beginning, and the ``remarks`` on labels above them."""
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
+    lines += ["", f"[{command}]", f"model = {_quoted(settings.model)}"]
+    lines += [f"fingerprint = {_quoted(settings.fingerprint)}"]
+    for label, values in settings.labels.items():
+        lines += ["", f"[{command}.labels.{_quoted(label)}]"]
+        lines += [f"# {remarks[label]}"] if label in remarks else []
+        lines += _lines(values)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(settings: LabelSettings) -> Iterator[str]:
+    default = asdict(LabelSettings())
+    for name, value in asdict(settings).items():
+        if name == "wordings" and value:
+            yield f"wordings = [{', '.join(map(_quoted, value))}]"
+        elif value != default[name]:
+            yield f"{name} = {value!r}"
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: JSON's, but for U+007F, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

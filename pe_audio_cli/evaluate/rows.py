@@ -1,0 +1,69 @@
+"""The rows of an annotation, whatever its form: who says what of which recording, and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Problem", "Row", "event_row", "seconds", "tag_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row says of the recording that it calls ``name``.
+
+    A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says
+    that the recording was listened to and nothing was heard. ``where`` is the row's place, for messages.
+    """
+
+    where: str
+    name: str
+    label: str | None
+    onset: float | None = None
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row, or all of an annotation, cannot be used."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def event_row(where: str, name: str, label: object, onset: object, offset: object) -> Row | Problem:
+    """A strong label; the times are numbers, or text that holds one."""
+    if not name:
+        return Problem(where, "there is no file name")
+    start, end = seconds(onset), seconds(offset)
+    if start is None or end is None:
+        what, given = ("onset", onset) if start is None else ("offset", offset)
+        return Problem(where, f"the {what} {given!r} is not a number of seconds")
+    if start < 0:
+        return Problem(where, f"the onset {start:g} s is before the recording begins")
+    if start >= end:
+        return Problem(where, f"the onset {start:g} s is not before the offset {end:g} s")
+    if not isinstance(label, str) or not label.strip():
+        return Problem(where, "there is no label")
+    return Row(where, name, label.strip(), start, end)
+
+
+def tag_row(where: str, name: str, label: str) -> Row | Problem:
+    """A weak label; a blank one says that nothing is heard."""
+    if not name:
+        return Problem(where, "there is no file name")
+    return Row(where, name, label.strip() if label.strip() else None)
+
+
+def seconds(value: object) -> float | None:
+    """``value`` as a finite number, or None."""
+    if not isinstance(value, (str, int, float)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

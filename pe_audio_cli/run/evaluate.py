@@ -1,0 +1,134 @@
+"""The pipeline on annotated recordings: what the model answers to the questions of an exam."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.detect.events import EventOptions, n_heard_frames
+from pe_audio_cli.detect.scoring import TagOptions
+from pe_audio_cli.detect.settings import LabelSettings, SettingsFile
+from pe_audio_cli.errors import AnnotationError, InputError, RunError, UsageError
+from pe_audio_cli.evaluate.annotations import Annotations, check_durations
+from pe_audio_cli.evaluate.exam import Exam, ExamOptions, grade
+from pe_audio_cli.evaluate.wordings import read_map
+from pe_audio_cli.results import FileError, LocalizeResult, TagResult
+from pe_audio_cli.run.labels import class_labels
+from pe_audio_cli.run.session import EncodeOptions, Query, localize, tag
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pe_audio_cli.evaluate.report import Report
+    from pe_audio_cli.run.pipeline import Encoder
+
+__all__ = ["durations_of", "evaluate", "require_extra", "save", "words_for"]
+
+
+def require_extra() -> None:
+    """Raise :class:`UsageError` with the command that installs what is missing, if anything is."""
+    try:
+        import scipy  # noqa: F401
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"peaudio eval needs {error.name}: pip install 'pe-audio-cli[eval]'") from error
+
+
+def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
+    """The words for each name, from a file or from the shipped set of a data set.
+
+    A file also tells what else to look for; a set, which may be large, only how to ask for these ``names``.
+    Raises :class:`UsageError` if it is neither, and :class:`AnnotationError` if the file makes no sense.
+    """
+    shipped = class_labels(map)
+    if not shipped or os.path.exists(map):
+        return read_map(map)
+    return {name: (shipped[name],) for name in names if name in shipped}
+
+
+def durations_of(annotations: Annotations, on_done: Callable[[str], None] | None = None) -> dict[str, float]:
+    """The seconds of each recording, all of which are decoded: a bad one is known before the model has begun.
+
+    Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs.
+    """
+    durations, problems = {}, []
+    for recording in annotations.recordings:
+        try:
+            with open_audio(recording.file) as stream:
+                for _ in stream.blocks():
+                    pass
+                durations[recording.file] = stream.duration
+        except InputError as error:
+            problems.append(str(error))
+        if on_done is not None:
+            on_done(recording.file)
+    if problems:
+        raise AnnotationError(problems)
+    check_durations(annotations, durations)
+    return durations
+
+
+def evaluate(
+    exam: Exam,
+    encoder: Encoder,
+    options: ExamOptions,
+    encoding: EncodeOptions,
+    on_done: Callable[[str], None] | None = None,
+) -> Report:
+    """What the model makes of the recordings, against what their annotation says.
+
+    Raises :class:`RunError` if a recording cannot be encoded; nothing is evaluated then.
+    """
+    query = _query(exam, encoder, options.settings)
+    files = [recording.file for recording in exam.annotations.recordings]
+    if exam.annotations.kind == "strong":
+        results: Iterator[LocalizeResult | TagResult | FileError] = localize(
+            files, encoder, query, EventOptions(), encoding, frames=True
+        )
+    else:
+        how = TagOptions(aggregate=options.tags.default.aggregate)
+        results = tag(files, encoder, query, how, encoding)
+    answers = []
+    for result in results:
+        if isinstance(result, FileError):
+            raise RunError(f"{result.file}: {result.message}; nothing was evaluated")
+        answers.append(_answers(result, query.labels))
+        if on_done is not None:
+            on_done(result.recording.file)
+    return grade(exam, query.model_name(encoder), answers, options)
+
+
+def _query(exam: Exam, encoder: Encoder, settings: SettingsFile) -> Query:
+    """All questions, by their numbers, since several are about the same label; calibrated as that label is."""
+    labels = {
+        str(number): replace(settings.labels.get(question.label, LabelSettings()), wordings=question.texts)
+        for number, question in enumerate(exam.questions)
+    }
+    return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels))
+
+
+def _answers(result: LocalizeResult | TagResult, names: Sequence[str]) -> NDArray[np.float32]:
+    """The probabilities of each question in each frame in which the recording is heard, or in all of it."""
+    if isinstance(result, TagResult):
+        found = {tag.label: tag.probability for tag in result.tags}
+        return np.array([[found[name]] for name in names], np.float32)
+    assert result.frames is not None
+    n_heard = n_heard_frames(result.recording.duration)
+    return np.stack([result.frames[name][:n_heard] for name in names])
+
+
+def save(path: Path, text: str) -> None:
+    """Write a whole file, or none. Raises :class:`RunError` if it cannot be written."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror}") from error

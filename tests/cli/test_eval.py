@@ -1,0 +1,311 @@
+"""``peaudio eval`` and ``--settings``, from the annotation to the tuned run, on an encoder that needs no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from pe_audio_cli.cli.app import app
+from pe_audio_cli.evaluate.forms import FORMS
+
+NAMES = ["loud", "=loud!", 'l"oud, ev']  # the longer, the louder it has to be
+ALL_ONE = ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1")
+
+
+class Ran:
+    """What a command printed and how it ended."""
+
+    def __init__(self, *arguments: str | os.PathLike[str]) -> None:
+        ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
+        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
+        self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}, standard error: {self.err!r}"
+
+    @property
+    def report(self) -> dict:
+        assert self.code == 0, self
+        return json.loads(self.out)
+
+    @property
+    def objects(self) -> list[dict]:
+        assert self.code == 0, self
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+pytestmark = pytest.mark.usefixtures("encoder_without_a_model")
+
+
+def bursts(path: Path, seconds: float, rate: int, *heard: tuple[float, float, float]) -> Path:
+    """Silence, and from an onset to an offset a constant level, a hundredth of which is a unit of logit."""
+    time = np.arange(round(seconds * rate)) / rate
+    samples = sum((level * ((time >= start) & (time < stop)) for start, stop, level in heard), np.zeros(len(time)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples.astype(np.float32), rate, "FLOAT", format="WAV")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Recordings with sounds of three levels, one to its very end, and one with none."""
+    bursts(tmp_path / "in" / "a.wav", 4.013, 48_000, (0.5, 1.3, 0.06), (2.0, 4.013, 0.1))
+    bursts(tmp_path / "in" / "sub" / "b.wav", 3.271, 44_100, (0.0, 0.7, 0.12), (1.5, 2.6, 0.05))
+    bursts(tmp_path / "in" / "quiet.wav", 2.5, 8_000)
+    return tmp_path / "in"
+
+
+def label_flags(names: list[str] = NAMES) -> list[str]:
+    return [part for name in names for part in ("--label", name)]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "raven", "dcase", "audacity"])
+def test_ones_own_output_is_right_in_every_form(form: str, folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "labels"
+    place.mkdir()
+    annotations = str(place) + "/" if form == "audacity" else str(place / f"labels.{form}")
+    made = Ran("localize", folder, *label_flags(), "-f", form, "-o", annotations)
+    assert made.code == 0, made
+    report = Ran("eval", annotations, "--audio", folder, "-f", "json").report
+    assert {row["label"] for row in report["labels"]} == set(NAMES)
+    for figures in (report["overall"], *(row["figures"] for row in report["labels"])):
+        assert {name: figures[name]["value"] for name in ALL_ONE} == dict.fromkeys(ALL_ONE, 1.0)
+
+
+def test_annotations_beside_the_recordings_need_no_audio(folder: Path) -> None:
+    Ran("localize", folder, "-l", "loud", "-f", "audacity", "-o", f"{folder}/")
+    assert Ran("eval", folder, "-f", "json").report["overall"]["event_f1"]["value"] == 1
+
+
+def test_weak_labels_and_a_folder_for_each_class(tmp_path: Path) -> None:
+    for number in range(3):
+        bursts(tmp_path / "in" / "loud" / f"{number}.wav", 1.0, 8_000, (0, 1, 0.05))
+        bursts(tmp_path / "in" / "loudest" / f"{number}.wav", 1.0, 8_000, (0, 1, 0.09))
+    report = Ran("eval", tmp_path / "in", "-f", "json").report
+    assert report["kind"] == "weak" and report["n_recordings"] == 6
+    assert report["labels"][1]["figures"]["auroc"]["value"] == 1 and report["labels"][1]["threshold"] == 0.5
+    assert report["overall"]["top1"]["value"] == 0.5  # what is loudest is always loud too, and more so
+    assert report["confusion"] == {"labels": ["loud", "loudest"], "counts": [[3, 0], [3, 0]]}
+
+
+@pytest.fixture
+def labelled(folder: Path) -> Path:
+    """What is heard in the recordings, under names of no use to the model."""
+    path = folder.parent / "labels.tsv"
+    path.write_text(
+        "filename\tonset\toffset\tevent_label\n"
+        "a.wav\t0.5\t1.3\tany\na.wav\t2\t4.013\tany\na.wav\t2\t4.013\thigh\n"
+        "b.wav\t0\t0.7\tany\nb.wav\t0\t0.7\thigh\nb.wav\t1.5\t2.6\tany\nquiet.wav\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture
+def words(folder: Path) -> Path:
+    path = folder.parent / "words.csv"
+    path.write_text("any,loud,loudly\nhigh,very loud\nunheard,something too quiet for anybody\n", encoding="utf-8")
+    return path
+
+
+def test_a_map_gives_names_their_words_and_names_more_to_look_for(labelled: Path, words: Path, folder: Path) -> None:
+    report = Ran("eval", labelled, "--audio", folder, "--map", words, "-f", "json").report
+    assert [row["label"] for row in report["labels"]] == ["any", "high", "unheard"]
+    assert report["without_positives"] == ["unheard"]
+    assert report["overall"]["auroc"]["value"] > 0.99
+
+
+def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -> None:
+    bursts(tmp_path / "in" / "sea_waves" / "1.wav", 1.0, 8_000, (0, 1, 0.1))
+    bursts(tmp_path / "in" / "else" / "1.wav", 1.0, 8_000, (0, 1, 0.05))
+    out = tmp_path / "out.toml"
+    ran = Ran("eval", tmp_path / "in", "--map", "esc50", "--tune", out, "-f", "json")
+    assert [row["label"] for row in ran.report["labels"]] == ["else", "sea_waves"]
+    assert 'wordings = ["sea waves"]' in out.read_text(encoding="utf-8")
+
+
+def test_templates_and_wordings_are_compared(labelled: Path, words: Path, folder: Path) -> None:
+    ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--compare-templates", "-f", "json")
+    found = [(each.get("label"), each["text"]) for each in ran.report["compared"]]
+    assert {text for label, text in found if label is None} >= {"{}", "the sound of {}"}
+    assert {text for label, text in found if label == "any"} == {"loud", "loudly"}
+    given = ("--template", "{}", "--template", "so {}")
+    ran = Ran("eval", labelled, "--audio", folder, *given, "--compare-templates", "-f", "json")
+    assert sorted(each["text"] for each in ran.report["compared"]) == ["so {}", "{}"]
+
+
+def tuned(labelled: Path, words: Path, folder: Path, *more: str) -> Path:
+    out = folder.parent / "out.toml"
+    ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--tune", out, "-f", "json", *more)
+    assert ran.code == 0, ran
+    assert ran.report["tuning"]["not_tuned"] == ["unheard"]
+    return out
+
+
+def test_tuned_settings_make_a_detector(labelled: Path, words: Path, folder: Path, tmp_path: Path) -> None:
+    out = tuned(labelled, words, folder, "--tune-postprocessing", "--tune-calibration")
+    assert sorted(path.name for path in folder.parent.iterdir() if path.is_file()) == [
+        "labels.tsv",
+        "out.toml",
+        "words.csv",
+    ]
+    before, after = (
+        Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).report
+        for flags in (("--map", words), ("--settings", out))
+    )
+    assert after["overall"]["event_f1"]["value"] >= before["overall"]["event_f1"]["value"]
+    assert after["model"] == "level, calibrated by out.toml" and before["model"] == "level"
+    found = Ran("localize", folder / "a.wav", "--settings", out, "-f", "jsonl").objects[0]
+    assert found["model"] == "level, calibrated by out.toml"
+    assert {event["label"] for event in found["events"]} == {"any", "high"}
+    assert found["thresholds"].keys() == {"any", "high", "unheard"} and found["threshold"] == 0.3
+
+
+def test_flags_win_over_settings(folder: Path) -> None:
+    out = folder.parent / "own.toml"
+    out.write_text("[localize.labels.loud]\nthreshold = 0.99\n[tag.labels.loud]\nthreshold = 0.99\n", encoding="utf-8")
+    strict = Ran("localize", folder / "a.wav", "--settings", out).objects[0]
+    assert strict["thresholds"] == {"loud": 0.99}
+    assert [event["start"] for event in strict["events"]] == [2.0]
+    won = Ran("localize", folder / "a.wav", "--settings", out, "--threshold", "0.3").objects[0]
+    assert won["thresholds"] == {"loud": 0.3} and len(won["events"]) == 2
+    other = Ran("localize", folder / "a.wav", "--settings", out, "-l", "louder").objects[0]
+    assert "thresholds" not in other and {event["label"] for event in other["events"]} == {"louder"}
+    assert Ran("tag", folder / "a.wav", "--settings", out).objects[0]["tags"] == []
+    shown = Ran("tag", folder / "a.wav", "--settings", out, "--threshold", "0").objects[0]["tags"]
+    assert [tag["label"] for tag in shown] == ["loud"]
+
+
+def test_a_report_which_finds_all_events_alike_is_refused_with_settings_that_do_not(folder: Path) -> None:
+    out = folder.parent / "own.toml"
+    out.write_text("[localize.labels.loud]\nthreshold = 0.99\n", encoding="utf-8")
+    flags = ("--settings", out, "--report", folder.parent / "page.html")
+    ran = Ran("localize", folder / "a.wav", *flags)
+    assert ran.code == 2 and "a report finds the events of all labels alike" in ran.err
+    assert Ran("localize", folder / "a.wav", *flags, "--threshold", "0.3").code == 0
+
+
+def test_calibration_and_words_of_settings_count_in_tag_too(folder: Path) -> None:
+    out = folder.parent / "own.toml"
+    out.write_text('[tag.labels.x]\nwordings = ["loud", "loudly"]\nscale = 2\nbias = -1\n', encoding="utf-8")
+    plain = Ran("tag", folder / "a.wav", "-l", "loud,loudly").objects[0]["tags"]
+    logits = [np.log(tag["probability"] / (1 - tag["probability"])) for tag in plain]
+    (tag,) = Ran("tag", folder / "a.wav", "--settings", out).objects[0]["tags"]
+    assert tag["probability"] == pytest.approx(1 / (1 + np.exp(1 - 2 * np.mean(logits))), abs=1e-4)
+
+
+def test_a_run_is_not_resumed_with_other_settings(folder: Path) -> None:
+    settings, out = folder.parent / "own.toml", folder.parent / "out.csv"
+    for threshold in (0.5, 0.6):
+        settings.write_text(f"[localize.labels.loud]\nthreshold = {threshold}\n", encoding="utf-8")
+        ran = Ran("localize", folder / "a.wav", "--settings", settings, "-o", out, "--resume")
+        assert ran.code == (0 if threshold == 0.5 else 2)
+    assert "cannot resume: settings was" in ran.err
+
+
+def test_settings_for_another_model_or_command_are_told(folder: Path) -> None:
+    out = folder.parent / "own.toml"
+    out.write_text('[tag]\nmodel = "base"\nfingerprint = "other"\n[tag.labels.loud]\nthreshold = 0\n', encoding="utf-8")
+    ran = Ran("tag", folder / "a.wav", "--settings", out)
+    assert ran.code == 0 and "own.toml was tuned for base, not for this level: tune it anew" in ran.err
+    assert "own.toml has no settings for localize" in Ran("localize", folder / "a.wav", "--settings", out).err
+
+
+BAD = {
+    "unknown": ("z.wav\t0\t1\tx", "row 2: there is no recording 'z.wav'"),
+    "reversed": ("a.wav\t2\t1\tx", "row 2: the onset 2 s is not before the offset 1 s"),
+    "beyond": ("a.wav\t1\t5\tx", "row 2: the offset 5 s is beyond the end of"),
+    "separators": ("a.wav,1,2,x", "row 2: 1 cells, where the first row has 4: commas here, tabs there"),
+    "twice": ("a.wav\t1\t2\tx\na.wav\t1\t2\tx", "row 3: it says the same as"),
+    "undecodable": ("bad.wav\t0\t1\tx", "bad.wav: "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_annotations_have_a_line_each_and_nothing_is_evaluated(case: str, folder: Path) -> None:
+    (folder / "bad.wav").write_text("no sound")
+    rows, line = BAD[case]
+    path, out = folder / "labels.tsv", folder / "out.toml"
+    path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}\n", encoding="utf-8")
+    ran = Ran("eval", path, "--tune", out)
+    assert ran.code == 2 and ran.out == "" and not out.exists()
+    assert len(ran.err.splitlines()) == 1 and line in ran.err
+
+
+def test_many_problems_are_cut_short(folder: Path) -> None:
+    rows = "".join(f"z{number}.wav\t0\t1\tx\n" for number in range(30))
+    (folder / "labels.tsv").write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
+    lines = Ran("eval", folder / "labels.tsv").err.splitlines()
+    assert len(lines) == 21 and lines[-1] == "peaudio: ... and 10 problems more"
+
+
+def test_events_that_became_one_are_told(folder: Path) -> None:
+    path = folder / "labels.tsv"
+    rows = "a.wav\t0.5\t1\tloud\na.wav\t1\t1.3\tloud\na.wav\t2\t4.013\tloud\n"
+    path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
+    ran = Ran("eval", path, "-f", "json")
+    assert "overlap or touch others of their label became one with them: 1" in ran.err
+    assert ran.report["labels"][0]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--tune-calibration"], "tuning needs a file to keep what it finds: name it with --tune out.toml"),
+        (["--tune", "x.toml", "--for", "precision=2"], "--for is f1, precision=P or recall=P"),
+        (["--template", "x"], "--template 'x' has no {} in it"),
+        (["--threshold", "2"], "the threshold must be from 0 to 1: got 2"),
+        (["--tune", "labels.tsv"], "labels.tsv exists: choose another name, or --overwrite"),
+        (["-o", "x.json", "--tune", "x.json"], "--output and --tune are both x.json"),
+        (["-o", "none/x.json"], "there is no folder none"),
+        (["-o", "x.pdf"], "the name x.pdf does not tell the format"),
+        (["--map", "none.csv"], "cannot read none.csv"),
+        (["--settings", "none.toml"], "cannot read the settings none.toml"),
+        (["--audio", "none"], "--audio none is not a folder"),
+        (["-m", "./none"], "./none"),
+        (["--window", "0.1"], "the window must be 1 s or longer"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_refused_in_one_line(
+    flags: list[str], said: str, labelled: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    ran = Ran("eval", "labels.tsv", "--audio", "in", *flags)
+    assert ran.code == 2 and ran.out == "" and said in ran.err and len(ran.err.splitlines()) == 1
+
+
+def test_weak_annotations_have_no_events_to_tune(tmp_path: Path) -> None:
+    bursts(tmp_path / "loud" / "a.wav", 1.0, 8_000, (0, 1, 0.05))
+    for flags in (["--median", "0.2"], ["--tune", str(tmp_path / "x.toml"), "--tune-postprocessing"]):
+        assert "these annotations tell no times" in Ran("eval", tmp_path, *flags).err
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    labelled: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    ran = Ran("eval", labelled, "--audio", folder)
+    assert ran.code == 2 and "pip install 'pe-audio-cli[eval]'" in ran.err
+
+
+def test_the_report_goes_to_a_file_as_a_whole(labelled: Path, folder: Path) -> None:
+    out = folder.parent / "report.csv"
+    assert Ran("eval", labelled, "--audio", folder, "-o", out).out == ""
+    assert out.read_text(encoding="utf-8").startswith("scope,label,figure,value,low,high\n")
+    assert Ran("eval", labelled, "--audio", folder, "-o", out).code == 2
+    assert Ran("eval", labelled, "--audio", folder, "-o", out, "--overwrite", "-f", "table").code == 0
+    assert "AUROC" in out.read_text(encoding="utf-8")
+
+
+def test_the_help_shows_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = Ran("eval", "--help").out
+    assert [form.example for form in FORMS if form.example not in shown] == []

@@ -1,0 +1,101 @@
+"""Settings files: what is written is read, what is edited by hand counts, what makes no sense is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.scoring import TagOptions
+from pe_audio_cli.detect.settings import LabelSettings, SettingsFile, read_settings, settings_in, settings_text
+from pe_audio_cli.errors import UsageError
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+seconds = st.none() | st.floats(0, 3600)
+
+
+@st.composite
+def label_settings(draw: st.DrawFn) -> LabelSettings:
+    threshold = draw(st.none() | st.floats(0, 1))
+    lower = draw(st.none() | st.floats(0, 0.3 if threshold is None else threshold))
+    scale, bias = draw(st.floats(1e-6, 1e6)), draw(st.floats(-1e6, 1e6))
+    lengths = [draw(seconds) for _ in range(3)]
+    return LabelSettings(tuple(draw(st.lists(texts, max_size=3))), threshold, lower, *lengths, scale, bias)
+
+
+@given(st.dictionaries(texts, label_settings(), min_size=1, max_size=4), texts)
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, labels: dict, model: str) -> None:
+    settings = SettingsFile("tuned.toml", model, "0123", labels)
+    path = tmp_path_factory.mktemp("settings") / "tuned.toml"
+    remarks = dict.fromkeys(labels, "F1 0.81")
+    path.write_bytes(settings_text(settings, "localize", "Tuned on\nthis.", remarks).encode())
+    assert read_settings(path, "localize") == settings
+
+
+def edited(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path,
+        "[localize.labels.rain]\nthreshold = 0.4\noffset_threshold = 0.2\nmedian = 1\n"
+        "[localize.labels.dog]\nmerge_gap = 0.5\n[tag.labels.rain]\nthreshold = 0.6\n",
+    )
+    settings = read_settings(path, "localize")
+    plain = settings.event_options(EventOptions())
+    assert plain.of("rain") == EventOptions(0.4, 0.2, median=1)
+    assert plain.of("dog") == EventOptions(merge_gap=0.5)
+    assert plain.of("wind") == EventOptions()
+    won = settings.event_options(EventOptions(0.5, min_duration=0.1), {"threshold", "min_duration"})
+    assert won.of("rain") == EventOptions(0.5, 0.2, median=1, min_duration=0.1)
+    tags = read_settings(path, "tag").tag_options(TagOptions(top_k=3))
+    assert tags.of("rain") == TagOptions(3, 0.6) and tags.of("dog") == TagOptions(3)
+    with pytest.raises(UsageError, match=r"own.toml, 'rain': the offset threshold must be from 0 to the threshold"):
+        settings.event_options(EventOptions(0.1), {"threshold"})
+
+
+def test_no_file_sets_nothing() -> None:
+    assert settings_in(None, "tag").labels == {}
+
+
+REFUSED = {
+    "threshold = 1.5": "'rain': the threshold must be from 0 to 1: got 1.5",
+    "threshold = nan": "'rain': the threshold must be from 0 to 1: got nan",
+    "threshold = '0.5'": "'rain': threshold must be a number",
+    "threshold = true": "'rain': threshold must be a number",
+    "treshold = 0.5": "'rain': unknown setting 'treshold': localize has bias, ",
+    "offset_threshold = 0.4": "'rain': the offset threshold must be from 0 to the threshold (0.3): got 0.4",
+    "median = -1": "'rain': the median must be from 0 to 3600 s: got -1",
+    "scale = 0": "'rain': the scale must be above 0, so that it keeps the order: got 0",
+    "scale = inf": "'rain': the scale must be above 0",
+    "bias = nan": "'rain': the bias must be a number: got nan",
+    "wordings = 'rain'": "'rain': wordings must be a list of texts",
+    "wordings = ['']": "'rain': wordings must be a list of texts",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_bad_value_is_refused_with_its_label(tmp_path: Path, line: str) -> None:
+    path = edited(tmp_path, f"[localize.labels.rain]\n{line}\n")
+    with pytest.raises(UsageError, match=re.escape(f"own.toml, {REFUSED[line]}")):
+        read_settings(path, "localize")
+
+
+def test_a_file_that_holds_no_such_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the settings .*: No such file"):
+        read_settings(tmp_path / "none.toml", "tag")
+    with pytest.raises(UsageError, match="are not TOML"):
+        read_settings(edited(tmp_path, "threshold: 1"), "tag")
+    with pytest.raises(UsageError, match=r"own.toml has no settings for tag: tune some with peaudio eval --tune"):
+        read_settings(edited(tmp_path, "[localize.labels.rain]\nthreshold = 0.5\n"), "tag")
+    with pytest.raises(UsageError, match="unknown setting 'median'"):
+        read_settings(edited(tmp_path, "[tag.labels.rain]\nmedian = 0.5\n"), "tag")
+    with pytest.raises(UsageError, match="model must be text"):
+        read_settings(edited(tmp_path, "[tag]\nmodel = 1\n[tag.labels.rain]\nthreshold = 0.5\n"), "tag")
