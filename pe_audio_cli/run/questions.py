@@ -149,11 +149,11 @@ class Tagging:
     """How probable each label is: a :class:`Question`."""
 
     query: Query
-    options: PerLabel[TagOptions]
+    options: TagOptions | PerLabel[TagOptions]
 
     def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[TagResult]:
         """What makes one recording's tags."""
-        return _Tagger(encoder, self.query, self.options, encoding)
+        return _Tagger(encoder, self.query, PerLabel.lift(self.options), encoding)
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,12 @@ class Localizing:
     """When each label is heard: a :class:`Question`; with ``frames``, the frame probabilities too."""
 
     query: Query
-    options: PerLabel[EventOptions]
+    options: EventOptions | PerLabel[EventOptions]
     frames: bool = False
 
     def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[LocalizeResult]:
         """What makes one recording's events."""
-        return _Localizer(encoder, self.query, self.options, encoding, self.frames)
+        return _Localizer(encoder, self.query, PerLabel.lift(self.options), encoding, self.frames)
 
 
 class _Tagger:

@@ -56,7 +56,7 @@ def tag(
     encoding: EncodeOptions,
 ) -> Iterator[TagResult | FileError]:
     """The clip-level probability of each label, recording by recording, in order."""
-    return encoding.engine.run(files, encoder, Tagging(query, PerLabel.lift(options)), encoding)
+    return encoding.engine.run(files, encoder, Tagging(query, options), encoding)
 
 
 def localize(
@@ -68,7 +68,7 @@ def localize(
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-    return encoding.engine.run(files, encoder, Localizing(query, PerLabel.lift(options), frames), encoding)
+    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
 
 
 def embed(
