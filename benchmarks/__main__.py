@@ -12,12 +12,26 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import clap, codec, encoder, labels, linear, machine, memory, mini, ranking, recording, search, startup
+from benchmarks import (
+    clap,
+    cluster,
+    codec,
+    encoder,
+    labels,
+    linear,
+    machine,
+    memory,
+    mini,
+    ranking,
+    recording,
+    search,
+    startup,
+)
 from benchmarks.options import Options, parse
 from benchmarks.table import HOW_TO_READ
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-BENCHMARKS = (codec, encoder, ranking, recording, linear, memory, startup, labels, search, clap, mini)
+BENCHMARKS = (codec, encoder, ranking, recording, linear, memory, startup, labels, search, clap, mini, cluster)
 
 
 def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> None:

@@ -21,7 +21,7 @@ class Options:
     ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
     and so is ``stretch``, the far end of the line that cost should be on; ``hours`` is the length of the recording
     whose memory is compared with that of one of ten minutes. Both of these take long, and None leaves them out.
-    ``windows`` are the sizes of the indexes that are searched.
+    ``windows`` are the sizes of the indexes that are searched, ``clips`` is the number of those that a cluster tags.
     """
 
     checkpoint: Path | None = None
@@ -32,6 +32,7 @@ class Options:
     stretch: float | None = None
     hours: float | None = None
     windows: tuple[int, ...] = (10_000, 100_000)
+    clips: int = 10_000
 
     @property
     def folder(self) -> Path:
@@ -70,6 +71,8 @@ def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
     )
     parser.add_argument("--hours", type=float, help="length of the recording whose memory is measured")
     parser.add_argument("--windows", type=int, nargs="+", metavar="N", help="in the indexes that are searched")
+    parser.add_argument("--recording", type=float, metavar="SECONDS", help="of those that are tagged end to end")
+    parser.add_argument("--clips", type=int, metavar="N", help="of 1 s, that go through a cluster")
     defaults = {field.name: field.default for field in fields(Options)}
     parser.set_defaults(**{name: defaults[name] for name in ("threads", "rounds", "lengths")})
     chosen = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}

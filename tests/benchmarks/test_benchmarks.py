@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import torch
 from benchmarks import __main__ as everything
 from benchmarks import (
     clap,
+    cluster,
     commands,
     contender,
     first_embedding,
@@ -67,6 +70,7 @@ def options(folder) -> Options:
         stretch=0.8,
         hours=1e-4,
         windows=(20, 400),
+        clips=20,
     )
 
 
@@ -102,7 +106,12 @@ def in_this_process(monkeypatch, folder):
         tags = [{"label": label, "probability": 0.5} for label in recording.LABELS]
         return Run(0.5, json.dumps({"tags": tags}))
 
+    def pretend_to_watch(program: Program, cores: int) -> cluster.Watched:
+        listed = program.command[program.command.index("--manifest") + 1].read_text().splitlines()
+        return cluster.Watched(2.0 + len(listed) / cores, "\n".join(listed), 10**8)
+
     monkeypatch.setattr(contender, "Child", Local)
+    monkeypatch.setattr(cluster, "watch", pretend_to_watch)
     monkeypatch.setattr(Program, "run", pretend)
     monkeypatch.setattr(lineup, "MATRIX", 64)
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
@@ -189,6 +198,27 @@ def test_the_search_that_is_taken_apart_finds_what_both_others_find(tmp_path, mo
     assert [list(hit) for hit in ours["hits"]] == built.best
     assert [list(hit) for hit in theirs["hits"]] == built.best
     assert ours["text"] > 0 and ours["search"] > 0
+
+
+needs_cores = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux gives a program one core")
+
+
+@needs_cores
+@pytest.mark.usefixtures("in_this_process")
+def test_a_table_of_a_cluster_tells_speed_from_start(options):
+    rows = [line.split(" | ") for line in cluster.measure(options).splitlines() if line.startswith("| Ray, 2 workers")]
+    assert [row[2:5] for row in rows] == [["2.0", f"{2 * options.recording:.1f}", "1.00"]]
+
+
+@needs_cores
+def test_a_program_is_watched_on_its_cores_alone():
+    before = os.sched_getaffinity(0)
+    program = "import os; print(len(os.sched_getaffinity(0)))"
+    with pytest.raises(subprocess.CalledProcessError):
+        cluster.watch(Program("bad", [sys.executable, "-c", "print(1 / 0)"], {}), 1)
+    watched = cluster.watch(Program("good", [sys.executable, "-c", program], {}), 1)
+    assert watched.output == "1\n"
+    assert os.sched_getaffinity(0) == before
 
 
 def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
