@@ -52,6 +52,7 @@ class Work:
     windows: WindowOptions
     batch_size: int | None
     spectrograms: bool
+    sounds: float | None
     version: str = __version__
 
     def encoder(self) -> PeEncoder:
@@ -109,7 +110,7 @@ def _pipeline(work: Work, pool: Pool, inputs: Mapping[int, str]) -> Iterator[Any
         ray.data.from_arrow(list(_tables(inputs, pool.most)))
         .map_batches(
             decode,
-            fn_args=(work.windows, work.halo, work.spectrograms),
+            fn_args=(work.windows, work.halo, work.spectrograms, work.sounds),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=pool.decoder_cpus,
@@ -140,11 +141,13 @@ def _tables(inputs: Mapping[int, str], n_workers: int) -> Iterator[Any]:
         yield pa.table({"index": indices, "path": [path.encode("utf-8", "surrogateescape") for path in paths]})
 
 
-def decode(inputs: Any, windows: WindowOptions, halo: int, spectrograms: bool) -> Iterator[Any]:
+def decode(
+    inputs: Any, windows: WindowOptions, halo: int, spectrograms: bool = False, sounds: float | None = None
+) -> Iterator[Any]:
     """The stage that decodes: a table of inputs to tables of a stretch each."""
     for row in inputs.to_pylist():
         path = row["path"].decode("utf-8", "surrogateescape")
-        for stretch in stretches(read([path], windows, halo, spectrograms), windows):
+        for stretch in stretches(read([path], windows, halo, spectrograms, sounds), windows):
             yield _table([(row["index"], stretch.place, stretch.last)], [stretch.news])
 
 

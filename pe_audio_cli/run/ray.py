@@ -228,6 +228,7 @@ class RayEngine:
             encoding.windows,
             encoding.batch_size,
             encoding.spectrograms,
+            encoding.sounds,
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from support import REFERENCE, LevelEncoder, write_tone
@@ -34,8 +34,8 @@ QUERY = Query(("loud", "deafening"), LevelEncoder().encode_text(["loud", "deafen
 def work(**more: object) -> Work:
     checkpoint = find_checkpoint(MODEL, "tag")
     question = Tagging(QUERY, TagOptions())
-    plain = Work(MODEL, "tag", "tiny", checkpoint.fingerprint, 2, DeviceOptions("cpu"), question, WINDOWS, None, False)
-    return replace(plain, **more)
+    model = (MODEL, "tag", "tiny", checkpoint.fingerprint, 2, DeviceOptions("cpu"))
+    return replace(Work(*model, question, WINDOWS, None, False, None), **more)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def rows(tables: object) -> list[tuple[int, int, bool, object]]:
 
 def decoded(files: list[str]) -> list[object]:
     inputs = pa.table({"index": range(10, 10 + len(files)), "path": [file.encode() for file in files]})
-    return list(decode(inputs, WINDOWS, 2, False))
+    return list(decode(inputs, WINDOWS, 2))
 
 
 @pytest.fixture
@@ -111,10 +111,12 @@ def test_a_stretch_that_cannot_be_encoded_costs_only_its_own_recording(files, mo
     assert kinds == ["whole", "decode", "whole", "encode"]
 
 
-def test_spectrograms_are_made_where_recordings_are_decoded(files):
+def test_spectrograms_and_sounds_are_made_where_recordings_are_decoded(files, level_worker):
     inputs = pa.table({"index": [0], "path": [files[0].encode()]})
-    news = chain.from_iterable(content for *_, content in rows(decode(inputs, WINDOWS, 2, True)))
-    assert list(news)[-1].recording.spectrogram is not None
+    ((*_, whole),) = rows(map(level_worker(), decode(inputs, WINDOWS, 2, spectrograms=True, sounds=60.0)))
+    assert whole.recording.spectrogram is not None
+    with av.open(whole.recording.sound.file) as opened:
+        assert opened.duration / av.time_base == pytest.approx(0.3, abs=0.05)
 
 
 @pytest.mark.parametrize(
