@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,9 +47,8 @@ __all__ = ["ClusterOptions", "RayEngine"]
 LOCAL = "local"
 DECODER_SHARE = 0.25  # of a CPU, which a worker leaves to the task that decodes for it
 WATCH_SECONDS = 5.0  # from one look at the cluster to the next
-PATIENCE_SECONDS = (
-    30.0  # that a cluster may have less room than before, in which a lost worker may find its place again
-)
+PATIENCE_SECONDS = 30.0  # that there may be less room than before, in which a lost worker may find its place again
+KNOCK_SECONDS = 5.0  # until an address that does not answer counts as wrong
 
 ResultT = TypeVar("ResultT")
 
@@ -167,6 +167,7 @@ class RayEngine:
                 cpus = max(os.cpu_count() or 1, wanted * self._threads)
                 ray.init(LOCAL, num_cpus=cpus, include_dashboard=False, **quiet)
             else:
+                _knock(address)
                 ray.init(address, **quiet)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise UsageError(
@@ -251,6 +252,13 @@ class _Watch:
             self._most, self._full = room, now
         elif now - self._full > PATIENCE_SECONDS:
             raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
+
+
+def _knock(address: str) -> None:
+    """Raise :class:`OSError` where nobody listens: Ray itself would try for minutes, and complain all the while."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and "/" not in port:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
 @contextlib.contextmanager
