@@ -89,7 +89,7 @@ def index(
             if index.exists():
                 n_recordings, n_windows = builder.counts()
                 dropped = f", {len(plan.vanished)} dropped" if prune else ""
-                talk.tell(f"{index}: {n_recordings} recordings, {n_windows} windows{dropped}")
+                talk.tell(f"{index}: {_count(n_recordings, 'recording')}, {_count(n_windows, 'window')}{dropped}")
         walk.end(summary, [_name(item) for item in found])
 
 
@@ -122,3 +122,7 @@ def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:
 
 def _name(item: str | FileError) -> str:
     return item if isinstance(item, str) else item.file
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

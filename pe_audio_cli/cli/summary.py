@@ -44,13 +44,15 @@ class Summary:
 
     def lines(self) -> Iterator[str]:
         """One line of numbers, then one for each failure."""
-        seconds = time.monotonic() - self._begin
         skipped = f", {self.n_skipped} skipped (done earlier)" if self.n_skipped else ""
-        yield (
-            f"{self.n_done} done, {len(self.failures)} failed{skipped}; {_duration(self.audio_seconds)} of audio in "
-            f"{_duration(seconds)}, {self.audio_seconds / seconds if seconds > 0 else 0:.1f} times real time"
-        )
+        speed = f"; {self._speed()}" if self.n_done else ""
+        yield f"{self.n_done} done, {len(self.failures)} failed{skipped}{speed}"
         yield from (f"failed: {file}: {message}" for file, message in self.failures)
+
+    def _speed(self) -> str:
+        seconds = time.monotonic() - self._begin
+        rate = self.audio_seconds / seconds if seconds > 0 else 0
+        return f"{_duration(self.audio_seconds)} of audio in {_duration(seconds)}, {rate:.1f} times real time"
 
 
 def _duration(seconds: float) -> str:

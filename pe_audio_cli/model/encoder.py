@@ -20,6 +20,7 @@ from pe_audio_cli.model.config import AudioConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
 from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.memory import keep_big_blocks
+from pe_audio_cli.model.packed import pack_linear_layers
 from pe_audio_cli.model.stock import stock_audio
 from pe_audio_cli.model.text import load_text
 from pe_audio_cli.model.tiles import TiledCodec, is_wide
@@ -86,6 +87,7 @@ class PeEncoder:
         codec: nn.Module = modules
         if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
             codec, how = TiledCodec(modules, self.dtype), "in tiles"
+            pack_linear_layers(tower.to(self.dtype))
         self.engine = f"{self.dtype} on {self.device}{'' if how is None else ', ' + how}".removeprefix("torch.")
         self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)

@@ -5,6 +5,12 @@ memory most of the time. Here each stage runs on stretches of time short enough 
 as many rows more on either side as its convolutions reach; and in a layout of (time, channel), in which a convolution
 is a matrix product without any rearrangement, on weights that oneDNN has rearranged once.
 
+Each tile is the work of one thread, which leaves nothing to wait for within it.
+
+Fewer products by Winograd's F(2, 2) of the kernels' even and odd taps, once or twice over, were tried: oneDNN multiplies
+so near the machine's limit that the sums around the products cost what they save with 64 and 128 channels; with 256 and
+512, convolutions get quicker by a fifth and the codec by a twenty-fifth, for as much code again. They were left.
+
 Sums are added up in another order than by the modules. With few channels, rounding would show in the fifth decimal of
 probabilities and there is little to gain, so narrow codecs keep their modules: see :data:`MIN_CHANNELS`.
 """
@@ -12,7 +18,8 @@ probabilities and there is little to gain, so narrow codecs keep their modules: 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import torch
@@ -20,14 +27,14 @@ from torch import nn
 from torch.nn import functional
 
 from pe_audio_cli.model.codec import ALPHA_EPS, DacEncoder, ResidualUnit, Snake, Stage
+from pe_audio_cli.model.packed import Convolution, Product, Rows
 
 __all__ = ["TiledCodec", "is_wide"]
 
 MIN_CHANNELS = 32  # behind the first convolution, from which on tiles pay
 TILE_BYTES = 1 << 20  # of one activation of a tile, in float32: a handful of them fill a core's second-level cache
 
-Rows: TypeAlias = torch.Tensor  # (time, channels), contiguous
-Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where there are none, for the taker to change
+Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where there are none; not for changing
 
 
 def is_wide(codec: nn.Module) -> bool:
@@ -82,21 +89,20 @@ class TiledStage:
         self.padding = math.ceil(self.stride / 2)
         self.channels = stage.conv1.in_channels
         self.doubled = stage.conv1.out_channels
+        self.dtype = stage.conv1.weight.dtype
         self.tile = max(1, TILE_BYTES // 4 // self.channels // self.stride)  # rows that come out
 
     def __call__(self, source: Source, n_rows: int) -> Rows:
         """All ``n_rows`` of the source to a ``stride``-th as many of twice the channels."""
-        kernel = 2 * self.stride
-        n_out = (n_rows + 2 * self.padding - kernel) // self.stride + 1
-        out: Rows | None = None
-        for start in range(0, n_out, self.tile):
+        n_out = (n_rows + 2 * self.padding - 2 * self.stride) // self.stride + 1
+        out = torch.empty(n_out, self.doubled, dtype=self.dtype)
+
+        def fill(start: int) -> None:
             stop = min(start + self.tile, n_out)
             first = start * self.stride - self.padding
-            rows = self.down(self._units(source, first, (stop - 1 - start) * self.stride + kernel + first, n_rows))
-            if out is None:
-                out = rows.new_empty(n_out, self.doubled)
-            out[start:stop] = rows
-        assert out is not None
+            out[start:stop] = self.down(self._units(source, first, first + (stop - start + 1) * self.stride, n_rows))
+
+        _share_out(fill, range(0, n_out, self.tile))
         return out
 
     def _units(self, source: Source, start: int, stop: int, n_rows: int) -> Rows:
@@ -114,13 +120,14 @@ class Unit:
 
     def __init__(self, unit: ResidualUnit) -> None:
         self.snake1, self.snake2 = Activation(unit.snake1), Activation(unit.snake2)
-        self.conv1, self.conv2 = Convolution(unit.conv1), Convolution(unit.conv2)
+        self.conv1, self.conv2 = Convolution(unit.conv1), Product(unit.conv2.weight[:, :, 0], unit.conv2.bias)
         self.reach = self.conv1.reach
 
     def __call__(self, rows: Rows) -> Rows:
-        """``(time, channels)`` to ``(time - 2 * reach, channels)``; what came in is changed."""
+        """``(time, channels)`` to ``(time - 2 * reach, channels)``."""
         hidden = self.snake2(self.conv1(self.snake1(rows)))
-        return self.conv2(hidden, onto=rows[self.reach : len(rows) - self.reach])
+        out: Rows = self.conv2(hidden, onto=rows[self.reach : len(rows) - self.reach])
+        return out
 
 
 class Activation:
@@ -142,80 +149,32 @@ class Activation:
         return torch.addcmul(rows, wave, self.inverse, out=wave)
 
 
-class Convolution:
-    """A convolution over rows, without padding, by oneDNN on weights that are rearranged once.
+def _share_out(work: Callable[[int], None], items: Sequence[int]) -> None:
+    """Do a piece of work for each of the items, on as many threads as torch has.
 
-    The operators that take such weights are torch's own and not documented; where one fails at the first try,
-    ``conv2d`` stands in for them, which rearranges weights each time.
+    Each thread works by itself: threads that share the work within torch's operations wait for each other at the end
+    of every one. Only where items are few do several share the work on one.
     """
+    n_threads = torch.get_num_threads()
+    n_workers = min(n_threads, len(items))
 
-    def __init__(self, conv: nn.Conv1d) -> None:
-        assert conv.bias is not None
-        self.stride, self.dilation = [1, conv.stride[0]], [1, conv.dilation[0]]
-        self.reach = conv.dilation[0] * (conv.kernel_size[0] - 1) // 2
-        self.weight, self.bias = conv.weight[:, :, None], conv.bias
-        self.packed = _pack(self.weight, self.bias, self.stride, self.dilation)
+    def begin() -> None:
+        torch.set_num_threads(n_threads // n_workers)  # for the calling thread, and for those that begin after it
 
-    def __call__(self, rows: Rows, onto: Rows | None = None) -> Rows:
-        """``(time, in)`` to ``(time', out)``, added to what is there if ``onto`` is given."""
-        image = _image(rows)
-        if self.packed is None:
-            out = functional.conv2d(image, self.weight, self.bias, self.stride, 0, self.dilation)
-            return _rows(out) if onto is None else onto.add_(_rows(out))
-        if onto is None:
-            return _rows(_convolve(image, self.packed, self.bias, self.stride, self.dilation))
-        return _rows(_convolve_onto(_image(onto), image, self.packed, self.bias, self.stride, self.dilation))
+    def do(item: int) -> None:
+        with torch.inference_mode():
+            work(item)
 
-
-def _image(rows: Rows) -> torch.Tensor:
-    """Rows as a picture one pixel high, ``(1, channels, 1, time)``, channels innermost."""
-    return rows.T[None, :, None]
-
-
-def _rows(image: torch.Tensor) -> Rows:
-    return image[0, :, 0].T
-
-
-def _convolve(
-    image: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor, stride: list[int], dilation: list[int]
-) -> torch.Tensor:
-    out: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-        image, packed, bias, [0, 0], stride, dilation, 1, "none", [], ""
-    )
-    return out
-
-
-def _convolve_onto(
-    onto: torch.Tensor,
-    image: torch.Tensor,
-    packed: torch.Tensor,
-    bias: torch.Tensor,
-    stride: list[int],
-    dilation: list[int],
-) -> torch.Tensor:
-    out: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_(
-        onto, image, packed, bias, [0, 0], stride, dilation, 1, "add", 1.0, None, [], None
-    )
-    return out
-
-
-def _pack(weight: torch.Tensor, bias: torch.Tensor, stride: list[int], dilation: list[int]) -> torch.Tensor | None:
-    """The weights as oneDNN likes them, or None where this build of torch has no operators for that, or others."""
-    rows = torch.randn(64 * stride[1] + dilation[1] * weight.shape[-1], weight.shape[1], dtype=weight.dtype)
-    image = _image(rows)
+    if n_workers == 1:
+        for item in items:
+            do(item)
+        return
     try:
-        packed: torch.Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-            weight, [0, 0], stride, dilation, 1, list(image.shape)
-        )
-        wanted = functional.conv2d(image, weight, bias, stride, 0, dilation)
-        got = _convolve(image, packed, bias, stride, dilation)
-        twice = _convolve_onto(got.clone(memory_format=torch.channels_last), image, packed, bias, stride, dilation)
-    except (RuntimeError, AttributeError, TypeError):
-        return None
-    near = 1e-4 if weight.dtype == torch.float32 else 0.05
-    same = (got - wanted).abs().max() <= near * wanted.abs().max()
-    added = (twice - 2 * wanted).abs().max() <= 2 * near * wanted.abs().max()
-    return packed if bool(same) and bool(added) and _rows(got).is_contiguous() else None
+        with ThreadPoolExecutor(n_workers, initializer=begin) as pool:
+            for _ in pool.map(do, items):
+                pass
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _rows_of(rows: Rows) -> Source:
@@ -224,7 +183,7 @@ def _rows_of(rows: Rows) -> Source:
     def read(start: int, stop: int) -> Rows:
         before, after = max(0, -start), max(0, stop - len(rows))
         found = rows[max(0, start) : stop]
-        return functional.pad(found, (0, 0, before, after)) if before or after else found.clone()
+        return functional.pad(found, (0, 0, before, after)) if before or after else found
 
     return read
 

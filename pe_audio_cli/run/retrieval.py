@@ -29,7 +29,7 @@ from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 from pe_audio_cli.store.database import Database
 from pe_audio_cli.store.scan import Question, best
-from pe_audio_cli.store.vectors import blocks_of, is_fresh
+from pe_audio_cli.store.vectors import blocks_of, is_fresh, vectors_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,7 +188,11 @@ class Index:
         options = SearchOptions() if options is None else options
         only = None if options.where is None else self._database.ids(options.where)
         found = best(blocks_of(self._database), question, options.k, only)
-        clips = self._database.clips(sorted({int(number) for ids, _ in found for number in ids}))
+        numbers = sorted({int(number) for ids, _ in found for number in ids})
+        clips = self._database.clips(numbers)
+        if len(clips) < len(numbers):
+            copy = vectors_path(self._database.path)
+            raise StoreError(f"{copy} is damaged: delete it, and the next search makes it anew")
         results = []
         for query, (ids, keys) in zip(queries, found, strict=True):
             scores = probabilities(keys) if measure == "probability" else keys

@@ -215,16 +215,18 @@ class Database:
         """
         import duckdb
 
+        if not where.strip():
+            raise UsageError(f"the condition is blank: there are {COLUMNS}")
         query = f"SELECT id FROM clips WHERE (\n{where}\n) ORDER BY id"
-        try:
-            if len(self._connection.extract_statements(query)) != 1:
-                raise UsageError(f"the condition {where!r} is more than one")
-            with _read_errors_explained(self.path):
-                found: NDArray[np.int64] = self._connection.execute(query).fetchnumpy()["id"]
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            reason = f"{_reason(error)}; there are {COLUMNS}"
-            raise UsageError(f"the condition {where!r} does not work: {reason}") from error
-        return np.asarray(found)
+        of_condition = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
+        with _read_errors_explained(self.path):
+            try:
+                if len(self._connection.extract_statements(query)) != 1:
+                    raise UsageError(f"the condition {where!r} is more than one")
+                return np.asarray(self._connection.execute(query).fetchnumpy()["id"])
+            except of_condition as error:
+                reason = f"{_reason(error)}; there are {COLUMNS}"
+                raise UsageError(f"the condition {where!r} does not work: {reason}") from error
 
     def clips(self, ids: Sequence[int]) -> dict[int, Clip]:
         """The windows of these ids."""
@@ -239,7 +241,8 @@ class Database:
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All windows by rising id, ``BLOCK`` at a time: ids ``(n,)`` and embeddings ``(n, width)``."""
-        # A cursor of its own: the connection can be asked other things before all is read, or if it never is.
+        # A cursor of its own: the connection can be asked other things before all is read, or if it never is. Rows
+        # come as they were put in, which DuckDB promises, so that gigabytes need no sorting.
         with _read_errors_explained(self.path), self._connection.cursor() as cursor:
             for batch in cursor.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK):
                 embeddings = batch.column(1).flatten().to_numpy().reshape(-1, self.about.width)
@@ -280,16 +283,18 @@ class Database:
     def _read_about(self) -> About:
         import duckdb
 
-        try:
-            with _read_errors_explained(self.path):
-                version, _, *about = self._connection.execute("SELECT * FROM about").fetchall()[0]
-        except (duckdb.CatalogException, ValueError, IndexError) as error:
-            raise StoreError(f"{self.path} is a DuckDB database, but no index of peaudio") from error
-        if version != VERSION or len(about) != len(fields(About)):
-            raise StoreError(
-                f"{self.path} is an index of version {version}, and this peaudio reads version {VERSION}: index the "
-                "recordings again, into another file"
-            )
+        with _read_errors_explained(self.path):
+            try:
+                ((version,),) = self._connection.execute("SELECT version FROM about").fetchall()
+            except (duckdb.ProgrammingError, ValueError) as error:
+                raise StoreError(f"{self.path} is a DuckDB database, but no index of peaudio") from error
+            if version != VERSION:
+                raise StoreError(
+                    f"{self.path} is an index of version {version}, and this peaudio reads version {VERSION}: index "
+                    "the recordings again, into another file"
+                )
+            columns = ", ".join(field.name for field in fields(About))
+            ((*about,),) = self._connection.execute(f"SELECT {columns} FROM about").fetchall()
         return About(*about)
 
     def _after_last(self, table: str) -> int:
@@ -333,8 +338,6 @@ def _read_errors_explained(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.ProgrammingError, duckdb.DataError):
-        raise  # not the file's fault
     except duckdb.Error as error:
         holder = re.search(r"lock is held in .*\(PID (\d+)\)", str(error))
         if holder is not None:

@@ -129,9 +129,8 @@ def _table(*headers: str) -> Table:
 
 
 def _from_here(path: str) -> str:
-    """A path below the current folder without that folder's own, which would fill the table."""
-    here = os.getcwd().rstrip(os.sep) + os.sep
-    return path.removeprefix(here)
+    """A path as it is called from the current folder, where that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
 
 
 def _note(text: str) -> RenderableType:

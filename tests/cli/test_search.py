@@ -99,7 +99,7 @@ def test_indexing_tells_what_there_is_and_does_nothing_twice(sounds, tmp_path, m
     monkeypatch.setitem(sys.modules, "pe_audio_cli.model.encoder", None)  # nothing may be loaded
     second = Result("index", sounds / "a.wav", sounds / "sub", "--index", path)
     assert second.code == 0
-    assert "0 done, 0 failed, 2 skipped (done earlier)" in second.err
+    assert second.err.splitlines() == [holds, "peaudio: 0 done, 0 failed, 2 skipped (done earlier)"]
 
 
 def test_pruning_is_told(tmp_path):
@@ -108,8 +108,7 @@ def test_pruning_is_told(tmp_path):
     Result("index", tmp_path / "in", "--index", tmp_path / "i")
     (tmp_path / "in" / "b.wav").unlink()
     assert (
-        "1 recordings, 1 windows, 1 dropped"
-        in Result("index", tmp_path / "in", "--index", tmp_path / "i", "--prune").err
+        "1 recording, 1 window, 1 dropped" in Result("index", tmp_path / "in", "--index", tmp_path / "i", "--prune").err
     )
 
 
@@ -170,6 +169,8 @@ def test_a_table_shows_paths_from_here(index, sounds, monkeypatch):
     assert printed.splitlines()[0] == "rain"
     assert sum("sub/c.wav" in line for line in printed.splitlines()) == 2
     assert str(sounds) not in printed
+    monkeypatch.chdir(sounds / "sub")
+    assert " ../a.wav " in Result("search", "rain", "--index", index, "-f", "table").out
     assert "no window to show" in Result("search", "x", "--index", index, "-f", "table", "--where", "false").out
 
 

@@ -4,11 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from pe_audio_cli.model import tiles
+from pe_audio_cli.model import packed, tiles
 from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d, leave_out_idle_parts
 from pe_audio_cli.model.config import CodecConfig
 
 HOP = 1920
+
+
+@pytest.fixture
+def threads():
+    """May be changed by a test."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:
@@ -59,14 +67,31 @@ def test_idle_parts_are_left_out_of_tiles_too():
 
 
 def test_without_torchs_operators_for_packed_weights_the_numbers_are_the_same(monkeypatch):
-    monkeypatch.setattr(tiles, "_pack", lambda *_: None)
+    monkeypatch.setattr(packed, "_pack_filters", lambda *_: None)
+    monkeypatch.setattr(packed, "_pack_matrix", lambda *_: None)
     assert_same(random_codec())
 
 
-def test_an_operator_that_computes_something_else_is_not_used(monkeypatch):
-    monkeypatch.setattr(tiles, "_convolve", lambda image, packed, *_: torch.zeros_like(image))
-    assert all(each.packed is None for each in (tiles.Convolution(nn.Conv1d(4, 4, 7)),))
-    assert_same(random_codec())
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_any_number_of_threads_gives_the_same_to_the_last_digit(monkeypatch, threads, n_threads):
+    monkeypatch.setattr(tiles, "TILE_BYTES", 5_000)
+    codec = tiles.TiledCodec(random_codec(), torch.float32)
+    torch.set_num_threads(1)
+    alone = codec(sound(9))
+    torch.set_num_threads(n_threads)
+    assert torch.equal(codec(sound(9)), alone)
+    assert torch.get_num_threads() == n_threads
+
+
+def test_what_goes_wrong_in_one_thread_ends_all(monkeypatch, threads):
+    def fail(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    torch.set_num_threads(2)
+    codec = tiles.TiledCodec(random_codec(), torch.float32)
+    monkeypatch.setattr(codec.stages[1], "down", fail)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        codec(sound(9))
 
 
 def test_bfloat16_is_near():

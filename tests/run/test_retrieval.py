@@ -21,6 +21,7 @@ from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.run.indexing import IndexBuilder
 from pe_audio_cli.run.retrieval import SearchOptions
 from pe_audio_cli.run.session import EncodeOptions, embed
+from pe_audio_cli.store.vectors import vectors_path
 
 MODEL = REFERENCE / "pe-av-tiny"
 LABELS = ["a dog barking", "rain", "a siren", "someone is typing", "glass breaking"]
@@ -163,6 +164,17 @@ def test_an_empty_index_is_refused(index, sounds, tmp_path):
         database.drop([str(file) for file in sounds.iterdir()])
     with pytest.raises(StoreError, match="holds no recording: add some"):
         Index(empty)
+
+
+def test_a_copy_that_names_windows_which_are_not_there_is_refused(index, tmp_path):
+    mine = Path(shutil.copy(index, tmp_path))
+    with Index(mine) as opened:
+        opened.search("rain")
+        copy = vectors_path(mine)
+        whole, n = copy.read_bytes(), opened.n_windows
+        copy.write_bytes(whole[: -12 * n] + bytes(8 * n) + whole[-4 * n :])
+        with pytest.raises(StoreError, match=r"sounds.index.vectors is damaged: delete it"):
+            opened.search("rain")
 
 
 def test_a_checkpoint_that_has_changed_is_refused_for_new_words(checkpoint_copy, sounds, tmp_path):

@@ -104,7 +104,9 @@ def test_a_condition_chooses_windows(index, where, n_recordings):
         "",
         "duration < 'long'",
         "true); DROP TABLE windows; SELECT (1",
+        " ",
         "path IN (SELECT content FROM read_text('/etc/hostname'))",
+        "(SELECT count(*) FROM read_csv('/etc/hostname')) > 0",
     ],
 )
 def test_a_condition_that_makes_no_sense_or_reaches_out_is_refused_in_one_line(index, where):
@@ -167,6 +169,15 @@ def test_an_index_of_another_version(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(StoreError, match="an index of version 7, and this peaudio reads version 1"):
         Database.open(tmp_path / "later")
+
+
+@pytest.mark.parametrize(
+    "loss", ["DROP VIEW clips; DROP TABLE windows", "DROP TABLE recordings CASCADE", "ALTER TABLE about DROP width"]
+)
+def test_an_index_that_lacks_a_table_or_a_column(index, loss):
+    duckdb.connect(index).execute(loss).close()
+    with pytest.raises(StoreError, match="cannot be read as an index"), Database.open(index) as database:
+        database.counts()
 
 
 def test_what_is_left_of_an_index_that_is_gone_does_not_come_back(tmp_path):
