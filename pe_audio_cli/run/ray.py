@@ -48,6 +48,8 @@ LOCAL = "local"
 DECODER_SHARE = 0.25  # of a CPU, which a worker leaves to the task that decodes for it
 WATCH_SECONDS = 5.0  # from one look at the cluster to the next
 PATIENCE_SECONDS = 30.0  # that there may be less room than before, in which a lost worker may find its place again
+# A task that decodes may wait longer than Ray's one second for the next, and a new process takes seconds to start.
+KEEP_IDLE = {"idle_worker_killing_time_threshold_ms": 60_000}
 KNOCK_SECONDS = 5.0  # until an address that does not answer counts as wrong
 
 ResultT = TypeVar("ResultT")
@@ -165,7 +167,7 @@ class RayEngine:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
                 wanted = 0 if self._options.workers is None else self._options.workers
                 cpus = max(os.cpu_count() or 1, wanted * self._threads)
-                ray.init(LOCAL, num_cpus=cpus, include_dashboard=False, **quiet)
+                ray.init(LOCAL, num_cpus=cpus, include_dashboard=False, _system_config=KEEP_IDLE, **quiet)
             else:
                 _knock(address)
                 ray.init(address, **quiet)

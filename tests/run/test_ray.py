@@ -65,7 +65,7 @@ def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PEAUDIO_MODEL", MODEL)
-        head = {**NODE, "include_dashboard": False, "_system_config": HEALTH}
+        head = {**NODE, "include_dashboard": False, "_system_config": {**HEALTH, **engine_module.KEEP_IDLE}}
         head |= {"ray_client_server_port": CLIENT_PORT, "runtime_env_agent_port": free_port()}
         made = Cluster(initialize_head=True, head_node_args=head)
         try:
