@@ -82,6 +82,7 @@ def measure(options: Options) -> str:
 
 def watch(program: Program, cores: int) -> Watched:
     """Run a program on so many cores. Raises :class:`subprocess.CalledProcessError` if it fails."""
+    others = set(_conductors())
     start = time.perf_counter()
     lines, driver, conductors = [], None, dict[int, int | None]()
     with (
@@ -91,7 +92,7 @@ def watch(program: Program, cores: int) -> Watched:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            conductors = conductors if conductors else dict.fromkeys(_conductors())
+            conductors = conductors if conductors else dict.fromkeys(set(_conductors()) - others)
             driver = _larger(driver, peak_memory(process.pid))
             conductors = {pid: _larger(peak, peak_memory(pid)) for pid, peak in conductors.items()}
     if process.returncode:
