@@ -84,15 +84,15 @@ def watch(program: Program, cores: int) -> Watched:
     """Run a program on so many cores. Raises :class:`subprocess.CalledProcessError` if it fails."""
     others = set(_conductors())
     start = time.perf_counter()
+    with _confined(cores):
+        process = subprocess.Popen(program.command, env=program.environment, stdout=subprocess.PIPE, text=True)
     lines, driver, conductors = [], None, dict[int, int | None]()
-    with (
-        _confined(cores),
-        subprocess.Popen(program.command, env=program.environment, stdout=subprocess.PIPE, text=True) as process,
-    ):
+    with process:
         assert process.stdout is not None
         for line in process.stdout:
+            if not lines:
+                conductors = dict.fromkeys(set(_conductors()) - others)
             lines.append(line)
-            conductors = conductors if conductors else dict.fromkeys(set(_conductors()) - others)
             driver = _larger(driver, peak_memory(process.pid))
             conductors = {pid: _larger(peak, peak_memory(pid)) for pid, peak in conductors.items()}
     if process.returncode:
