@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -272,26 +273,28 @@ def test_what_was_not_measured_is_said_so(monkeypatch, options):
     assert table.NOT_MEASURED in mini.measure(options)
 
 
-def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    class Section:
-        @staticmethod
-        def measure(options):
-            return f"## Rounds: {options.rounds}"
+def benchmark(name, measure):
+    module = ModuleType(f"benchmarks.{name}")
+    module.measure = measure
+    return module
 
-    class Broken:
-        @staticmethod
-        def measure(options):
-            raise RuntimeError
+
+def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(options):
+        raise RuntimeError
+
+    def tell(options):
+        return f"## Rounds: {options.rounds}"
 
     results = tmp_path / "RESULTS.md"
     results.write_text("old")
-    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Broken))
+    monkeypatch.setattr(everything, "BENCHMARKS", (benchmark("one", tell), benchmark("other", fail)))
     with pytest.raises(RuntimeError):
         everything.main([], results)
     assert results.read_text() == "old"
-    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Section))
-    everything.main(["--rounds", "7"], results)
-    assert results.read_text().count("## Rounds: 7") == 2
+    everything.main(["--rounds", "7", "--skip", "other"], results)
+    assert results.read_text().count("## Rounds: 7") == 1
+    assert "Left out: other." in results.read_text()
     assert list(tmp_path.iterdir()) == [results]
 
 
