@@ -30,9 +30,18 @@ class Commands:
 
     def tag(self, name: str, folder: Path, recording: Path, labels: Sequence[str], *more: str) -> Program:
         """``peaudio tag`` on one recording, with the checkpoint in ``folder``."""
+        return self._tag(name, [recording], folder, labels, more)
+
+    def tag_listed(self, name: str, folder: Path, listed: Path, labels: Sequence[str], *more: str) -> Program:
+        """``peaudio tag`` on the recordings of a list, with the checkpoint in ``folder``."""
+        return self._tag(name, ["--manifest", listed], folder, labels, more)
+
+    def _tag(
+        self, name: str, inputs: Sequence[str | Path], folder: Path, labels: Sequence[str], more: Sequence[str]
+    ) -> Program:
         wanted: list[str] = [part for label in labels for part in ("--label", label)]
         flags = ["-m", str(folder), "--device", "cpu", "--threads", str(self.options.threads), "-q", *more]
-        return Program(name, [PEAUDIO, "tag", recording, *wanted, *flags], self._environment)
+        return Program(name, [PEAUDIO, "tag", *inputs, *wanted, *flags], self._environment)
 
     def search(self, name: str, index: Path, query: str) -> Program:
         """``peaudio search`` for ten hits."""

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pe_audio_cli.model.memory import keep_big_blocks
 
-__all__ = ["Child", "Contender", "Measurement", "Program", "Run", "Runner", "alternate", "running"]
+__all__ = ["Child", "Contender", "Measurement", "Program", "Run", "Runner", "alternate", "peak_memory", "running"]
 
 Work: TypeAlias = Callable[[Any], Any]  # what is timed: a request, such as samples, to an output
 GOODBYE = None
@@ -160,13 +160,14 @@ def _serve(pipe: Any, contender: Contender, threads: int) -> None:
         pipe.send(Run(time.perf_counter() - start, output, peak_memory()))
 
 
-def peak_memory() -> int | None:
-    """The most bytes that this process has held; None where the system has no ``/proc``.
+def peak_memory(process: int | Literal["self"] = "self") -> int | None:
+    """The most bytes that a process has held; None where the system has no ``/proc``, and where it has ended.
 
     ``getrusage`` would count what the parent held when it forked.
     """
-    status = Path("/proc/self/status")
-    if not status.is_file():
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
         return None
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) << 10
+    peaks = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peaks[0].split()[1]) << 10 if peaks else None

@@ -21,7 +21,8 @@ class Options:
     ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
     and so is ``stretch``, the far end of the line that cost should be on; ``hours`` is the length of the recording
     whose memory is compared with that of one of ten minutes. Both of these take long, and None leaves them out.
-    ``windows`` are the sizes of the indexes that are searched.
+    ``windows`` are the sizes of the indexes that are searched, ``clips`` is the number of those that a cluster tags.
+    ``skip`` names benchmarks that are left out.
     """
 
     checkpoint: Path | None = None
@@ -32,6 +33,8 @@ class Options:
     stretch: float | None = None
     hours: float | None = None
     windows: tuple[int, ...] = (10_000, 100_000)
+    clips: int = 10_000
+    skip: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -58,8 +61,8 @@ class Options:
 LONG: dict[str, Any] = {"recording": 600.0, "stretch": 3600.0, "windows": (10_000, 100_000, 1_000_000)}
 
 
-def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
-    """Options from the command line."""
+def parse(arguments: Sequence[str] | None, prog: str, about: str, benchmarks: Sequence[str] = ()) -> Options:
+    """Options from the command line of a program that runs one benchmark, or several by their names."""
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("--checkpoint", type=Path, help="a folder; the default is of full width, with random weights")
     parser.add_argument("--threads", type=int, help="CPU threads of each contender")
@@ -70,6 +73,10 @@ def parse(arguments: Sequence[str] | None, prog: str, about: str) -> Options:
     )
     parser.add_argument("--hours", type=float, help="length of the recording whose memory is measured")
     parser.add_argument("--windows", type=int, nargs="+", metavar="N", help="in the indexes that are searched")
+    parser.add_argument("--recording", type=float, metavar="SECONDS", help="of those that are tagged end to end")
+    parser.add_argument("--clips", type=int, metavar="N", help="of 1 s, that go through a cluster")
+    if benchmarks:
+        parser.add_argument("--skip", nargs="+", choices=benchmarks, metavar="NAME", help=", ".join(benchmarks))
     defaults = {field.name: field.default for field in fields(Options)}
     parser.set_defaults(**{name: defaults[name] for name in ("threads", "rounds", "lengths")})
     chosen = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}

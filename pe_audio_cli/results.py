@@ -5,6 +5,7 @@ Times are seconds from the start of the recording, as floats; probabilities are 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
@@ -59,6 +60,11 @@ class Sound:
 
     media_type: str
     file: IO[bytes]
+
+    def __reduce__(self) -> tuple[type[Sound], tuple[str, io.BytesIO]]:
+        """All of its bytes go along: the file stays where it is."""
+        self.file.seek(0)
+        return Sound, (self.media_type, io.BytesIO(self.file.read()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,3 +233,14 @@ class TestNightly:
         assert bool(done.stdout + done.stderr) == (code != 0)
         log = (tmp_path / "nightly.log").read_text()
         assert "says why" in log and f"2 May: exit code {code}" in log and "3 May: exit code 0" in log
+
+
+def test_the_cluster_in_a_cloud_is_one_that_ray_takes():
+    ray = pytest.importorskip("ray", reason="no cluster is described: pip install 'pe-audio-cli[ray]'")
+    jsonschema, yaml = pytest.importorskip("jsonschema"), pytest.importorskip("yaml")
+    described = yaml.safe_load((EXAMPLES / "cluster.yaml").read_text(encoding="utf-8"))
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    jsonschema.validate(described, json.loads(schema.read_text(encoding="utf-8")))
+    assert described["head_node_type"] in described["available_node_types"]
+    (pin,) = re.findall(r"^ray==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert described["docker"]["image"].startswith(f"rayproject/ray:{pin}-")

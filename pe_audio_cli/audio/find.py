@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from pe_audio_cli.audio.opening import unreachable
+from pe_audio_cli.audio.opening import is_address, unreachable
 from pe_audio_cli.results import FileError
 
 __all__ = ["RECORDING_EXTENSIONS", "find_recordings"]
@@ -25,9 +25,10 @@ RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VI
 def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     """The recordings that ``paths`` stand for, in the order given, as often as given.
 
-    ``-`` is standard input. A path that exists is taken as it is, whatever its characters: a file whatever its
-    extension, a folder for all recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any
-    case) and sorted by name from folder to folder. Links are followed; what is hidden (``.x``, ``._x``) is left out.
+    ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. A
+    path that exists is taken as it is, whatever its characters: a file whatever its extension, a folder for all
+    recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any case) and sorted by name from
+    folder to folder. Links are followed; what is hidden (``.x``, ``._x``) is left out.
 
     A path that doesn't exist and has a ``*`` in it is a pattern: ``*`` stands for any characters of a name, ``?`` for
     any one, ``[ab]`` and ``[!ab]`` for one of a set and one outside it, ``**`` for any number of folders. It stands for
@@ -42,7 +43,7 @@ def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
 
 
 def _find(path: str) -> Sequence[str | FileError]:
-    if path == "-":
+    if path == "-" or is_address(path):
         return [path]
     try:
         mode = os.stat(path).st_mode

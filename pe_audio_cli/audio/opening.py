@@ -1,9 +1,11 @@
-"""From what the user named to an open file that can seek: files, pipes and standard input."""
+"""From what the user named to an open file that can seek: files, pipes, standard input and addresses."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import select
 import stat
 import sys
@@ -14,24 +16,27 @@ from typing import BinaryIO
 
 from pe_audio_cli.errors import InputError, RunError
 
-__all__ = ["open_recording", "rewound", "unreachable"]
+__all__ = ["is_address", "open_recording", "rewound", "unreachable"]
 
 WRITER_SECONDS = 10.0  # how long a named pipe may wait for a program that writes into it
 CHUNK_BYTES = 1 << 20  # read from a pipe at a time
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986, section 3
 
 
 def open_recording(file: str) -> BinaryIO:
-    """Open a recording for reading; ``-`` is standard input.
+    """Open a recording for reading; ``-`` is standard input, and ``s3://``, ``https://`` and the like are addresses.
 
     A pipe cannot seek, and most formats want to, so a pipe and standard input are read to their end into a temporary
-    file, which has no name and goes when it is closed.
+    file, which has no name and goes when it is closed. So is what lies at an address.
 
     Raises:
         InputError: missing, unreadable, a folder, a device, or a pipe that nothing writes into.
-        RunError: the temporary folder has no room for what comes through a pipe.
+        RunError: the temporary folder has no room for what comes through a pipe or from an address.
     """
     if file == "-":
         return _spooled(_standard_input())
+    if is_address(file):
+        return _fetched(file)
     try:
         mode = os.stat(file).st_mode
         if stat.S_ISREG(mode):
@@ -44,6 +49,11 @@ def open_recording(file: str) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise InputError(file, "unreadable", "it is a folder where a recording is expected: name a file in it")
     raise InputError(file, "unreadable", "it is a device or a socket: name a file, or pipe its sound in and use -")
+
+
+def is_address(file: str) -> bool:
+    """Whether a recording lies elsewhere: its name has a scheme, and there is no such file here."""
+    return ADDRESS.match(file) is not None and not os.path.lexists(file)
 
 
 def rewound(source: BinaryIO) -> int:
@@ -70,6 +80,40 @@ def _standard_input() -> Iterator[bytes]:
     if sys.stdin.buffer.isatty():
         raise InputError("-", "unreadable", "standard input is a terminal: pipe a recording into the command")
     yield from _chunks("-", sys.stdin.buffer)
+
+
+def _fetched(address: str) -> BinaryIO:
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise _no_room(error) from error
+    with folder as place:
+        copy = os.path.join(place, "recording")
+        _fetch(address, copy)
+        return open(copy, "rb")
+
+
+def _fetch(address: str, copy: str) -> None:
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, path = url_to_fs(address)
+        filesystem.get_file(path, copy)
+    except FileNotFoundError as error:
+        raise InputError(address, "missing", "there is nothing at this address: check it") from error
+    except ImportError as error:
+        raise InputError(address, "unreadable", f"its kind of address needs a package ({_reason(error)})") from error
+    except Exception as error:  # each kind of address has errors of its own
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise _no_room(error) from error
+        message = f"it cannot be fetched ({_reason(error)}): check the address and the right to read it"
+        raise InputError(address, "unreadable", message) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, on one line."""
+    text = " ".join(str(error).split())
+    return text if text else type(error).__name__
 
 
 def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:
@@ -102,5 +146,9 @@ def _spooled(chunks: Iterable[bytes]) -> BinaryIO:
             on_failure.pop_all()
             return spool
     except OSError as error:
-        reason = f"the temporary folder cannot hold what comes through a pipe ({error.strerror})"
-        raise RunError(f"{reason}: make room there, or set TMPDIR to a folder that has some") from error
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> RunError:
+    reason = f"the temporary folder cannot hold what comes through a pipe or the network ({error.strerror})"
+    return RunError(f"{reason}: make room there, or set TMPDIR to a folder that has some")

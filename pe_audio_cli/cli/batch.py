@@ -75,7 +75,7 @@ class Batch:
         labels = gather_labels(_label_options(self.flags.labels)) or list(self.tuned.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.flags.inputs.paths)
+        found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
         with self.talk.download() as on_bytes:
@@ -86,8 +86,8 @@ class Batch:
         self._say_how_it_is_spelled(writer, labels, names)
         walk = self._walk
         walk.say_which_model(checkpoint)
-        with self.talk.progress(names) as progress:
-            encoder = walk.encoder(checkpoint, self.flags.device)
+        on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
+        with self.talk.progress(names) as progress, on as (encoder, engine):
             self._say_what_settings_were_tuned_for(encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, self.tuned)
             self._say_what_is_strange(checkpoint, query)
@@ -96,7 +96,8 @@ class Batch:
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
-            encoding = EncodeOptions(windows, self.flags.device.batch_size, progress.piece, walk.warn)
+            size = self.flags.device.batch_size
+            encoding = EncodeOptions(windows, size, progress.piece, walk.warn, engine=engine)
             walk.go(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         walk.end(summary, names)
 
@@ -150,6 +151,8 @@ class Batch:
             return self.flags.output.format
         if path is None:
             return "table" if sys.stdout.isatty() else "jsonl"
+        if self.flags.output.shard_size is not None:
+            return "jsonl"
         if is_folder(path):
             return "json"
         name = guess(path, self.command)
@@ -182,12 +185,18 @@ class Batch:
         from pathlib import Path
 
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
+        from pe_audio_cli.run.shards import ShardedOutput
 
         options = WriteOptions(self.command, self.per_window)
         path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
-        in_folder = path is not None and is_folder(path)
+        size = self.flags.output.shard_size
+        in_folder = size is None and path is not None and is_folder(path)
         if not in_folder:
             check_files_differ(writer, names)
+        if size is not None:
+            if path is None:
+                raise UsageError("--shard-size is about a folder: name it with --output")
+            return ShardedOutput(Path(path), writer, options, names, size, overwrite=overwrite, resume=resume)
         if path is None:
             return StreamOutput(writer, options, sys.stdout)
         kind = FolderOutput if in_folder else FileOutput

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import DeviceFlags, InputFlags, ModelFlags, TalkFlags, WindowFlags, with_flags
+from pe_audio_cli.cli.options import (
+    DeviceFlags,
+    EngineFlags,
+    InputFlags,
+    ModelFlags,
+    TalkFlags,
+    WindowFlags,
+    with_flags,
+)
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.cli.walk import Walk, model_options, seconds
@@ -25,6 +33,7 @@ def embed(
     inputs: InputFlags,
     model: ModelFlags,
     device: DeviceFlags,
+    engine: EngineFlags,
     windows: WindowFlags,
     output: Annotated[
         Path,
@@ -67,16 +76,16 @@ def embed(
         task = TASK_OF_UNIT[per]
         cutting = session.window_options(task, seconds(windows.window), windows.overlap)
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
-        found = find_recordings(inputs.paths)
+        found = find_recordings(inputs.named())
         names = [item if isinstance(item, str) else item.file for item in found]
         with talk.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(model), task, on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
         walk.say_which_model(checkpoint)
-        with talk.progress(names) as progress:
-            encoder = walk.encoder(checkpoint, device)
+        on = walk.machines(checkpoint, model, task, device, engine)
+        with talk.progress(names) as progress, on as (encoder, where):
             file.open()
-            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, walk.warn)
+            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, walk.warn, engine=where)
             walk.go(session.embed(found, encoder, per, encoding), file, progress, summary)
         walk.end(summary, names)
 

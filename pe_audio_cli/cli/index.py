@@ -76,8 +76,9 @@ def index(
             checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
         with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
-            found = find_recordings(inputs.paths)
-            plan = builder.plan(inputs.paths, found)
+            paths = inputs.named()
+            found = find_recordings(paths)
+            plan = builder.plan(paths, found)
             summary.n_skipped = plan.n_unchanged
             walk.say_which_model(checkpoint)
             with talk.progress([_name(item) for item in plan.todo]) as progress:

@@ -99,6 +99,8 @@ def localize(
 
         if embed_audio and report is None:
             raise UsageError("--embed-audio is about a report: name it with --report")
+        if embed_audio and flags.engine.engine == "ray":
+            raise UsageError("--embed-audio needs the sound here, and a cluster keeps it: leave one of them out")
         shown = plot is not None or report is not None
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
         settings = settings_in(flags.labels.settings, "localize")

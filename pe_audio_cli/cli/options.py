@@ -12,15 +12,17 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
+from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.registry import choices
 
 __all__ = [
     "BatchFlags",
     "DeviceFlags",
+    "EngineFlags",
     "InputFlags",
     "LabelFlags",
     "ModelFlags",
@@ -40,11 +42,29 @@ class InputFlags:
     """What to read."""
 
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Files, folders (searched recursively), patterns, or - for standard input."
+            metavar="PATH...",
+            help="Files, folders (searched recursively), patterns, addresses (https://, s3:// ...), or - for standard "
+            "input.",
         ),
-    ]
+    ] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="More of them: a text file with one a line, or a .parquet table with a column file, path or url.",
+        ),
+    ] = None
+
+    def named(self) -> list[str]:
+        """All that the user named. Raises :class:`UsageError` if that is nothing."""
+        from pe_audio_cli.audio.manifest import read_manifest
+
+        if self.paths is None and self.manifest is None:
+            raise UsageError("nothing to listen to: name files or folders, or a list of them with --manifest")
+        listed = [] if self.manifest is None else read_manifest(self.manifest)
+        return [*(() if self.paths is None else self.paths), *listed]
 
 
 def _list_label_sets(names: list[str] | None) -> list[str] | None:
@@ -157,6 +177,40 @@ class DeviceFlags:
 
 
 @dataclass(frozen=True)
+class EngineFlags:
+    """Which machines do the work."""
+
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="This process, or a Ray cluster; results are the same.", rich_help_panel="Cluster"),
+    ] = "local"
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="RAY_ADDRESS",
+            help="auto (the cluster of this machine), ray://HOST:10001, or local (one that ends with the run).",
+            rich_help_panel="Cluster",
+        ),
+    ] = "local"
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="By default as many as there is room for.", rich_help_panel="Cluster"),
+    ] = None
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", min=0, help="By default 1 where there are any; 0.5 shares one.", rich_help_panel="Cluster"
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Raise :class:`UsageError` if a flag for a cluster is given without one."""
+        if self.engine == "local" and (self.workers is not None or self.gpus_per_worker is not None):
+            raise UsageError("--workers and --gpus-per-worker are about a cluster: add --engine ray")
+
+
+@dataclass(frozen=True)
 class WindowFlags:
     """How long recordings are cut."""
 
@@ -205,6 +259,15 @@ class OutputFlags:
             rich_help_panel="Output",
         ),
     ] = None
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="The folder gets files of N recordings each (part-00000.jsonl ...), and _SUCCESS in the end.",
+            rich_help_panel="Output",
+        ),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Output")
     ] = False
@@ -236,6 +299,7 @@ class BatchFlags:
     labels: LabelFlags
     model: ModelFlags
     device: DeviceFlags
+    engine: EngineFlags
     windows: WindowFlags
     output: OutputFlags
     talk: TalkFlags

@@ -167,6 +167,7 @@ class _BarProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._shares_terminal = sys.stdout.isatty()
         self._n_files, self._n_done, self._bytes_done, self._seconds = len(files), 0, 0, 0.0
         self._task: TaskID = self.rich.add_task(
             "loading the model", total=sum(map(_bytes, files)), count=f"0/{len(files)}", audio=""
@@ -183,7 +184,7 @@ class _BarProgress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        if not sys.stdout.isatty():
+        if not self._shares_terminal:
             yield
             return
         self.rich.stop()

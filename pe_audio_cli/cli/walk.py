@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
-from pe_audio_cli.cli.options import DeviceFlags, ModelFlags
+from pe_audio_cli.cli.options import DeviceFlags, EngineFlags, ModelFlags
 from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
@@ -17,9 +18,11 @@ from pe_audio_cli.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from pe_audio_cli.model.checkpoint import Checkpoint
-    from pe_audio_cli.model.registry import ModelOptions
+    from pe_audio_cli.model.encoder import DeviceOptions
+    from pe_audio_cli.model.registry import ModelOptions, Task
     from pe_audio_cli.results import Outcome
     from pe_audio_cli.run.pipeline import Encoder
+    from pe_audio_cli.run.questions import Engine
 
 __all__ = ["Sink", "Walk", "model_options", "seconds"]
 
@@ -53,11 +56,31 @@ class Walk:
 
         if not self.talk.verbose:
             quiet_libraries()
-        from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+        from pe_audio_cli.model.encoder import PeEncoder
 
-        encoder = PeEncoder(checkpoint, DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile))
+        encoder = PeEncoder(checkpoint, device_options(flags))
         self.talk.note(f"{encoder.name}: {encoder.engine}")
         return encoder
+
+    @contextlib.contextmanager
+    def machines(
+        self, checkpoint: Checkpoint, model: ModelFlags, task: Task, device: DeviceFlags, engine: EngineFlags
+    ) -> Iterator[tuple[Encoder, Engine]]:
+        """What the checkpoint runs on, with the checkpoint loaded as far as that needs it here."""
+        from pe_audio_cli.run.questions import LocalEngine
+
+        engine.check()
+        if engine.engine == "local":
+            yield self.encoder(checkpoint, device), LocalEngine()
+            return
+        try:
+            from pe_audio_cli.run.ray import ClusterOptions, RayEngine
+        except ImportError as error:
+            raise UsageError("--engine ray needs Ray: pip install 'pe-audio-cli[ray]'") from error
+        cluster = ClusterOptions(engine.ray_address, engine.workers, engine.gpus_per_worker)
+        model_and_device = model_options(model), task, device_options(device)
+        with RayEngine(cluster, *model_and_device, self.talk.tell, self.talk.verbose) as ray:
+            yield ray.encoder(checkpoint), ray
 
     def say_which_model(self, checkpoint: Checkpoint) -> None:
         """Tell a person that the built-in model is not the only one."""
@@ -113,6 +136,13 @@ def model_options(flags: ModelFlags) -> ModelOptions:
     from pe_audio_cli.model.registry import ModelOptions
 
     return ModelOptions(flags.model, flags.revision, flags.offline)
+
+
+def device_options(flags: DeviceFlags) -> DeviceOptions:
+    """Where and how the flags want the model to run."""
+    from pe_audio_cli.model.encoder import DeviceOptions
+
+    return DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile)
 
 
 def seconds(window: str) -> float | None:

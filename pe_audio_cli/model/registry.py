@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from pe_audio_cli.model import hub
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.download import OnBytes
 
-__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "Task"]
+__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "Task", "anchored"]
 __all__ += ["find_checkpoint", "hub_id", "hub_name", "local_folder", "resolve"]
 
 Task: TypeAlias = Literal["tag", "localize"]
@@ -55,6 +55,12 @@ def find_checkpoint(options: ModelOptions, task: Task, on_bytes: OnBytes | None 
     Raises what :func:`resolve` and :meth:`Checkpoint.open` raise.
     """
     return Checkpoint.open(resolve(options, task, on_bytes), options.name)
+
+
+def anchored(options: ModelOptions) -> ModelOptions:
+    """The same for a process with another current folder: a local folder by its absolute path."""
+    folder = None if options.name == DEFAULT_MODEL else _local_folder(options.name)
+    return options if folder is None else replace(options, name=str(folder.absolute()))
 
 
 def resolve(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) -> Path:

@@ -7,8 +7,8 @@ is a matrix product without any rearrangement, on weights that oneDNN has rearra
 
 Each tile is the work of one thread, which leaves nothing to wait for within it.
 
-Fewer products by Winograd's F(2, 2) of the kernels' even and odd taps, once or twice over, were tried: oneDNN multiplies
-so near the machine's limit that the sums around the products cost what they save with 64 and 128 channels; with 256 and
+Fewer products by Winograd's F(2, 2) of the kernels' even and odd taps, once or twice over, were tried: oneDNN is so
+near the machine's limit that the sums around the products cost what they save with 64 and 128 channels; with 256 and
 512, convolutions get quicker by a fifth and the codec by a twenty-fifth, for as much code again. They were left.
 
 Sums are added up in another order than by the modules. With few channels, rounding would show in the fifth decimal of

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio.opening import is_address
 from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
 from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
@@ -130,10 +131,12 @@ class PageWriter:
         return recording.sound
 
     def _link(self, recording: Recording) -> str | None:
-        if recording.file != STANDARD_INPUT:
+        far = is_address(recording.file)  # a page that asks nothing of a network does not play it
+        if recording.file != STANDARD_INPUT and not far:
             return relative_url(recording.file, os.path.dirname(self._options.path))
         if not self._options.embed_audio:
-            self._warn(recording.file, "the report cannot link standard input: --embed-audio keeps its sound")
+            what = "an address" if far else "standard input"
+            self._warn(recording.file, f"the report cannot link {what}: --embed-audio keeps its sound")
         return None
 
     def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.model.registry import Task
     from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, Reducer
+    from pe_audio_cli.run.questions import EncodeOptions
 
     Warn: TypeAlias = Callable[[Recording, str | None], None]
 
-__all__ = ["EMBEDDERS", "TASK_OF_UNIT", "Unit", "check_unit"]
+__all__ = ["TASK_OF_UNIT", "Embedding", "Unit", "check_unit"]
 
 Unit: TypeAlias = Literal["recording", "window", "frame"]
 
@@ -50,7 +52,15 @@ class _Embedder:
         return EmbedResult(recording, model, fingerprint, seconds[:, 0], seconds[:, 1], embeddings)
 
 
-class _RecordingEmbedder(_Embedder):
+class _ClipEmbedder(_Embedder):
+    """What those have in common that look at clip embeddings."""
+
+    def score(self, window: EncodedWindow) -> tuple[int, int, NDArray[np.float32]]:
+        # A copy: a slice would keep its whole batch alive.
+        return window.start_frame, window.start_frame + len(window.frames), window.clip.copy()
+
+
+class _RecordingEmbedder(_ClipEmbedder):
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the mean of the windows' clip embeddings.
 
     A logit is linear in the audio embedding, so that of the mean is the mean of the windows' logits.
@@ -61,17 +71,17 @@ class _RecordingEmbedder(_Embedder):
         self._sum: NDArray[np.float64] | float = 0.0
         self._n_windows = self._n_frames = 0
 
-    def add(self, window: EncodedWindow) -> None:
-        self._sum = self._sum + window.clip.astype(np.float64)
+    def add(self, scored: tuple[int, int, NDArray[np.float32]]) -> None:
+        _, self._n_frames, clip = scored
+        self._sum = self._sum + clip.astype(np.float64)
         self._n_windows += 1
-        self._n_frames = window.start_frame + len(window.frames)
 
     def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
         mean = np.asarray(self._sum / self._n_windows, np.float32)
         return self._result(recording, warning, [(0, self._n_frames)], mean[None])
 
 
-class _WindowEmbedder(_Embedder):
+class _WindowEmbedder(_ClipEmbedder):
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip embedding of each window."""
 
     def __init__(self, encoder: Encoder, warn: Warn) -> None:
@@ -79,9 +89,10 @@ class _WindowEmbedder(_Embedder):
         self._clips: list[NDArray[np.float32]] = []
         self._spans: list[tuple[int, int]] = []
 
-    def add(self, window: EncodedWindow) -> None:
-        self._clips.append(window.clip.copy())  # a slice would keep its whole batch alive
-        self._spans.append((window.start_frame, window.start_frame + len(window.frames)))
+    def add(self, scored: tuple[int, int, NDArray[np.float32]]) -> None:
+        first, stop, clip = scored
+        self._clips.append(clip)
+        self._spans.append((first, stop))
 
     def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
         return self._result(recording, warning, self._spans, np.stack(self._clips))
@@ -98,8 +109,11 @@ class _FrameEmbedder(_Embedder):
         self._stitcher = Stitcher()
         self._frames = MappedRows()
 
-    def add(self, window: EncodedWindow) -> None:
-        self._keep(self._stitcher.add(window.start_frame, window.frames.T))
+    def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float32]]:
+        return window.start_frame, window.frames.T
+
+    def add(self, scored: tuple[int, NDArray[np.float32]]) -> None:
+        self._keep(self._stitcher.add(*scored))
 
     def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
         self._keep(self._stitcher.finish())
@@ -117,3 +131,14 @@ EMBEDDERS: dict[Unit, Callable[[Encoder, Warn], Reducer[EmbedResult]]] = {
     "window": _WindowEmbedder,
     "frame": _FrameEmbedder,
 }
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The audio embeddings themselves: a :class:`~pe_audio_cli.run.questions.Question`."""
+
+    per: Unit
+
+    def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[EmbedResult]:
+        """What makes one recording's embeddings."""
+        return EMBEDDERS[self.per](encoder, encoding.warn)

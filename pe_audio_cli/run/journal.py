@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pe_audio_cli.errors import OutputError
+from pe_audio_cli.run.places import whole_file
 
 __all__ = ["Entry", "Journal", "Settings", "read_journal", "stamp"]
 
@@ -53,16 +54,17 @@ class Journal:
         self._file = path.open("a", encoding="utf-8", errors="surrogateescape")
 
     @classmethod
-    def start(cls, path: Path, settings: Settings) -> Journal:
-        """A new journal for a run with these settings; an older one is replaced."""
-        path.unlink(missing_ok=True)
-        journal = cls(path)
-        journal._append({"journal": VERSION, "settings": settings})
-        return journal
+    def start(cls, path: Path, settings: Settings, done: Sequence[Entry] = ()) -> Journal:
+        """A new journal for a run with these settings that has done so much; an older one is replaced."""
+        with whole_file(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(json.dumps({"journal": VERSION, "settings": settings}) + "\n")
+            file.writelines(json.dumps(asdict(entry)) + "\n" for entry in done)
+        return cls(path)
 
     def add(self, entry: Entry) -> None:
         """Note a finished input, whose result is in the output already."""
-        self._append(asdict(entry))
+        self._file.write(json.dumps(asdict(entry)) + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file; the journal stays."""
@@ -73,10 +75,6 @@ class Journal:
         """Close and delete it: the run is complete."""
         self.close()
         self._path.unlink(missing_ok=True)
-
-    def _append(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
 
 
 def read_journal(path: Path, settings: Settings, files: Sequence[str]) -> list[Entry]:

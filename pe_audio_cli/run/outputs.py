@@ -22,7 +22,7 @@ from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, sta
 from pe_audio_cli.run.places import Tree, reason, whole_file
 from pe_audio_cli.write.base import WriteOptions, Writer
 
-__all__ = ["FileOutput", "FolderOutput", "Output", "StreamOutput", "file_of"]
+__all__ = ["FOLDER_JOURNAL", "FileOutput", "FolderOutput", "Output", "StreamOutput", "entry_of", "file_of"]
 
 FOLDER_JOURNAL = ".peaudio.journal"
 
@@ -99,7 +99,9 @@ class FileOutput(Output):
         overwrite: bool = False,
         resume: bool = False,
     ) -> None:
-        """Raises :class:`OutputError` if the file exists and nobody said what to do about it."""
+        """Raises :class:`OutputError` if it cannot be resumed, or exists and nobody said what to do about it."""
+        if resume and not writer.resumable:
+            raise OutputError(f"{writer.name} cannot be resumed: leave out --resume, or add --shard-size")
         self._path, self._new_writer, self._options, self._files = path, writer, options, files
         self._keep_journal = resume
         self._part = path.with_name(path.name + ".part")
@@ -128,7 +130,7 @@ class FileOutput(Output):
         try:
             self._writer.write(result)
             self._stream.flush()
-            self._journal.add(_entry(result, self._raw.tell(), self._writer.state))
+            self._journal.add(entry_of(result, self._raw.tell(), self._writer.state))
             self._done += 1
             self._failed += isinstance(result, FileError)
         except OSError as error:
@@ -156,8 +158,8 @@ class FileOutput(Output):
             self._journal.remove()
 
     def abandon(self) -> str | None:
-        """Keep the temporary file and its journal, unless there is nothing in them."""
-        if self._done == 0 or self._is_lone_failure:
+        """Keep the temporary file and its journal, unless there is nothing in them to go on with."""
+        if self._done == 0 or self._is_lone_failure or not self._new_writer.resumable:
             self._discard()
             return None
         self._close_stream()
@@ -178,6 +180,8 @@ class FileOutput(Output):
             self._stream.close()
 
     def _how_to_go_on(self) -> str:
+        if not self._new_writer.resumable:
+            return "nothing of it is kept"
         return f"what is done is kept in {self._part}: run the same again with --resume to go on"
 
     def _refuse_to_replace(self) -> None:
@@ -254,7 +258,7 @@ class FolderOutput(Output):
             if not isinstance(result, FileError):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._write_whole(target, result)
-            self._journal.add(_entry(result))
+            self._journal.add(entry_of(result))
         except OSError as error:
             raise RunError(f"cannot write {target}: {reason(error)}; what is done is kept") from error
 
@@ -297,7 +301,8 @@ def file_of(result: Outcome) -> str:
     return result.file if isinstance(result, FileError) else result.recording.file
 
 
-def _entry(result: Result, end: int = 0, state: Any = None) -> Entry:
+def entry_of(result: Result, end: int = 0, state: Any = None) -> Entry:
+    """What a journal notes of a result, after which its output ends at ``end``, and its writer is in this ``state``."""
     file = file_of(result)
     error = result.message if isinstance(result, FileError) else None
     return Entry(file, *stamp(file), end=end, error=error, state=state)

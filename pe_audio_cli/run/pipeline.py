@@ -11,8 +11,8 @@ import queue
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["EncodedWindow", "Encoder", "OnPiece", "Reducer", "encode"]
+__all__ = [
+    "Begin",
+    "EncodedWindow",
+    "Encoder",
+    "End",
+    "News",
+    "OnPiece",
+    "Piece",
+    "Reducer",
+    "encode",
+    "encode_news",
+    "read",
+]
 
 CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames that the codec takes at once, to save memory
 READ_AHEAD = 4  # chunks that may wait for the encoder
@@ -84,10 +96,16 @@ class EncodedWindow:
 
 
 class Reducer(Protocol[ResultT]):
-    """Makes one recording's result of its windows, so that no embedding outlives its batch unless it is wanted."""
+    """Makes one recording's result of its windows, so that no embedding outlives its batch unless it is wanted.
 
-    def add(self, window: EncodedWindow) -> None:
-        """Take the next window, in order of time."""
+    Each window goes through ``score`` to ``add``. The first may be called on another machine than the second.
+    """
+
+    def score(self, window: EncodedWindow) -> Any:
+        """What is wanted of a window, as a value that can be pickled; it depends on nothing but this window."""
+
+    def add(self, scored: Any) -> None:
+        """Take what is wanted of the next window, in order of time."""
 
     def finish(self, recording: Recording, warning: str | None) -> ResultT:
         """The result, once all windows are in."""
@@ -100,7 +118,7 @@ class _Job(Generic[DoneT]):
         self.file = file
         self.reducer = reducer
         self.n_waiting = 0  # windows that are cut and not yet encoded
-        self.end: _End | None = None
+        self.end: End | None = None
         self.error: FileError | None = None
 
     @property
@@ -115,12 +133,15 @@ class _Job(Generic[DoneT]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Begin:
+class Begin:
+    """A recording begins, or a stretch of one, whose first window starts at ``start_frame``."""
+
     file: str
+    start_frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """A chunk of the recording that was begun last, and how much of its file has been read, from 0 to 1."""
 
     chunk: Chunk
@@ -128,13 +149,15 @@ class _Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
+class End:
+    """The end of what was begun last: the recording, as far as it was read by then, and what was amiss with it."""
+
     recording: Recording
     warning: str | None
 
 
 # What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
-_News: TypeAlias = "_Begin | _Piece | _End | FileError"
+News: TypeAlias = "Begin | Piece | End | FileError"
 
 # Told of each piece that the codec has done: the file, the seconds of audio, how much of the file has been read.
 OnPiece: TypeAlias = Callable[[str, float, float], None]
@@ -162,22 +185,33 @@ def encode(
         spectrograms: make one of each recording as it is read, in the reader's thread.
         sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
     """
-    size = encoder.batch_size if batch_size is None else batch_size
-    batcher: _Batcher[DoneT] = _Batcher(encoder, size)
-    jobs: deque[_Job[DoneT]] = deque()
-    news = _read_ahead(_read(files, options.window_frames, encoder.halo, spectrograms, sounds), READ_AHEAD)
+    news = _read_ahead(read(files, options, encoder.halo, spectrograms, sounds), READ_AHEAD)
     try:
-        for begin in news:
-            assert isinstance(begin, _Begin)
-            job = _Job(begin.file, reducer())
-            jobs.append(job)
-            for window in cut(_features(job, news, encoder, on_piece), options):
-                batcher.add(job, window)
-            yield from _finished(jobs)
-        batcher.flush()
-        yield from _finished(jobs)
+        yield from encode_news(news, encoder, options, reducer, batch_size, on_piece)
     finally:
         news.close()
+
+
+def encode_news(
+    news: Iterator[News],
+    encoder: Encoder,
+    options: WindowOptions,
+    reducer: Callable[[], Reducer[DoneT]],
+    batch_size: int | None = None,
+    on_piece: OnPiece | None = None,
+) -> Iterator[DoneT | FileError]:
+    """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
+    batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
+    jobs: deque[_Job[DoneT]] = deque()
+    for begin in news:
+        assert isinstance(begin, Begin)
+        job = _Job(begin.file, reducer())
+        jobs.append(job)
+        for window in cut(_features(job, news, encoder, on_piece), options):
+            batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
+        yield from _finished(jobs)
+    batcher.flush()
+    yield from _finished(jobs)
 
 
 def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
@@ -186,17 +220,17 @@ def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
 
 
 def _features(
-    job: _Job[DoneT], news: Iterator[_News], encoder: Encoder, on_piece: OnPiece | None
+    job: _Job[DoneT], news: Iterator[News], encoder: Encoder, on_piece: OnPiece | None
 ) -> Iterator[NDArray[np.float32]]:
     """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
     for item in news:
-        if isinstance(item, _End):
+        if isinstance(item, End):
             job.end = item
             return
         if isinstance(item, FileError):
             job.error = item
             return
-        if isinstance(item, _Piece) and job.error is None:
+        if isinstance(item, Piece) and job.error is None:
             chunk = item.chunk
             try:
                 features = encoder.encode_codec(chunk.frames)
@@ -245,19 +279,25 @@ class _Batcher(Generic[DoneT]):
                 wanted[0][0].error = FileError(wanted[0][0].file, "encode", str(error))
             return
         for (job, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
-            job.reducer.add(EncodedWindow(window.start_frame, clip, frames))
+            job.reducer.add(job.reducer.score(EncodedWindow(window.start_frame, clip, frames)))
             job.n_waiting -= 1
 
 
-def _read(
-    files: Iterable[str | FileError], window: int | None, halo: int, spectrograms: bool, sounds: float | None
-) -> Iterator[_News]:
+def read(
+    files: Iterable[str | FileError],
+    options: WindowOptions,
+    halo: int,
+    spectrograms: bool = False,
+    sounds: float | None = None,
+) -> Iterator[News]:
+    """What is in recordings, piece by piece; the arguments are those of :func:`encode`."""
+    whole = None if options.window is None else CODEC_CHUNK
     for file in files:
         if isinstance(file, FileError):
-            yield _Begin(file.file)
+            yield Begin(file.file)
             yield file
             continue
-        yield _Begin(file)
+        yield Begin(file)
         try:
             with open_audio(file) as stream:
                 spectrograph = Spectrograph() if spectrograms else None
@@ -267,13 +307,12 @@ def _read(
                     blocks = spectrograph.listen(blocks)
                 if keeper is not None:
                     blocks = keeper.listen(blocks)
-                whole = None if window is None else CODEC_CHUNK
                 for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, halo):
-                    yield _Piece(chunk, stream.fraction)
+                    yield Piece(chunk, stream.fraction)
                 spectrogram = None if spectrograph is None else spectrograph.finish()
                 sound = None if keeper is None else keeper.finish()
                 recording = Recording(file, stream.duration, stream.sample_rate, stream.channels, spectrogram, sound)
-                yield _End(recording, stream.warning)
+                yield End(recording, stream.warning)
         except InputError as error:
             yield FileError.of(error)
         except MemoryError:

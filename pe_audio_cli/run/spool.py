@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,3 +46,18 @@ class FrameSpool(Mapping[str, "NDArray[np.float32]"]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with all that it holds."""
+        self._file.seek(0)
+        return _restored, (tuple(self._rows), tuple(self._widths), self._file.read())
+
+
+def _restored(labels: Sequence[str], widths: Sequence[int], content: bytes) -> FrameSpool:
+    spool = FrameSpool(labels)
+    place = 0
+    for width in widths:
+        size = 4 * len(labels) * width
+        spool.append(np.frombuffer(content[place : place + size], np.float32).reshape(len(labels), width))
+        place += size
+    return spool

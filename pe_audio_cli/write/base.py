@@ -57,6 +57,10 @@ class Writer(ABC):
     """Whether it holds frame probabilities."""
     several: ClassVar[bool] = True
     """Whether one output can hold several recordings."""
+    resumable: ClassVar[bool] = True
+    """Whether an output that was interrupted can be gone on with."""
+    needs: ClassVar[str | None] = None
+    """The package that must be installed for it and is not always."""
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         self.stream = stream

@@ -11,7 +11,7 @@ from pe_audio_cli.results import Event, FileError, Hit, LocalizeResult, Recordin
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
 from pe_audio_cli.write.escape import json_text
 
-__all__ = ["JsonLinesWriter", "JsonWriter"]
+__all__ = ["JsonLinesWriter", "JsonWriter", "error_object", "event_object", "localize_head", "tag_object"]
 
 
 ITEMS_AT_ONCE = 4096  # events or frames that are text at the same time
@@ -62,25 +62,16 @@ def _encode(result: Written) -> Iterator[str]:
     if isinstance(result, LocalizeResult):
         yield from _localize_pieces(result)
     elif isinstance(result, TagResult):
-        yield _text(_tag_object(result))
+        yield _text(tag_object(result))
     elif isinstance(result, SearchResult):
         yield from _search_pieces(result)
     else:
-        yield _text(_error_object(result))
+        yield _text(error_object(result))
 
 
 def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
-    head: dict[str, Any] = {
-        "schema": "peaudio.localize/1",
-        **_recording(result.recording),
-        "model": result.model,
-        "frame_seconds": result.frame_seconds,
-        "threshold": result.threshold,
-    }
-    if result.thresholds:
-        head["thresholds"] = dict(result.thresholds)
-    yield _text(head).removesuffix("}") + ', "events": ['
-    yield from _joined(_text(_event_object(event)) for event in result.events)
+    yield _text(localize_head(result)).removesuffix("}") + ', "events": ['
+    yield from _joined(_text(event_object(event)) for event in result.events)
     yield "]"
     if result.frames is not None:
         yield ', "frames": {'
@@ -111,7 +102,8 @@ def _text(value: Any) -> str:
     return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def _tag_object(result: TagResult) -> dict[str, Any]:
+def tag_object(result: TagResult) -> dict[str, Any]:
+    """Tags as JSON has them, with the decimals that it has."""
     shape = {
         "schema": "peaudio.tag/1",
         **_recording(result.recording),
@@ -127,7 +119,22 @@ def _tag_object(result: TagResult) -> dict[str, Any]:
     return shape
 
 
-def _event_object(event: Event) -> dict[str, Any]:
+def localize_head(result: LocalizeResult) -> dict[str, Any]:
+    """What stands before the events of a recording."""
+    head: dict[str, Any] = {
+        "schema": "peaudio.localize/1",
+        **_recording(result.recording),
+        "model": result.model,
+        "frame_seconds": result.frame_seconds,
+        "threshold": result.threshold,
+    }
+    if result.thresholds:
+        head["thresholds"] = dict(result.thresholds)
+    return head
+
+
+def event_object(event: Event) -> dict[str, Any]:
+    """An event as JSON has it."""
     return {
         "label": event.label,
         "start": _time(event.start),
@@ -146,7 +153,8 @@ def _hit_object(hit: Hit, measure: str) -> dict[str, Any]:
     }
 
 
-def _error_object(error: FileError) -> dict[str, Any]:
+def error_object(error: FileError) -> dict[str, Any]:
+    """What stands for a recording that failed."""
     return {
         "schema": "peaudio.error/1",
         "file": error.file,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.annotation import AudacityWriter, RavenWriter, TextGridWriter
 from pe_audio_cli.write.base import Command, Writer
 from pe_audio_cli.write.evaluation import DcaseWriter, RttmWriter
 from pe_audio_cli.write.objects import JsonLinesWriter, JsonWriter
+from pe_audio_cli.write.parquet import ParquetWriter
 from pe_audio_cli.write.rows import CsvWriter, TsvWriter
 from pe_audio_cli.write.subtitles import SrtWriter, VttWriter
 from pe_audio_cli.write.table import TableWriter
@@ -21,6 +23,7 @@ WRITERS: tuple[type[Writer], ...] = (
     JsonLinesWriter,
     CsvWriter,
     TsvWriter,
+    ParquetWriter,
     AudacityWriter,
     RavenWriter,
     TextGridWriter,
@@ -42,10 +45,12 @@ def writer_for(name: str, command: Command) -> type[Writer]:
     """The writer of a format.
 
     Raises:
-        UsageError: there is no such format, or it cannot hold what ``command`` finds.
+        UsageError: there is no such format, it cannot hold what ``command`` finds, or a package is missing for it.
     """
     for writer in WRITERS:
         if writer.name == name and command in writer.commands:
+            if writer.needs is not None and find_spec(writer.needs) is None:
+                raise UsageError(f"{name} needs {writer.needs}: pip install 'pe-audio-cli[ray]'")
             return writer
     raise UsageError(f"{command} has no format {name!r}: choose one of {', '.join(choices(command))}")
 

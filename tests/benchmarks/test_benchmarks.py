@@ -6,8 +6,11 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ import torch
 from benchmarks import __main__ as everything
 from benchmarks import (
     clap,
+    cluster,
     commands,
     contender,
     first_embedding,
@@ -67,6 +71,7 @@ def options(folder) -> Options:
         stretch=0.8,
         hours=1e-4,
         windows=(20, 400),
+        clips=20,
     )
 
 
@@ -102,7 +107,12 @@ def in_this_process(monkeypatch, folder):
         tags = [{"label": label, "probability": 0.5} for label in recording.LABELS]
         return Run(0.5, json.dumps({"tags": tags}))
 
+    def pretend_to_watch(program: Program, cores: int) -> cluster.Watched:
+        listed = program.command[program.command.index("--manifest") + 1].read_text().splitlines()
+        return cluster.Watched(2.0 + len(listed) / cores, "\n".join(listed), 10**8)
+
     monkeypatch.setattr(contender, "Child", Local)
+    monkeypatch.setattr(cluster, "watch", pretend_to_watch)
     monkeypatch.setattr(Program, "run", pretend)
     monkeypatch.setattr(lineup, "MATRIX", 64)
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
@@ -191,6 +201,27 @@ def test_the_search_that_is_taken_apart_finds_what_both_others_find(tmp_path, mo
     assert ours["text"] > 0 and ours["search"] > 0
 
 
+needs_cores = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux gives a program one core")
+
+
+@needs_cores
+@pytest.mark.usefixtures("in_this_process")
+def test_a_table_of_a_cluster_tells_speed_from_start(options):
+    rows = [line.split(" | ") for line in cluster.measure(options).splitlines() if line.startswith("| Ray, 2 workers")]
+    assert [row[2:5] for row in rows] == [["2.0", f"{2 * options.recording:.1f}", "1.00"]]
+
+
+@needs_cores
+def test_a_program_is_watched_on_its_cores_alone():
+    before = os.sched_getaffinity(0)
+    program = "import os; print(len(os.sched_getaffinity(0)))"
+    with pytest.raises(subprocess.CalledProcessError):
+        cluster.watch(Program("bad", [sys.executable, "-c", "print(1 / 0)"], {}), 1)
+    watched = cluster.watch(Program("good", [sys.executable, "-c", program], {}), 1)
+    assert watched.output == "1\n"
+    assert os.sched_getaffinity(0) == before
+
+
 def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
     import transformers
 
@@ -242,26 +273,28 @@ def test_what_was_not_measured_is_said_so(monkeypatch, options):
     assert table.NOT_MEASURED in mini.measure(options)
 
 
-def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    class Section:
-        @staticmethod
-        def measure(options):
-            return f"## Rounds: {options.rounds}"
+def benchmark(name, measure):
+    module = ModuleType(f"benchmarks.{name}")
+    module.measure = measure
+    return module
 
-    class Broken:
-        @staticmethod
-        def measure(options):
-            raise RuntimeError
+
+def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(options):
+        raise RuntimeError
+
+    def tell(options):
+        return f"## Rounds: {options.rounds}"
 
     results = tmp_path / "RESULTS.md"
     results.write_text("old")
-    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Broken))
+    monkeypatch.setattr(everything, "BENCHMARKS", (benchmark("one", tell), benchmark("other", fail)))
     with pytest.raises(RuntimeError):
         everything.main([], results)
     assert results.read_text() == "old"
-    monkeypatch.setattr(everything, "BENCHMARKS", (Section, Section))
-    everything.main(["--rounds", "7"], results)
-    assert results.read_text().count("## Rounds: 7") == 2
+    everything.main(["--rounds", "7", "--skip", "other"], results)
+    assert results.read_text().count("## Rounds: 7") == 1
+    assert "Left out: other." in results.read_text()
     assert list(tmp_path.iterdir()) == [results]
 
 

@@ -285,7 +285,7 @@ def test_verbose_says_what_runs_and_shows_the_traceback(folder):
     ("arguments", "says"),
     [
         (["tag", "{tone}", "--no-such-flag"], "No such option"),
-        (["tag"], "Missing argument"),
+        (["tag"], "nothing to listen to"),
         (["tag", "{tone}"], "no labels"),
         (["tag", "{tone}", "-l", ","], "no label"),
         (["tag", "{tone}", "--labels-file", "/nowhere.txt"], "cannot read the label file"),

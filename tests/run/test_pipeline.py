@@ -31,8 +31,11 @@ class Keeper:
     def __init__(self) -> None:
         self.windows: list[tuple[int, float]] = []
 
-    def add(self, window: EncodedWindow) -> None:
-        self.windows.append((window.start_frame, float(window.clip[0])))
+    def score(self, window: EncodedWindow) -> tuple[int, float]:
+        return window.start_frame, float(window.clip[0])
+
+    def add(self, scored: tuple[int, float]) -> None:
+        self.windows.append(scored)
 
     def finish(self, recording: Recording, warning: str | None) -> Finished:
         return Finished(recording, self.windows)

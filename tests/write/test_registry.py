@@ -17,15 +17,18 @@ from pe_audio_cli.write.registry import WRITERS, choices, guess, writer_for
 RUNS = [
     pytest.param(writer, kind, id=f"{writer.name}, {kind}")
     for writer in WRITERS
+    if writer.resumable
     for kind in ("tag", "tag per window", "localize")
     if kind.split()[0] in writer.commands
 ]
 
 
 def test_the_choices_stand_in_their_order() -> None:
-    assert choices("tag") == choices("search") == ("table", "json", "jsonl", "csv", "tsv")
+    rows = ("table", "json", "jsonl", "csv", "tsv")
+    assert choices("search") == rows
+    assert choices("tag") == (*rows, "parquet")
     events = ("audacity", "raven", "textgrid", "vtt", "srt", "rttm", "dcase")
-    assert choices("localize") == ("table", "json", "jsonl", "csv", "tsv", *events)
+    assert choices("localize") == (*rows, "parquet", *events)
 
 
 @pytest.mark.parametrize("command", ["tag", "localize", "search"])
@@ -52,6 +55,7 @@ def test_a_format_for_events_is_refused_for_tags() -> None:
         ("out.ndjson", "jsonl"),
         ("out.csv", "csv"),
         ("out.tsv", "tsv"),
+        ("out.parquet", "parquet"),
         ("out.txt", None),
         ("out.wav", None),
         ("json", None),
@@ -80,6 +84,15 @@ def test_a_format_is_guessed_from_an_extension_that_has_only_one(path: str, name
 def test_a_format_for_events_is_guessed_for_localize_alone(path: str, name: str | None) -> None:
     assert guess(path, "localize") == name
     assert guess(path, "tag") == ("tsv" if path.endswith(".tsv") else None)
+
+
+def test_a_format_whose_package_is_missing_is_refused_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pe_audio_cli.write.registry.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"parquet needs pyarrow: pip install 'pe-audio-cli\[ray\]'"):
+        writer_for("parquet", "tag")
+    assert writer_for("csv", "tag").name == "csv"
 
 
 def test_only_json_holds_frames() -> None:
@@ -129,8 +142,8 @@ def test_each_result_reaches_the_disk_as_it_is_written(
     assert b"dog" in raw.getvalue()
 
 
-def test_the_registry_loads_neither_numpy_nor_rich() -> None:
+def test_the_registry_loads_nothing_heavy() -> None:
     program = "import sys, pe_audio_cli.write.registry; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "pe_audio_cli" in loaded
-    assert not {"numpy", "rich", "torch", "typer"} & set(loaded)
+    assert not {"numpy", "pyarrow", "rich", "torch", "typer"} & set(loaded)

@@ -1,0 +1,72 @@
+"""Manifests: what text files and Parquet tables name, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pe_audio_cli.audio.manifest import read_manifest
+from pe_audio_cli.errors import UsageError
+
+
+@pytest.mark.parametrize("content", [b"b.wav\na.wav\n\nb.wav", b"\xef\xbb\xbfb.wav\r\na.wav\r\n \r\nb.wav\r\n"])
+def test_a_text_file_has_one_a_line_in_its_order_and_as_often(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    assert read_manifest(tmp_path / "list.txt") == ["b.wav", "a.wav", "b.wav"]
+
+
+def test_a_line_is_taken_as_it_is(tmp_path: Path) -> None:
+    lines = ["# 1.wav", " spaced .wav", "s3://bucket/a b.wav", "line\u2028separator.wav"]
+    (tmp_path / "list").write_text("\n".join(lines), encoding="utf-8")
+    assert read_manifest(tmp_path / "list") == lines
+
+
+@pytest.mark.parametrize("column", ["file", "path", "url"])
+def test_a_table_has_a_column_of_them(tmp_path: Path, column: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    files = ["s3://bucket/b.wav", "a.wav"]
+    pandas.DataFrame({"id": [1, 2], column: files}).to_parquet(tmp_path / "list.parquet")
+    assert read_manifest(tmp_path / "list.parquet") == files
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [({"name": ["a.wav"]}, "no column file, path or url"), ({"file": [1]}, "not text"), ({"file": []}, "names no")],
+)
+def test_a_table_that_names_nothing_is_refused(tmp_path: Path, columns: dict[str, list[object]], says: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    pandas.DataFrame(columns).to_parquet(tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match=says):
+        read_manifest(tmp_path / "list.parquet")
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.parquet"])
+def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read_manifest(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("list.txt", b"\n \n", "names no"),
+        ("list.txt", b"\xff\xfe", "not UTF-8"),
+        ("list.parquet", b"PAR1", "no Parquet"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=says):
+        read_manifest(tmp_path / name)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")).filter(str.strip), min_size=1))
+def test_any_names_come_back(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    manifest = tmp_path_factory.mktemp("manifest") / "list.txt"
+    manifest.write_text("\n".join(names), encoding="utf-8")
+    assert read_manifest(manifest) == [names[0].removeprefix("\ufeff"), *names[1:]]
