@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## tag and localize the recordings in examples/
 	$(BIN)/peaudio localize examples/recordings/scene.mp3 -l 'a rooster crowing,rain falling,a dog barking' --threshold 0.6 --offset-threshold 0.2 --merge-gap 0.5
 
 test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(INSTALLED) ## ruff and mypy, as CI runs them
 	$(BIN)/ruff check .

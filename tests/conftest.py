@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import types
@@ -13,6 +14,10 @@ import hypothesis
 import pytest
 from stub_hub import StubHub, serving
 from support import LAYOUTS, REFERENCE, LevelEncoder, Reference
+
+# Files of tests run side by side: a thread that spins while it waits keeps another's from working. Read by OpenMP when
+# torch is loaded, here and in child processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(
