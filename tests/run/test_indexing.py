@@ -149,7 +149,7 @@ def test_vanished_recordings_stay_until_they_are_pruned(sounds, tmp_path):
         (["elsewhere"], set()),
         (["elsewhere", "sounds"], {"b.wav", "c.wav"}),
     ],
-    ids=" ".join,
+    ids=lambda paths: " ".join(sorted(paths)),
 )
 def test_only_what_lies_below_the_paths_vanishes(sounds, tmp_path, monkeypatch, paths, vanish):
     monkeypatch.chdir(tmp_path)
