@@ -23,6 +23,7 @@ from pe_audio_cli.run.places import whole_file
 __all__ = ["Entry", "Journal", "Settings", "read_journal", "stamp"]
 
 VERSION = 1
+WIDTH = 80  # characters of a setting that a message has room for
 
 # Everything about a run that changes its results, as JSON values.
 Settings: TypeAlias = dict[str, Any]
@@ -115,15 +116,24 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 def _compare(before: Settings, now: Settings) -> None:
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
+            was, is_now = _told_apart(before.get(name), now.get(name))
             raise OutputError(
-                f"cannot resume: {name.replace('_', ' ')} was {_short(before.get(name))} and is now "
-                f"{_short(now.get(name))}; use the same again, or start again with --overwrite"
+                f"cannot resume: {name.replace('_', ' ')} was {was} and is now {is_now}; use the same again, or start "
+                "again with --overwrite"
             )
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _told_apart(*values: Any) -> list[str]:
+    """Two values as JSON, and of long ones what is about the place from which on they differ."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in values]
+    same = next((at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), 0)
+    start = max(same - WIDTH // 2, 0)
+    return [text if len(text) <= WIDTH else _excerpt(text, start) for text in texts]
+
+
+def _excerpt(text: str, start: int) -> str:
+    stop = start + WIDTH
+    return f"{'...' if start else ''}{text[start:stop]}{'...' if stop < len(text) else ''}"
 
 
 def _check(entry: Entry, file: str | None) -> None:

@@ -141,6 +141,10 @@ def test_a_run_that_stops_before_its_first_result_leaves_nothing(files, tmp_path
         ({"model": "other"}, 'model was "m" and is now "other"'),
         ({"window": 10.0}, "window was 30.0 and is now 10.0"),
         ({"new": 1}, "new was null and is now 1"),
+        (
+            {"labels": ["rain", *"abcdefghijklmnopqrstuvwxyz"]},
+            r'labels was \["rain"\] and is now \["rain", "a", .*\.\.\.;',
+        ),
     ],
 )
 def test_another_question_is_refused_with_the_difference_named(files, tmp_path, name, change, says):
