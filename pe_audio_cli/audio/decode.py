@@ -18,7 +18,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.ffmpeg import FFmpegSource
 from pe_audio_cli.audio.opening import open_recording
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
@@ -133,16 +132,25 @@ def _stamp(opened: BinaryIO) -> tuple[int, int]:
 def _source(file: str, opened: BinaryIO) -> Source:
     if os.fstat(opened.fileno()).st_size == 0:
         raise InputError(file, "empty", "it is empty, 0 bytes long: record or download it again, or leave it out")
+    known = _known_to_libsndfile(file, opened)
+    if known is not None and known.has_length:
+        return known
+    from pe_audio_cli.audio.ffmpeg import FFmpegSource  # PyAV takes a moment that WAV and FLAC need not wait for
+
+    if known is None:
+        return FFmpegSource(file, opened)
+    with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
+        return FFmpegSource(file, opened)
+    return known
+
+
+def _known_to_libsndfile(file: str, opened: BinaryIO) -> SndfileSource | None:
     if not recognizes(opened):
-        return FFmpegSource(file, opened)
+        return None
     try:
-        source = SndfileSource(file, opened)
+        return SndfileSource(file, opened)
     except soundfile.LibsndfileError:
-        return FFmpegSource(file, opened)
-    if not source.has_length:
-        with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
-            return FFmpegSource(file, opened)
-    return source
+        return None
 
 
 def _gathered(blocks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:

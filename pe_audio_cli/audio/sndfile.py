@@ -17,7 +17,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.ffmpeg import FFmpegSource
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.audio.source import check_header, cut_short, mixed_down
 from pe_audio_cli.errors import InputError
@@ -84,6 +83,8 @@ class SndfileSource:
 
     def _rest(self, done: int) -> Iterator[NDArray[np.float32]]:
         """What FFmpeg makes of the recording from sample ``done`` on: it goes on after damage, and keeps the time."""
+        from pe_audio_cli.audio.ffmpeg import FFmpegSource  # not for a whole one: PyAV takes a moment
+
         try:
             source = FFmpegSource(self._file, self._opened)
         except InputError:

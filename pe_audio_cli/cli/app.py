@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -57,4 +58,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # The same bytes on every machine: UTF-8, and newlines as the formats define them.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # all goes with the process: the interpreter need not look for garbage a last time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,10 @@ class Walk:
 
         if not self.talk.verbose:
             quiet_libraries()
-        from pe_audio_cli.model.encoder import PeEncoder
+        with _collector_paused():
+            from pe_audio_cli.model.encoder import PeEncoder
 
-        encoder = PeEncoder(checkpoint, device_options(flags))
+            encoder = PeEncoder(checkpoint, device_options(flags))
         self.talk.note(f"{encoder.name}: {encoder.engine}")
         return encoder
 
@@ -153,3 +155,15 @@ def seconds(window: str) -> float | None:
         return float(window)
     except ValueError as error:
         raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for garbage while torch and a model load: all that they make stays, and there is a lot of it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

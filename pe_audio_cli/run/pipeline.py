@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from pe_audio_cli.audio.decode import open_audio
-from pe_audio_cli.audio.keeping import SoundKeeper
 from pe_audio_cli.audio.spectrogram import Spectrograph
 from pe_audio_cli.audio.windows import (
     FRAME_SECONDS,
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from pe_audio_cli.audio.keeping import SoundKeeper
 
 __all__ = [
     "Begin",
@@ -301,7 +302,7 @@ def read(
         try:
             with open_audio(file) as stream:
                 spectrograph = Spectrograph() if spectrograms else None
-                keeper = SoundKeeper(sounds) if sounds is not None else None
+                keeper = _keeper(sounds)
                 blocks = stream.blocks()
                 if spectrograph is not None:
                     blocks = spectrograph.listen(blocks)
@@ -317,6 +318,14 @@ def read(
             yield FileError.of(error)
         except MemoryError:
             yield FileError(file, "encode", "it does not fit into memory: use a shorter --window")
+
+
+def _keeper(sounds: float | None) -> SoundKeeper | None:
+    if sounds is None:
+        return None
+    from pe_audio_cli.audio.keeping import SoundKeeper  # PyAV takes a moment, and few ask for sounds
+
+    return SoundKeeper(sounds)
 
 
 def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gc
 import inspect
 import io
 import json
@@ -271,6 +272,12 @@ def test_bfloat16_is_rougher(tone):
     exact, rough = (probabilities(tone, "-l", LABELS, "--dtype", dtype) for dtype in ("float32", "bfloat16"))
     assert rough != exact
     assert rough == pytest.approx(exact, abs=0.15)
+
+
+@pytest.mark.parametrize(("device", "code"), [("cpu", 0), ("abacus", 2)])
+def test_garbage_is_looked_for_again_once_a_model_is_loaded_or_is_not(folder, device, code):
+    assert Result("tag", folder / "a.wav", "-l", LABELS, "--device", device).code == code
+    assert gc.isenabled()
 
 
 def test_verbose_says_what_runs_and_shows_the_traceback(folder):
