@@ -32,10 +32,11 @@ def measure(options: Options) -> str:
         short = alternate(children, write_noise(Path(work) / "short.wav", near), options.rounds)
         long = {}
         if options.stretch is not None:
-            long = alternate(children, write_noise(Path(work) / "long.wav", options.stretch), 1)
+            exact = [child for child in children if child.name == OURS]
+            long = alternate(exact, write_noise(Path(work) / "long.wav", options.stretch), 1)
     text = (
         f"Seconds of time for a second of audio {options.setting}, by what `peaudio tag` does with a recording once "
-        "the model is loaded, decoding included. The long recording is run once."
+        "the model is loaded, decoding included. The long recording is run once, in float32."
     )
     far = FAR if options.stretch is None else f"{options.stretch / 60:g} minutes"
     rows = [[each.name, *_costs(each.name, short, near, long, options.stretch)] for each in contenders]
@@ -49,7 +50,7 @@ def _costs(
     if name not in short:
         return []
     cost = short[name].median / near
-    if far is None:
+    if far is None or name not in long:
         return [f"{cost:.3f}"]
     return [f"{cost:.3f}", f"{long[name].median / far:.3f}", f"{long[name].median / far / cost:.2f}"]
 

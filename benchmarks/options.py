@@ -76,10 +76,15 @@ def parse(arguments: Sequence[str] | None, prog: str, about: str, benchmarks: Se
     parser.add_argument("--recording", type=float, metavar="SECONDS", help="of those that are tagged end to end")
     parser.add_argument("--clips", type=int, metavar="N", help="of 1 s, that go through a cluster")
     if benchmarks:
-        parser.add_argument("--skip", nargs="+", choices=benchmarks, metavar="NAME", help=", ".join(benchmarks))
+        some = parser.add_mutually_exclusive_group()
+        some.add_argument("--only", nargs="+", choices=benchmarks, metavar="NAME", help=", ".join(benchmarks))
+        some.add_argument("--skip", nargs="+", choices=benchmarks, metavar="NAME", help="the same")
     defaults = {field.name: field.default for field in fields(Options)}
     parser.set_defaults(**{name: defaults[name] for name in ("threads", "rounds", "lengths")})
     chosen = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    if "only" in chosen:
+        chosen["skip"] = [name for name in benchmarks if name not in chosen["only"]]
+        del chosen["only"]
     several = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     return Options(**{**(LONG if chosen.pop("long") else {}), **chosen, **several})
 

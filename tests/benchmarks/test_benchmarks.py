@@ -279,23 +279,48 @@ def benchmark(name, measure):
     return module
 
 
-def test_the_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    def fail(options):
-        raise RuntimeError
+@pytest.fixture
+def results(tmp_path, monkeypatch) -> Path:
+    """Where the results of three benchmarks go, the second of which fails in its second round."""
 
     def tell(options):
         return f"## Rounds: {options.rounds}"
 
-    results = tmp_path / "RESULTS.md"
-    results.write_text("old")
-    monkeypatch.setattr(everything, "BENCHMARKS", (benchmark("one", tell), benchmark("other", fail)))
-    with pytest.raises(RuntimeError):
-        everything.main([], results)
-    assert results.read_text() == "old"
-    everything.main(["--rounds", "7", "--skip", "other"], results)
-    assert results.read_text().count("## Rounds: 7") == 1
-    assert "Left out: other." in results.read_text()
-    assert list(tmp_path.iterdir()) == [results]
+    def fail(options):
+        assert options.rounds < 2
+        return "## Alone\n\n| <!-- no name --> |"
+
+    three = benchmark("one", tell), benchmark("other", fail), benchmark("third", tell)
+    monkeypatch.setattr(everything, "BENCHMARKS", three)
+    return tmp_path / "RESULTS.md"
+
+
+def headings(results: Path) -> list[str]:
+    return [line for line in results.read_text().splitlines() if line.startswith("## ")]
+
+
+def test_results_stay_until_they_are_measured_again(results):
+    everything.main(["--rounds", "1", "--skip", "third"], results)
+    assert headings(results) == ["## Rounds: 1", "## Alone"]
+    everything.main(["--rounds", "3", "--only", "third"], results)
+    assert headings(results) == ["## Rounds: 1", "## Alone", "## Rounds: 3"]
+    with pytest.raises(AssertionError):
+        everything.main(["--rounds", "2"], results)
+    assert headings(results) == ["## Rounds: 2", "## Alone", "## Rounds: 3"]
+    everything.main(["--rounds", "1"], results)
+    assert headings(results) == ["## Rounds: 1", "## Alone", "## Rounds: 1"]
+    assert results.read_text().count("# Benchmarks") == 1
+    assert list(results.parent.iterdir()) == [results]
+
+
+@pytest.mark.parametrize("before", ["", "no results at all", "<!-- one -->\n\n## Rounds: 7"])
+def test_results_of_another_machine_go(results, monkeypatch, before):
+    results.write_text(before)
+    everything.main(["--rounds", "1", "--only", "other"], results)
+    assert headings(results) == ["## Alone"]
+    monkeypatch.setattr(machine, "describe", lambda: "A better one.")
+    everything.main(["--rounds", "1", "--only", "third"], results)
+    assert headings(results) == ["## Rounds: 1"]
 
 
 def test_long_runs_are_asked_for():
