@@ -71,6 +71,14 @@ def test_the_tool_computes_what_plain_transformers_computes(encoder):
     np.testing.assert_allclose(ours.frames, frames, rtol=0, atol=2e-3 * frames.abs().max().item())
 
 
+@pytest.mark.parametrize("file", ["dog.flac", "rain.ogg", "sneeze.mp3"])
+def test_bfloat16_changes_little(file):
+    (exact,), (rough,) = (load(device="cpu", dtype=dtype).tag(EXAMPLES / file) for dtype in ("float32", "bfloat16"))
+    rounded = {tag.label: tag.probability for tag in rough.tags}
+    assert rough.tags[0].label == exact.tags[0].label
+    assert max(abs(rounded[tag.label] - tag.probability) for tag in exact.tags) < 0.02
+
+
 def test_it_knows_25_to_60_sounds_and_finds_all_of_them_familiar(checkpoint, encoder):
     labels = checkpoint.default_labels
     assert 25 <= len(labels) <= 60

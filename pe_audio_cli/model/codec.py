@@ -63,9 +63,9 @@ class ResidualUnit(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.snake1 = Snake(channels)
+        self.snake1: nn.Module = Snake(channels)
         self.conv1 = nn.Conv1d(channels, channels, UNIT_KERNEL, dilation=dilation, padding=UNIT_KERNEL // 2 * dilation)
-        self.snake2 = Snake(channels)
+        self.snake2: nn.Module = Snake(channels)
         self.conv2 = PointwiseConv1d(channels, channels)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -81,7 +81,7 @@ class Stage(nn.Sequential):
         super().__init__()
         for number, dilation in enumerate(DILATIONS, 1):
             self.add_module(f"res_unit{number}", ResidualUnit(channels, dilation))
-        self.snake1 = Snake(channels)
+        self.snake1: nn.Module = Snake(channels)
         self.conv1 = nn.Conv1d(channels, 2 * channels, 2 * stride, stride, padding=math.ceil(stride / 2))
 
 

@@ -85,14 +85,19 @@ class PeEncoder:
         self._checkpoint = checkpoint
         modules, tower, head, how = _load_audio(checkpoint, pick_engine())
         codec: nn.Module = modules
+        # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
+        self._codec_dtype = self.dtype if is_wide(modules) else torch.float32
         if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
             codec, how = TiledCodec(modules, self.dtype), "in tiles"
             pack_linear_layers(tower.to(self.dtype))
+        elif self._codec_dtype != self.dtype:
+            how = f"codec in float32{'' if how is None else ', ' + how}"
         self.engine = f"{self.dtype} on {self.device}{'' if how is None else ', ' + how}".removeprefix("torch.")
         self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
-        self._codec, self._tower, self._head = (part.to(self.device, self.dtype) for part in (codec, tower, head))
+        self._codec = codec.to(self.device, self._codec_dtype)
+        self._tower, self._head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
         if options.compile:
             self._compile()
 
@@ -122,7 +127,7 @@ class PeEncoder:
         was cut. Raises :class:`RunError` where the device runs out of memory.
         """
         with self._out_of_memory_explained():
-            samples = torch.from_numpy(frames).reshape(1, 1, -1).to(self.device, self.dtype)
+            samples = torch.from_numpy(frames).reshape(1, 1, -1).to(self.device, self._codec_dtype)
             return _numpy(self._codec(samples)[0].T)
 
     @torch.inference_mode()

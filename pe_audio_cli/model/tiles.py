@@ -7,6 +7,9 @@ is a matrix product without any rearrangement, on weights that oneDNN has rearra
 
 Each tile is the work of one thread, which leaves nothing to wait for within it.
 
+Snakes work on alpha times their input, which the convolution behind them undoes: with ``y = alpha x``,
+``x + sin^2(alpha x) / alpha`` is ``(y + sin^2 y) / alpha``, in half of the passes over memory.
+
 Fewer products by Winograd's F(2, 2) of the kernels' even and odd taps, once or twice over, were tried: oneDNN is so
 near the machine's limit that the sums around the products cost what they save with 64 and 128 channels; with 256 and
 512, convolutions get quicker by a fifth and the codec by a twenty-fifth, for as much code again. They were left.
@@ -32,15 +35,17 @@ from pe_audio_cli.model.packed import Convolution, Product, Rows
 __all__ = ["TiledCodec", "is_wide"]
 
 MIN_CHANNELS = 32  # behind the first convolution, from which on tiles pay
-TILE_BYTES = 1 << 20  # of one activation of a tile, in float32: a handful of them fill a core's second-level cache
+TILE_BYTES = 1 << 20  # of one activation of a tile: a handful of them fill a core's second-level cache
+LEAST_ALPHA = 0.01  # in size; below, dividing by it and by it plus ALPHA_EPS may differ in float32
 
 Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where there are none; not for changing
 
 
-def is_wide(codec: nn.Module) -> bool:
-    """Whether tiles pay for a codec's modules."""
-    encoder = codec[0] if isinstance(codec, nn.Sequential) else None
-    return isinstance(encoder, DacEncoder) and encoder.conv1.out_channels >= MIN_CHANNELS
+def is_wide(codec: nn.Sequential) -> bool:
+    """Whether tiles pay for a codec's modules, which may be transformers' too."""
+    first = codec[0].conv1
+    assert isinstance(first, nn.Conv1d)
+    return first.out_channels >= MIN_CHANNELS
 
 
 class TiledCodec(nn.Module):
@@ -49,8 +54,10 @@ class TiledCodec(nn.Module):
     def __init__(self, codec: nn.Sequential, dtype: torch.dtype) -> None:
         """From the modules that :meth:`AudioTower.take_codec` gives, which are used up."""
         super().__init__()
-        encoder, bottleneck = codec.to(dtype)
+        encoder, bottleneck = codec
         assert isinstance(encoder, DacEncoder)
+        _fold_snakes(encoder)
+        codec.to(dtype)
         self.first = Convolution(encoder.conv1)
         self.stages = [TiledStage(stage) for stage in encoder.block if isinstance(stage, Stage)]
         self.end = nn.Sequential(encoder.snake1, encoder.conv2, bottleneck)
@@ -80,17 +87,16 @@ class TiledStage:
     """A stage of the codec, on rows."""
 
     def __init__(self, stage: Stage) -> None:
-        units = [unit for unit in stage.children() if isinstance(unit, ResidualUnit)]
-        self.units = [Unit(unit) for unit in units]
+        self.units = [Unit(unit) for unit in stage.children() if isinstance(unit, ResidualUnit)]
         self.reach = sum(unit.reach for unit in self.units)
-        self.snake = Activation(stage.snake1)
+        self.snake = _on_rows(stage.snake1)
         self.down = Convolution(stage.conv1)
         self.stride = stage.conv1.stride[0]
         self.padding = math.ceil(self.stride / 2)
         self.channels = stage.conv1.in_channels
         self.doubled = stage.conv1.out_channels
         self.dtype = stage.conv1.weight.dtype
-        self.tile = max(1, TILE_BYTES // 4 // self.channels // self.stride)  # rows that come out
+        self.tile = max(1, TILE_BYTES // self.dtype.itemsize // self.channels // self.stride)  # rows that come out
 
     def __call__(self, source: Source, n_rows: int) -> Rows:
         """All ``n_rows`` of the source to a ``stride``-th as many of twice the channels."""
@@ -119,7 +125,7 @@ class Unit:
     """A residual unit, on rows of which the outer ones are used up."""
 
     def __init__(self, unit: ResidualUnit) -> None:
-        self.snake1, self.snake2 = Activation(unit.snake1), Activation(unit.snake2)
+        self.snake1, self.snake2 = _on_rows(unit.snake1), _on_rows(unit.snake2)
         self.conv1, self.conv2 = Convolution(unit.conv1), Product(unit.conv2.weight[:, :, 0], unit.conv2.bias)
         self.reach = self.conv1.reach
 
@@ -130,23 +136,63 @@ class Unit:
         return out
 
 
-class Activation:
-    """Snake, on rows, in as few passes over them as torch allows."""
+class FoldedSnake(nn.Module):
+    """Alpha times what Snake gives, on rows: of what Snake is given, or with ``alpha`` None of alpha times that."""
 
-    def __init__(self, snake: nn.Module) -> None:
-        self.idle = not isinstance(snake, Snake)
-        if isinstance(snake, Snake):
-            self.alpha = snake.alpha[0, :, 0].clone()
-            self.inverse = (self.alpha + ALPHA_EPS).reciprocal()
+    alpha: torch.Tensor | None
+
+    def __init__(self, alpha: torch.Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("alpha", alpha)
+
+    def forward(self, rows: Rows) -> Rows:
+        """A new tensor of the same shape."""
+        scaled = rows if self.alpha is None else rows * self.alpha
+        wave = torch.sin(scaled)
+        return torch.addcmul(scaled, wave, wave, out=wave)
+
+
+class PlainSnake:
+    """Snake, on rows, where an alpha is too small to divide by."""
+
+    def __init__(self, snake: Snake) -> None:
+        self.alpha = snake.alpha[0, :, 0].clone()
+        self.inverse = (self.alpha + ALPHA_EPS).reciprocal()
 
     def __call__(self, rows: Rows) -> Rows:
         """A new tensor of the same shape."""
-        if self.idle:
-            return rows
         wave = torch.mul(rows, self.alpha)
         torch.sin(wave, out=wave)
         torch.mul(wave, wave, out=wave)
         return torch.addcmul(rows, wave, self.inverse, out=wave)
+
+
+def _on_rows(snake: nn.Module) -> Callable[[Rows], Rows]:
+    return PlainSnake(snake) if isinstance(snake, Snake) else snake
+
+
+def _fold_snakes(encoder: DacEncoder) -> None:
+    """Move alphas into the convolutions around Snakes, in float32, where that changes no more than rounding."""
+    for part in encoder.modules():
+        if isinstance(part, ResidualUnit):
+            part.snake1 = _folded(part.snake1, None, part.conv1)
+            part.snake2 = _folded(part.snake2, part.conv1, part.conv2)
+        elif isinstance(part, Stage):
+            part.snake1 = _folded(part.snake1, None, part.conv1)
+
+
+def _folded(snake: nn.Module, before: nn.Conv1d | None, behind: nn.Conv1d) -> nn.Module:
+    """What takes the place of a Snake between convolutions; ``before`` is None where others use its input too."""
+    if not isinstance(snake, Snake) or snake.alpha.abs().min() < LEAST_ALPHA:
+        return snake
+    alpha = snake.alpha.detach()[0, :, 0]
+    behind.weight = nn.Parameter(behind.weight.detach() / alpha[:, None])
+    if before is None:
+        return FoldedSnake(alpha)
+    assert before.bias is not None
+    before.weight = nn.Parameter(before.weight.detach() * alpha[:, None, None])
+    before.bias = nn.Parameter(before.bias.detach() * alpha)
+    return FoldedSnake(None)
 
 
 def _share_out(work: Callable[[int], None], items: Sequence[int]) -> None:

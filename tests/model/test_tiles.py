@@ -66,6 +66,23 @@ def test_idle_parts_are_left_out_of_tiles_too():
     assert_same(codec)
 
 
+def test_alphas_may_be_negative():
+    codec = random_codec()
+    for name, parameter in codec.named_parameters():
+        if "alpha" in name:
+            parameter[:, ::2] *= -1
+    assert_same(codec)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-9, 1e-5])
+def test_snakes_with_an_alpha_next_to_zero_stay_as_they_are(alpha):
+    codec = random_codec()
+    stage = codec[0].block[0]
+    for snake in (stage.snake1, stage.res_unit1.snake1, stage.res_unit2.snake2):
+        snake.alpha[:, 1] = alpha
+    assert_same(codec)
+
+
 def test_without_torchs_operators_for_packed_weights_the_numbers_are_the_same(monkeypatch):
     monkeypatch.setattr(packed, "_pack_filters", lambda *_: None)
     monkeypatch.setattr(packed, "_pack_matrix", lambda *_: None)
