@@ -61,4 +61,5 @@ def main() -> None:
     try:
         app()
     finally:
-        gc.freeze()  # all goes with the process: the interpreter need not look for garbage a last time
+        if "duckdb" not in sys.modules:  # its bindings report as leaked what is not cleared away in the end
+            gc.freeze()  # all goes with the process: the interpreter need not look for garbage a last time

@@ -51,6 +51,7 @@ PATIENCE_SECONDS = 30.0  # that there may be less room than before, in which a l
 # A task that decodes may wait longer than Ray's one second for the next, and a new process takes seconds to start.
 KEEP_IDLE = {"idle_worker_killing_time_threshold_ms": 60_000}
 KNOCK_SECONDS = 5.0  # until an address that does not answer counts as wrong
+CLIENT_TRIES = 3
 
 ResultT = TypeVar("ResultT")
 
@@ -170,7 +171,7 @@ class RayEngine:
                 ray.init(LOCAL, num_cpus=cpus, include_dashboard=False, _system_config=KEEP_IDLE, **quiet)
             else:
                 _knock(address)
-                ray.init(address, **quiet)
+                _join(address, **quiet)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise UsageError(
                 f"no Ray cluster can be used at {address} ({_reason(error)}): start one with `ray start --head`, or "
@@ -254,6 +255,17 @@ class _Watch:
             self._most, self._full = room, now
         elif now - self._full > PATIENCE_SECONDS:
             raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
+
+
+def _join(address: str, **options: Any) -> None:
+    """Ray starts a process on the head node for each ``ray://`` client, and some die at birth: try for another."""
+    for n_left in range(CLIENT_TRIES - 1, -1, -1):
+        try:
+            ray.init(address, **options)
+            return
+        except RuntimeError as error:
+            if n_left == 0 or "Ray client server failed" not in str(error):
+                raise
 
 
 def _knock(address: str) -> None:

@@ -47,7 +47,7 @@ def axis(duration: float, width: int) -> tuple[str, str]:
     """A ruler of ``width`` columns from 0 to ``duration`` seconds, and the times that stand under its ticks."""
     step, decimals = _step(duration, width)
     ruler, times = ["─"] * width, ""
-    for tick in range(math.ceil(duration / step)):
+    for tick in range(math.ceil(round(duration / step, 6))):  # 0.14 / 0.02 is a little above 7
         column = math.floor(tick * step / duration * width)
         time = clock(tick * step, duration, decimals)
         ruler[column] = "┬"

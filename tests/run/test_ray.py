@@ -277,8 +277,8 @@ def test_an_interrupted_run_ends_with_what_is_done(cluster, tmp_path):
     with started(*command) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        rest, err = process.communicate()
-    assert process.returncode == 130
+        rest, err = process.stdout.read(), process.stderr.read()  # communicate() leaves out what was read ahead
+        assert process.wait() == 130
     assert all(json.loads(line) for line in (first + rest).splitlines())
     assert len((first + rest).splitlines()) < 30 * 120
     assert "Traceback" not in err
@@ -292,6 +292,23 @@ def test_no_cluster_and_no_room_are_refused(cluster, tmp_path):
     assert "no Ray cluster can be used at 127.0.0.1:9" in err
     with pytest.raises(UsageError, match="no node of the cluster has room for a worker, which takes 1 CPUs and 1 GPUs"):
         RayEngine(ClusterOptions(gpus_per_worker=1.0), ModelOptions(MODEL), "tag", DeviceOptions(), print).__enter__()
+
+
+@pytest.mark.parametrize(("failures", "error"), [(2, None), (3, UsageError)])
+def test_a_client_server_that_dies_at_birth_is_tried_again(monkeypatch, failures, error):
+    tries = []
+
+    def init(address: str, **_) -> None:
+        tries.append(address)
+        if len(tries) <= failures:
+            raise RuntimeError("Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.")
+
+    monkeypatch.setattr(engine_module.ray, "init", init)
+    monkeypatch.setattr(engine_module, "_knock", lambda address: None)
+    engine = RayEngine(ClusterOptions("ray://head:10001"), ModelOptions(MODEL), "tag", DeviceOptions(), print)
+    with pytest.raises(error) if error is not None else contextlib.nullcontext():
+        engine._connect()
+    assert tries == 3 * ["ray://head:10001"]
 
 
 @pytest.mark.parametrize("more", [{"workers": 0}, {"gpus_per_worker": -0.5}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pe_audio_cli.results import Event
@@ -62,6 +62,7 @@ def test_a_strip_has_its_width_and_shows_every_event(
 
 
 @given(st.floats(0.00002, 1e7), st.integers(10, 200))
+@example(0.14, 56)
 def test_an_axis_has_its_width_and_times_that_do_not_touch(duration: float, width: int) -> None:
     ruler, times = axis(duration, width)
     assert len(ruler) == width
