@@ -69,11 +69,12 @@ def measure(options: Options) -> str:
     small, large = (count * options.recording / 60 for count in RECORDINGS)
     text = (
         "`peaudio tag` with `--engine ray`, whose cluster starts and ends with the run, beside the local engine. First "
-        f"{small:g} and {large:g} minutes of audio in recordings of {options.recording:g} s, with the checkpoint "
-        f"{checkpoint.name}; the difference of the two runs tells the speed, the rest is start and end. Each run is "
-        "confined to as many cores as it has workers or threads, Ray's own processes with it. *Efficiency* is the "
-        "speed of a core relative to this process on one. Then clips of 1 s with a checkpoint of next to no cost, on "
-        "one core; the driver is the process that the user starts, the conductor its deputy in the cluster."
+        f"{small:g} and {large:g} minutes of audio in recordings of {options.recording:g} s, once each, with the "
+        f"checkpoint {checkpoint.name}; the difference of the two runs tells the speed, the rest is start and end. "
+        "Each run is confined to as many cores as it has workers or threads, Ray's own processes with it. "
+        "*Efficiency* is the speed of a core relative to this process on one. Then clips of 1 s with a checkpoint of "
+        "next to no cost, on one core; the driver is the process that the user starts, the conductor its deputy in "
+        "the cluster."
     )
     with tempfile.TemporaryDirectory(prefix="peaudio-cluster-") as work:
         scaling = _scaling(checkpoint, Path(work), options)
