@@ -18,11 +18,10 @@ from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, L
 from pe_audio_cli.model.codec import halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
-from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.memory import keep_big_blocks
 from pe_audio_cli.model.packed import pack_linear_layers
 from pe_audio_cli.model.stock import stock_audio
-from pe_audio_cli.model.text import load_text
+from pe_audio_cli.model.text import encode_labels
 from pe_audio_cli.model.tiles import TiledCodec, is_wide
 from pe_audio_cli.model.tower import AudioTower, ContrastiveHead
 from pe_audio_cli.results import Embeddings
@@ -86,8 +85,9 @@ class PeEncoder:
         modules, tower, head, how = _load_audio(checkpoint, pick_engine())
         codec: nn.Module = modules
         # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
-        self._codec_dtype = self.dtype if is_wide(modules) else torch.float32
-        if how is None and self.device.type == "cpu" and not options.compile and is_wide(modules):
+        wide = is_wide(modules)
+        self._codec_dtype = self.dtype if wide else torch.float32
+        if how is None and self.device.type == "cpu" and not options.compile and wide:
             codec, how = TiledCodec(modules, self.dtype), "in tiles"
             pack_linear_layers(tower.to(self.dtype))
         elif self._codec_dtype != self.dtype:
@@ -115,9 +115,7 @@ class PeEncoder:
 
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
-        checkpoint = self._checkpoint
-        cache = LabelCache.of_user(self.fingerprint, checkpoint.revision, checkpoint.embedding_width)
-        return cache.embed(labels, lambda: load_text(checkpoint).encode)
+        return encode_labels(self._checkpoint, labels)
 
     @torch.inference_mode()
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:

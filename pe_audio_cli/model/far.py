@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.model.checkpoint import LOGIT_BIAS, LOGIT_SCALE, Checkpoint
 from pe_audio_cli.model.codec import halo_frames
-from pe_audio_cli.model.label_cache import LabelCache
-from pe_audio_cli.model.text import load_text
+from pe_audio_cli.model.text import encode_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +43,7 @@ class FarEncoder:
 
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
-        checkpoint = self._checkpoint
-        cache = LabelCache.of_user(self.fingerprint, checkpoint.revision, checkpoint.embedding_width)
-        return cache.embed(labels, lambda: load_text(checkpoint).encode)
+        return encode_labels(self._checkpoint, labels)
 
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Not here: raises :class:`RunError`."""

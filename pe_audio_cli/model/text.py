@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,14 @@ from pe_audio_cli.model.bert import Bert
 from pe_audio_cli.model.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint
 from pe_audio_cli.model.config import BertConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
+from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.stock import stock_text
 from pe_audio_cli.model.tower import ContrastiveHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TextEncoder", "load_text", "own_text", "stock_text_encoder"]
+__all__ = ["TextEncoder", "encode_labels", "load_text", "own_text", "stock_text_encoder"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ class TextEncoder:
             )
         embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
         return embedding
+
+
+def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(n_labels, dim)``; the tower is loaded for those that were never asked for before.
+
+    Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
+    """
+    cache = LabelCache.of_user(checkpoint.fingerprint, checkpoint.revision, checkpoint.embedding_width)
+    return cache.embed(labels, lambda: load_text(checkpoint).encode)
 
 
 def load_text(checkpoint: Checkpoint) -> TextEncoder:

@@ -72,8 +72,15 @@ class Journal:
         with contextlib.suppress(OSError):  # a full disk; what is missing is not promised
             self._file.close()
 
+    def end(self, keep: bool) -> None:
+        """The run is complete: the journal stays only for one that may be resumed again."""
+        if keep:
+            self.close()
+        else:
+            self.remove()
+
     def remove(self) -> None:
-        """Close and delete it: the run is complete."""
+        """Close and delete it: there is nothing to go on with."""
         self.close()
         self._path.unlink(missing_ok=True)
 

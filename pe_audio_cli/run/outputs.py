@@ -152,10 +152,7 @@ class FileOutput(Output):
             os.replace(self._part, self._path)
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
-        if self._keep_journal:
-            self._journal.close()
-        else:
-            self._journal.remove()
+        self._journal.end(self._keep_journal)
 
     def abandon(self) -> str | None:
         """Keep the temporary file and its journal, unless there is nothing in them to go on with."""
@@ -264,10 +261,7 @@ class FolderOutput(Output):
 
     def finish(self) -> None:
         """Remove the journal, unless the run may be resumed again."""
-        if self._keep_journal:
-            self._journal.close()
-        else:
-            self._journal.remove()
+        self._journal.end(self._keep_journal)
 
     def abandon(self) -> str:
         """Keep the journal beside the files that are done."""

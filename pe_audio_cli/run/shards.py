@@ -90,10 +90,7 @@ class ShardedOutput(Output):
             (self._folder / SUCCESS).touch()
         except OSError as error:
             raise RunError(f"cannot write into {self._folder}: {reason(error)}; {self._how_to_go_on()}") from error
-        if self._keep_journal:
-            self._journal.close()
-        else:
-            self._journal.remove()
+        self._journal.end(self._keep_journal)
 
     def abandon(self) -> str | None:
         """Drop the shard that is not whole, and keep the others with their journal."""

@@ -213,9 +213,9 @@ def test_words_never_load_the_audio_tower(index):
 
 
 def test_a_sound_never_loads_the_text_tower(index, sounds, monkeypatch):
-    from pe_audio_cli.model import encoder
+    from pe_audio_cli.model import text
 
-    monkeypatch.setattr(encoder, "load_text", lambda checkpoint: pytest.fail("the text tower was loaded"))
+    monkeypatch.setattr(text, "load_text", lambda checkpoint: pytest.fail("the text tower was loaded"))
     with Index(index) as opened:
         assert len(opened.like(sounds / "03.wav").hits) == 10
 
