@@ -13,10 +13,11 @@ from torch.nn import functional
 from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d
 from pe_audio_cli.model.config import AudioConfig
 
-__all__ = ["AudioTower", "ContrastiveHead"]
+__all__ = ["QUERIES", "AudioTower", "ContrastiveHead", "attend"]
 
 HEAD_EPS = 1e-6
 KERNEL = 3  # frames, of the ResNet block's convolutions
+QUERIES = 128  # whose scores are worked out at once in bfloat16: 5 MB for a minute of audio at full width
 
 
 class ContrastiveHead(nn.Module):
@@ -118,7 +119,7 @@ class Attention(nn.Module):
         values = values.transpose(1, 2)
         if self.shared > 1:
             keys, values = (each.repeat_interleave(self.shared, 1) for each in (keys, values))
-        mixed = functional.scaled_dot_product_attention(queries, keys, values)
+        mixed = attend(queries, keys, values)
         out: torch.Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -186,6 +187,19 @@ class AudioTower(nn.Module):
             states = layer(states, rotation)
         states = self.output(self.norm(states))
         return states[:, 0], states[:, 1:]
+
+
+def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Each query's mixture of the values, ``(batch, heads, length, head_dim)`` all.
+
+    torch's own function takes twice as long as its three steps in bfloat16 on a CPU. There they are written out, for
+    a few queries at a time, so that scores stay in the processor's cache.
+    """
+    if queries.device.type != "cpu" or queries.dtype != torch.bfloat16:
+        return functional.scaled_dot_product_attention(queries, keys, values)
+    keys, values = (keys * keys.shape[-1] ** -0.5).transpose(-1, -2), values.contiguous()
+    parts = [torch.softmax(part @ keys, dim=-1) @ values for part in torch.split(queries, QUERIES, dim=-2)]
+    return torch.cat(parts, dim=-2)
 
 
 def rotary(length: int, head_dim: int, theta: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,12 @@
 """The codec in tiles against its own modules."""
 
+import math
+from unittest import mock
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from pe_audio_cli.model import packed, tiles
@@ -100,6 +105,17 @@ def test_any_number_of_threads_gives_the_same_to_the_last_digit(monkeypatch, thr
     assert torch.get_num_threads() == n_threads
 
 
+@given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 9))
+def test_tiles_are_shared_out_evenly(n_rows, most, n_threads):
+    with mock.patch("torch.get_num_threads", return_value=n_threads):
+        size = tiles.even_tile(n_rows, most)
+    n_tiles = math.ceil(n_rows / size)
+    assert 1 <= size <= most
+    if most > n_threads < n_rows / most:  # the one that has most to do has at most a row for each of its tiles more
+        busiest = math.ceil(n_tiles / n_threads)
+        assert busiest * size <= n_rows / n_threads + busiest
+
+
 def test_what_goes_wrong_in_one_thread_ends_all(monkeypatch, threads):
     def fail(*_):
         raise torch.OutOfMemoryError("no room")
@@ -109,6 +125,13 @@ def test_what_goes_wrong_in_one_thread_ends_all(monkeypatch, threads):
     monkeypatch.setattr(codec.stages[1], "down", fail)
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
         codec(sound(9))
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_not_finite_pass_without_a_word():
+    codec = tiles.TiledCodec(random_codec(), torch.float32)
+    with torch.inference_mode():
+        assert codec(sound(9).fill_(torch.inf)).isnan().all()
 
 
 def test_bfloat16_is_near():

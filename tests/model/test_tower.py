@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models
+from torch.nn import functional
 from transformers import BertConfig as StockBertConfig
 from transformers import BertModel, PeAudioConfig, PeAudioEncoderConfig, PeAudioModel
 
@@ -12,6 +13,7 @@ from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.config import AudioConfig, BertConfig, CodecConfig, Unsupported
 from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.model.text import own_text, stock_text_encoder
+from pe_audio_cli.model.tower import QUERIES, attend
 
 AUDIO = {
     "dac_config": {"encoder_hidden_size": 4, "codebook_dim": 8, "downsampling_ratios": [2, 8, 10, 12]},
@@ -72,6 +74,14 @@ def test_the_audio_tower_gives_what_transformers_gives(tmp_path, monkeypatch, ch
         embedded.append((features, windows.clips, windows.frames))
     for ours, theirs in zip(*embedded, strict=True):  # weights like these blow up rounding
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("length", [1, QUERIES, 2 * QUERIES + 3])
+def test_attention_in_bfloat16_is_near(length):
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(1, 3, length, 16, generator=generator).bfloat16() for _ in range(3)]
+    exact = functional.scaled_dot_product_attention(*(each.float() for each in given))
+    torch.testing.assert_close(attend(*given).float(), exact, rtol=0, atol=0.02 * exact.abs().max().item())
 
 
 def test_the_text_tower_gives_what_transformers_gives(tmp_path):
