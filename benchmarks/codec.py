@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.lineup import CODEC, compare
+from benchmarks.lineup import CODEC, WARM_TURNS, compare
 from benchmarks.options import Options, run_alone
 from benchmarks.table import section
 
@@ -11,7 +11,7 @@ __all__ = ["measure"]
 
 def measure(options: Options) -> str:
     """The shortest of the lengths says it all: the codec's cost is a straight line."""
-    text = f"Samples to codec features, {options.setting}."
+    text = f"Samples to codec features, {options.setting}. {WARM_TURNS}"
     return section("Codec", text, compare(CODEC, options.folder, options.lengths[:1], options))
 
 

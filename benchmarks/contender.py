@@ -133,11 +133,17 @@ def running(contenders: Sequence[Contender], threads: int) -> Iterator[list[Chil
         yield children
 
 
-def alternate(runners: Sequence[Runner], request: Any, rounds: int) -> dict[str, Measurement]:
-    """Let each runner do the same work once a round, in turn; by name."""
+def alternate(runners: Sequence[Runner], request: Any, rounds: int, warm_up: Any = None) -> dict[str, Measurement]:
+    """Let each runner do the same work once a round, in turn; by name.
+
+    A ``warm_up`` is a request that each gets, untimed, at the beginning of its turn: while others had theirs, caches
+    forgot it and the system may have taken pages of its memory away, which nobody meets who works without a break.
+    """
     runs: dict[str, list[Run]] = {runner.name: [] for runner in runners}
     for _ in range(rounds):
         for runner in runners:
+            if warm_up is not None:
+                runner.run(warm_up)
             runs[runner.name].append(runner.run(request))
     return {
         name: Measurement(tuple(run.seconds for run in done), done[-1].output, done[-1].peak)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.lineup import ENCODER, compare
+from benchmarks.lineup import ENCODER, WARM_TURNS, compare
 from benchmarks.options import Options, run_alone
 from benchmarks.table import section
 
@@ -11,7 +11,7 @@ __all__ = ["measure"]
 
 def measure(options: Options) -> str:
     """A table for each length."""
-    text = f"Samples to the embeddings of the clip and of its frames, in one pass, {options.setting}."
+    text = f"Samples to the embeddings of the clip and of its frames, in one pass, {options.setting}. {WARM_TURNS}"
     return section("Full encoder", text, compare(ENCODER, options.folder, options.lengths, options))
 
 

@@ -13,7 +13,19 @@ from benchmarks.options import Options
 from benchmarks.sound import n_frames, noise
 from benchmarks.table import NOT_MEASURED, error, seconds, table, times
 
-__all__ = ["BFLOAT16", "CODEC", "ENCODER", "OURS", "STOCK", "TUNED", "Task", "able", "compare", "take_turns"]
+__all__ = [
+    "BFLOAT16",
+    "CODEC",
+    "ENCODER",
+    "OURS",
+    "STOCK",
+    "TUNED",
+    "WARM_TURNS",
+    "Task",
+    "able",
+    "compare",
+    "take_turns",
+]
 
 Measured: TypeAlias = "dict[str, Measurement]"
 
@@ -22,6 +34,7 @@ OURS, BFLOAT16 = "peaudio", "peaudio, bfloat16"
 MATRICES = {"torch.matmul": "float32", "torch.matmul, bfloat16": "bfloat16"}
 MATRIX = 4096  # rows and columns, which makes 64 MiB in float32
 WARM_UP = 1.0  # seconds of audio
+WARM_TURNS = f"Each turn begins with {WARM_UP:g} s of audio that is not timed."
 
 HEADER = ("", "seconds", "GFLOP/s", "times stock", "times stock with mallopt", "error", "seconds on CUDA")
 
@@ -82,8 +95,7 @@ def compare(task: Task, folder: Path, lengths: Sequence[float], options: Options
 def take_turns(contenders: Sequence[Contender], lengths: Sequence[float], options: Options) -> list[Measured]:
     """What each contender needs for each length."""
     with running(contenders, options.threads) as children:
-        alternate(children, noise(WARM_UP), 1)
-        return [alternate(children, noise(length), options.rounds) for length in lengths]
+        return [alternate(children, noise(length), options.rounds, noise(WARM_UP)) for length in lengths]
 
 
 def _rows(names: Sequence[str], flops: int, cpu: Measured, card: Measured) -> Iterator[list[str]]:

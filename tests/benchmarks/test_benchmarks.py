@@ -124,6 +124,17 @@ def process_id(sign: int = 1):
     return lambda request: (sign * os.getpid(), request)
 
 
+def sleeps_first():
+    asked = []
+
+    def work(request):
+        time.sleep(0.3 if not asked else 0)
+        asked.append(request)
+        return asked
+
+    return work
+
+
 def fails():
     raise SystemExit(3)
 
@@ -137,6 +148,13 @@ def test_contenders_run_in_processes_of_their_own_and_take_turns(folder):
     assert first > 0 > second and first != -second and asked == "work"
     assert all(len(each.seconds) == 3 and 0 < each.median < 1 for each in measured.values())
     assert machine.CPU_INFO.exists() == (measured["here"].peak is not None)
+
+
+def test_each_turn_may_begin_with_a_run_that_does_not_count(folder):
+    with running([Contender("slow once", sleeps_first)], threads=1) as children:
+        measured = alternate(children, "work", rounds=2, warm_up="warm-up")
+    assert measured["slow once"].output == ["warm-up", "work", "warm-up", "work"]
+    assert len(measured["slow once"].seconds) == 2 and max(measured["slow once"].seconds) < 0.2
 
 
 def test_a_child_that_ends_is_an_error_and_no_wait():
