@@ -36,7 +36,7 @@ from pe_audio_cli.model.packed import Convolution, Product, Rows
 __all__ = ["TiledCodec", "even_tile", "is_wide"]
 
 MIN_CHANNELS = 32  # behind the first convolution, from which on tiles pay
-TILE_BYTES = 1 << 20  # of one activation of a tile: a handful of them fill a core's second-level cache
+TILE_BYTES = 4 << 20  # of one activation of a tile: those of all threads stay in the last level of a cache
 LEAST_ALPHA = 0.01  # in size; below, dividing by it and by it plus ALPHA_EPS may differ in float32
 
 Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where there are none; not for changing
@@ -205,9 +205,12 @@ def _folded(snake: nn.Module, before: nn.Conv1d | None, behind: nn.Conv1d) -> nn
 
 
 def even_tile(n_rows: int, most: int) -> int:
-    """The rows of a tile, at most ``most``: where there is more than one for each thread, all threads get as many."""
+    """The rows of a tile, at most ``most``, so that all threads get as many tiles; at least a quarter of ``most``.
+
+    Of a tile much smaller than that, too much would be what its neighbours work out too.
+    """
     n_threads = torch.get_num_threads()
-    n_tiles = math.ceil(n_rows / most)
+    n_tiles = max(math.ceil(n_rows / most), min(n_threads, 4 * n_rows // most))
     if n_tiles > n_threads:
         n_tiles = math.ceil(n_tiles / n_threads) * n_threads
     return math.ceil(n_rows / max(1, n_tiles))
