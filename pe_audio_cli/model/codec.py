@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.model.config import CodecConfig
@@ -53,8 +54,10 @@ class PointwiseConv1d(nn.Conv1d):
         super().__init__(in_channels, out_channels, 1)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Weight times input plus bias, at each step."""
+        """Weight times input plus bias, at each step, laid out as the input is."""
         assert self.bias is not None
+        if input.stride(1) < input.stride(2):  # channels innermost
+            return functional.linear(input.transpose(1, 2), self.weight[:, :, 0], self.bias).transpose(1, 2)
         return torch.baddbmm(self.bias[:, None], self.weight[:, :, 0].expand(len(input), -1, -1), input)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.model.card import channels_inside, exact_cudnn, to_card, windows_at_once
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
 from pe_audio_cli.model.codec import halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceOptions", "PeEncoder"]
 
-# Windows that are best encoded at once. A CPU is fully busy with one, and slower with more.
-BATCH_SIZE = defaultdict(lambda: 1, cuda=8)
+# Windows that are best handed over at once. A CPU is fully busy with one, and slower with more; a card takes as many of
+# them at a time as fit into its memory.
+BATCH_SIZE = defaultdict(lambda: 1, cuda=32)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class PeEncoder:
         halo: How many frames on either side a frame's codec features depend on.
         fingerprint: What tells this checkpoint from any other, as a hexadecimal string.
         engine: What runs, and where, for people.
-        batch_size: How many windows are best encoded at once on this device.
+        batch_size: How many windows are best handed over at once for this device.
     """
 
     def __init__(self, checkpoint: Checkpoint, options: DeviceOptions | None = None) -> None:
@@ -98,6 +100,10 @@ class PeEncoder:
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
         self._codec = codec.to(self.device, self._codec_dtype)
         self._tower, self._head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
+        if self.device.type == "cuda":
+            if self._codec_dtype != torch.float32:
+                channels_inside(self._codec)
+            self._free, _ = torch.cuda.mem_get_info(self.device)
         if options.compile:
             self._compile()
 
@@ -124,8 +130,8 @@ class PeEncoder:
         Beyond both ends the recording counts as silent, so of a longer one leave out ``halo`` frames on each side that
         was cut. Raises :class:`RunError` where the device runs out of memory.
         """
-        with self._out_of_memory_explained():
-            samples = torch.from_numpy(frames).reshape(1, 1, -1).to(self.device, self._codec_dtype)
+        with self._out_of_memory_explained(), exact_cudnn():
+            samples = to_card(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)
             return _numpy(self._codec(samples)[0].T)
 
     @torch.inference_mode()
@@ -134,7 +140,7 @@ class PeEncoder:
 
         Raises :class:`RunError` where the device runs out of memory or the numbers are not finite.
         """
-        with self._out_of_memory_explained():
+        with self._out_of_memory_explained(), exact_cudnn():
             embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
@@ -142,12 +148,18 @@ class PeEncoder:
         return Embeddings(clips, frames)
 
     def _batches(self, features: NDArray[np.float32]) -> Iterator[torch.Tensor]:
-        """One window after another on a CPU, where a batch is slower and rounds differently."""
+        """One window after another on a CPU, where a batch is slower and rounds differently; on a card, what fits."""
         windows = torch.from_numpy(features)
-        yield from torch.split(windows, 1) if self.device.type == "cpu" else [windows]
+        if self.device.type == "cpu":
+            at_once = 1
+        elif self.device.type == "cuda":
+            at_once = windows_at_once(self._free, windows.shape[1], _widest(self._tower), self.dtype)
+        else:
+            at_once = len(windows)
+        yield from torch.split(windows, at_once)
 
     def _encode(self, features: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        clips, frames = self._tower(features.to(self.device, self.dtype))
+        clips, frames = self._tower(to_card(features, self.device, self.dtype))
         return _numpy(self._head(clips)), _numpy(self._head(frames))
 
     @contextmanager
@@ -177,6 +189,11 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
     codec = tower.take_codec()
     leave_out_idle_parts(codec)
     return codec, tower, head, None
+
+
+def _widest(tower: nn.Module) -> int:
+    """The most numbers that any of the layers makes of a frame."""
+    return max(weight.shape[0] for weight in tower.parameters() if weight.dim() > 1)
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
