@@ -5,30 +5,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from random_codec import random_codec, sound
 
 from pe_audio_cli.model.card import SHARE, STATES, channels_inside, exact_cudnn, to_card, windows_at_once
 from pe_audio_cli.model.checkpoint import Checkpoint
-from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d, Stage
-from pe_audio_cli.model.config import CodecConfig
+from pe_audio_cli.model.codec import Stage
 from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: what runs on one is not tested")
 
 
-def random_codec() -> nn.Sequential:
-    config = CodecConfig(16, (2, 8, 10, 12), codebook_dim=8)
-    torch.manual_seed(0)
-    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.width, 8))
-    for name, parameter in codec.named_parameters():
-        if "alpha" in name:
-            nn.init.uniform_(parameter, 0.2, 2)
-    return codec.requires_grad_(False).eval()
-
-
 def test_channels_innermost_change_nothing_but_the_layout():
-    codec = random_codec()
-    samples = 0.1 * torch.randn(1, 1, 9 * 1920, generator=torch.Generator().manual_seed(1))
+    codec, samples = random_codec(16), sound(9)
     plain = codec(samples)
     channels_inside(codec)
     laid_out = []

@@ -7,13 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from random_codec import random_codec, sound
 
 from pe_audio_cli.model import packed, tiles
-from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d, leave_out_idle_parts
-from pe_audio_cli.model.config import CodecConfig
-
-HOP = 1920
+from pe_audio_cli.model.codec import leave_out_idle_parts
 
 
 @pytest.fixture
@@ -22,23 +19,6 @@ def threads():
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:
-    """With alphas and weights about as large as in a trained one, and biases that show at the ends."""
-    config = CodecConfig(channels, strides, codebook_dim=8)
-    torch.manual_seed(0)
-    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.width, 8))
-    for name, parameter in codec.named_parameters():
-        if "alpha" in name:
-            nn.init.uniform_(parameter, 0.2, 2)
-        elif name.endswith("bias"):
-            nn.init.normal_(parameter, std=0.1)
-    return codec.requires_grad_(False).eval()
-
-
-def sound(n_frames: int) -> torch.Tensor:
-    return 0.1 * torch.randn(1, 1, n_frames * HOP, generator=torch.Generator().manual_seed(1))
 
 
 def assert_same(codec, n_frames=9, dtype=torch.float32, tolerance=1e-5):

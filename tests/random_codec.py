@@ -1,0 +1,27 @@
+"""A small codec with random weights, and something for it to hear."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from pe_audio_cli.audio.windows import HOP
+from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d
+from pe_audio_cli.model.config import CodecConfig
+
+
+def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:
+    """With alphas and weights about as large as in a trained one, and biases that show at the ends."""
+    config = CodecConfig(channels, strides, codebook_dim=8)
+    torch.manual_seed(0)
+    codec = nn.Sequential(DacEncoder(config), PointwiseConv1d(config.width, 8))
+    for name, parameter in codec.named_parameters():
+        if "alpha" in name:
+            nn.init.uniform_(parameter, 0.2, 2)
+        elif name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.1)
+    return codec.requires_grad_(False).eval()
+
+
+def sound(n_frames: int) -> torch.Tensor:
+    return 0.1 * torch.randn(1, 1, n_frames * HOP, generator=torch.Generator().manual_seed(1))
