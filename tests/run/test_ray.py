@@ -64,6 +64,7 @@ def cluster() -> Iterator[Cluster]:
     """Two nodes of a CPU each, to which this process is connected."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # with it, Ray's servers for ray:// clients at times die at birth
         patch.setenv("PEAUDIO_MODEL", MODEL)
         head = {**NODE, "include_dashboard": False, "_system_config": {**HEALTH, **engine_module.KEEP_IDLE}}
         head |= {"ray_client_server_port": CLIENT_PORT, "runtime_env_agent_port": free_port()}
@@ -294,6 +295,14 @@ def test_no_cluster_and_no_room_are_refused(cluster, tmp_path):
         RayEngine(ClusterOptions(gpus_per_worker=1.0), ModelOptions(MODEL), "tag", DeviceOptions(), print).__enter__()
 
 
+DEAD_AT_BIRTH = """Initialization failure from server:
+Traceback (most recent call last):
+  File "ray/util/client/server/proxier.py", line 772, in Datapath
+    raise RuntimeError(
+RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.
+"""
+
+
 @pytest.mark.parametrize(("failures", "error"), [(2, None), (3, UsageError)])
 def test_a_client_server_that_dies_at_birth_is_tried_again(monkeypatch, failures, error):
     tries = []
@@ -301,7 +310,7 @@ def test_a_client_server_that_dies_at_birth_is_tried_again(monkeypatch, failures
     def init(address: str, **_) -> None:
         tries.append(address)
         if len(tries) <= failures:
-            raise RuntimeError("Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.")
+            raise ConnectionAbortedError(DEAD_AT_BIRTH)
 
     monkeypatch.setattr(engine_module.ray, "init", init)
     monkeypatch.setattr(engine_module, "_knock", lambda address: None)
