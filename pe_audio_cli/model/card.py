@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
-from torch import nn
 
-__all__ = ["channels_inside", "exact_cudnn", "to_card", "windows_at_once"]
+__all__ = ["cudnn_flags", "to_card", "windows_at_once"]
 
 SHARE = 0.5  # of the memory that is free once the model is loaded; the codec and cuDNN's own buffers take from the rest
 STATES = (
@@ -15,30 +14,19 @@ STATES = (
 )
 
 
-def exact_cudnn() -> AbstractContextManager[None]:
-    """Let cuDNN run, without TF32, and with algorithms that give the same on every run.
+def cudnn_flags(enabled: bool) -> AbstractContextManager[None]:
+    """Let cuDNN run where it is quick, without TF32, and with algorithms that give the same on every run.
 
-    torch lets it round the factors of float32 convolutions to TF32's ten bits unless told otherwise. transformers turns
-    cuDNN off around the codec, as Meta's SAM Audio does (facebookresearch/sam-audio, pull request 19, which says no
-    more than that); torch's own kernels, which run then, never use TF32. Without TF32 the numbers give no reason to
-    turn it off, and only cuDNN has kernels for half precision with channels innermost.
+    transformers turns cuDNN off around the codec, as Meta's SAM Audio does (facebookresearch/sam-audio, pull request
+    19, which says no more than that). It matters in float32: on an H100 (cuDNN 9.19) its convolutions are three times
+    as far from float64 as torch's own, and for some lengths it picks an algorithm that takes ten times as long as the
+    whole codec. torch moreover lets it round float32 to TF32's ten bits unless told otherwise. In half precision, where
+    only it has kernels for tensor cores, none of that shows.
     """
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        enabled=enabled, benchmark=False, deterministic=True, allow_tf32=False
     )
     return flags
-
-
-def channels_inside(codec: nn.Module) -> None:
-    """Lay the weights of convolutions out with channels innermost; what they give is then laid out so too.
-
-    Tensor cores read channels innermost, and cuDNN would otherwise turn every input and output around. It takes its
-    layout from the weights, and all that lies between convolutions keeps the layout of what it is given.
-    """
-    for part in codec.modules():
-        if isinstance(part, nn.Conv1d):
-            weight = part.weight.detach().transpose(1, 2).contiguous().transpose(1, 2)
-            part.weight = nn.Parameter(weight, requires_grad=False)
 
 
 def to_card(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

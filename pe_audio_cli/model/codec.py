@@ -13,7 +13,7 @@ The shipped checkpoint has many of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from torch.nn import functional
 from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.model.config import CodecConfig
 
-__all__ = ["DacEncoder", "PointwiseConv1d", "halo_frames", "leave_out_idle_parts"]
+__all__ = ["DacEncoder", "PointwiseConv1d", "compile_snakes", "halo_frames", "leave_out_idle_parts"]
 
 FIRST_KERNEL, LAST_KERNEL, UNIT_KERNEL = 7, 3, 7
 DILATIONS = (1, 3, 9)  # of a stage's three residual units
@@ -36,15 +36,25 @@ RESIDUAL_UNITS = UNIT_KERNEL // 2 * sum(DILATIONS)
 class Snake(nn.Module):
     """The periodic activation of Ziyin et al. (2020), x + sin^2(alpha x) / alpha, with an alpha for each channel."""
 
+    compiled: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.empty(1, channels, 1))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """``(batch, channels, time)`` to the same."""
+        if self.compiled is not None:
+            return self.compiled(input, self.alpha)
         wave = self.alpha * input
         # In place: the first stage's tensors are the largest there are.
         return wave.sin_().pow_(2).mul_((self.alpha + ALPHA_EPS).reciprocal()).add_(input)
+
+
+def _snake(input: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """The same as one expression, for ``torch.compile`` to make one loop of."""
+    wave = torch.sin(alpha * input)
+    return input + wave * wave / (alpha + ALPHA_EPS)
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -100,6 +110,18 @@ class DacEncoder(nn.Sequential):
         )
         self.snake1 = Snake(config.last_stage_width)
         self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST)
+
+
+def compile_snakes(codec: nn.Module) -> None:
+    """Hand Snakes to ``torch.compile``, all together: shapes are left open, and so one compilation serves any length.
+
+    Convolutions are libraries' work, which it would call as we do. Snakes are all else that takes time, and each
+    becomes one pass over memory instead of several.
+    """
+    compiled = torch.compile(_snake, dynamic=True)
+    for part in codec.modules():
+        if isinstance(part, Snake):
+            part.compiled = compiled
 
 
 def leave_out_idle_parts(codec: nn.Module) -> None:

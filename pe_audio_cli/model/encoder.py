@@ -14,9 +14,10 @@ from torch import nn
 
 from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
-from pe_audio_cli.model.card import channels_inside, exact_cudnn, to_card, windows_at_once
+from pe_audio_cli.model.card import cudnn_flags, to_card, windows_at_once
+from pe_audio_cli.model.card_codec import CardCodec
 from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
-from pe_audio_cli.model.codec import halo_frames, leave_out_idle_parts
+from pe_audio_cli.model.codec import compile_snakes, halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
 from pe_audio_cli.model.memory import keep_big_blocks
@@ -43,7 +44,8 @@ class DeviceOptions:
 
     ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
     bfloat16 on a CUDA card that has it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands
-    the codec to ``torch.compile``, which takes a minute or so before it pays.
+    the codec's activations to ``torch.compile``, which takes some seconds before it pays; on a card they are one kernel
+    anyway.
     """
 
     device: str = "auto"
@@ -84,32 +86,35 @@ class PeEncoder:
         self.fingerprint = checkpoint.fingerprint
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
-        modules, tower, head, how = _load_audio(checkpoint, pick_engine())
-        codec: nn.Module = modules
+        modules, tower, head, foreign = _load_audio(checkpoint, pick_engine())
+        codec: nn.Module
+        layout: str | None
         # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
         wide = is_wide(modules)
         self._codec_dtype = self.dtype if wide else torch.float32
-        if how is None and self.device.type == "cpu" and not options.compile and wide:
-            codec, how = TiledCodec(modules, self.dtype), "in tiles"
-            pack_linear_layers(tower.to(self.dtype))
-        elif self._codec_dtype != self.dtype:
-            how = f"codec in float32{'' if how is None else ', ' + how}"
-        self.engine = f"{self.dtype} on {self.device}{'' if how is None else ', ' + how}".removeprefix("torch.")
+        tower, head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
+        if options.compile and (foreign is not None or self.device.type == "cuda"):
+            where = "on a CUDA card" if foreign is None else foreign
+            raise UsageError(f"--compile has nothing to compile where the model runs {where}: leave it out")
+        if foreign is not None:
+            codec, layout = modules.to(self.device, self._codec_dtype), foreign
+        else:
+            codec, layout = _arrange(modules, self.device, self._codec_dtype, options.compile)
+            if self.device.type == "cpu" and wide:
+                pack_linear_layers(tower)
+        self.engine = _described(self.dtype, self.device, self._codec_dtype, layout)
         self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
-        self._codec = codec.to(self.device, self._codec_dtype)
-        self._tower, self._head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
+        self._codec, self._tower, self._head = codec, tower, head
+        self._cudnn = foreign is None and self.dtype != torch.float32
         if self.device.type == "cuda":
-            if self._codec_dtype != torch.float32:
-                channels_inside(self._codec)
             self._free, _ = torch.cuda.mem_get_info(self.device)
         if options.compile:
-            self._compile()
+            self._try_compiled()
 
-    def _compile(self) -> None:
-        """Compile the codec, where nearly all time goes, and try it: what cannot be compiled is refused at once."""
-        self._codec.compile(dynamic=True)
+    def _try_compiled(self) -> None:
+        """Compile what is to be compiled, by a first run: where that fails, it is said at once."""
         try:
             self.encode_codec(np.zeros((25, HOP), np.float32))
         except RuntimeError as error:  # the root of what torch.compile raises, a missing C++ compiler included
@@ -130,7 +135,7 @@ class PeEncoder:
         Beyond both ends the recording counts as silent, so of a longer one leave out ``halo`` frames on each side that
         was cut. Raises :class:`RunError` where the device runs out of memory.
         """
-        with self._out_of_memory_explained(), exact_cudnn():
+        with self._out_of_memory_explained(), cudnn_flags(self._cudnn):
             samples = to_card(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)
             return _numpy(self._codec(samples)[0].T)
 
@@ -140,7 +145,7 @@ class PeEncoder:
 
         Raises :class:`RunError` where the device runs out of memory or the numbers are not finite.
         """
-        with self._out_of_memory_explained(), exact_cudnn():
+        with self._out_of_memory_explained(), cudnn_flags(self._cudnn):
             embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
@@ -189,6 +194,25 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
     codec = tower.take_codec()
     leave_out_idle_parts(codec)
     return codec, tower, head, None
+
+
+def _arrange(
+    codec: nn.Sequential, device: torch.device, dtype: torch.dtype, compiled: bool
+) -> tuple[nn.Module, str | None]:
+    """The codec in the form that is quickest there, and what that is called."""
+    if device.type == "cuda":
+        return CardCodec(codec.to(device, dtype)), "in rows"
+    if device.type == "cpu" and is_wide(codec):
+        return TiledCodec(codec, dtype, compiled), "in tiles"
+    if compiled:
+        compile_snakes(codec)
+    return codec.to(device, dtype), None
+
+
+def _described(dtype: torch.dtype, device: torch.device, in_codec: torch.dtype, layout: str | None) -> str:
+    """What runs, for people."""
+    parts = [f"{dtype} on {device}", "" if in_codec == dtype else f"codec in {in_codec}", layout or ""]
+    return ", ".join(part for part in parts if part).replace("torch.", "")
 
 
 def _widest(tower: nn.Module) -> int:
