@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import models
-from benchmarks.contender import Contender, Measurement, alternate, running
+from benchmarks.contender import Child, Contender, Measurement, alternate, running
 from benchmarks.lineup import BFLOAT16, OURS, able
 from benchmarks.options import Options, run_alone
 from benchmarks.sound import write_noise
-from benchmarks.table import section, table
+from benchmarks.table import NOT_MEASURED, gigabytes, section, table
 
 __all__ = ["measure"]
 
@@ -26,38 +26,52 @@ def measure(options: Options) -> str:
         Contender(OURS, models.our_tagger, place, keeps_blocks=True),
         Contender(BFLOAT16, models.our_tagger, {**place, "dtype": "bfloat16"}, keeps_blocks=True),
     ]
-    with (
-        tempfile.TemporaryDirectory(prefix="peaudio-linear-") as work,
-        running(able(contenders), options.threads) as children,
-    ):
-        brief = write_noise(Path(work) / "short.wav", near)
-        short = alternate(children, brief, options.rounds)
-        long = {}
-        if options.stretch is not None:
-            quickest = children[-1:]
-            long = alternate(quickest, write_noise(Path(work) / "long.wav", options.stretch), 1)
-            for name, after in alternate(quickest, brief, options.rounds).items():
-                short[name] = replace(after, seconds=short[name].seconds + after.seconds)
     text = (
         f"Seconds of time for a second of audio {options.setting}, by what `peaudio tag` does with a recording once "
-        "the model is loaded, decoding included. The long recording is run once, where the model is quickest and all "
-        "else weighs most, between the rounds of the short one, half before and half after."
+        "the model is loaded, decoding included, and the most memory that its process has held by then, in GB (10^9 "
+        "bytes). The long recording is run once, between the rounds of the short one, half before and half after."
     )
     far = FAR if options.stretch is None else f"{options.stretch / 60:g} minutes"
-    rows = [[each.name, *_costs(each.name, short, near, long, options.stretch)] for each in contenders]
-    return section("Cost of a long recording", text, table(["", f"{near:g} s", far, "ratio"], rows))
+    header = ["", f"{near:g} s", far, "ratio", f"GB, {near:g} s", f"GB, {far}"]
+    rows = [_row(each, near, options) for each in able(contenders)]
+    left_out = [[each.name] for each in contenders[len(rows) :]]
+    return section("Cost of a long recording", text, table(header, [*rows, *left_out]))
 
 
-def _costs(
-    name: str, short: dict[str, Measurement], near: float, long: dict[str, Measurement], far: float | None
-) -> list[str]:
-    """Cost near and far, and one over the other, as far as they were measured."""
-    if name not in short:
-        return []
-    cost = short[name].median / near
-    if far is None or name not in long:
-        return [f"{cost:.3f}"]
-    return [f"{cost:.3f}", f"{long[name].median / far:.3f}", f"{long[name].median / far / cost:.2f}"]
+def _row(contender: Contender, near: float, options: Options) -> list[str]:
+    """Cost and memory near and far, as far as they are measured; nothing else runs in the meantime."""
+    with (
+        tempfile.TemporaryDirectory(prefix="peaudio-linear-") as work,
+        running([contender], options.threads) as children,
+    ):
+        brief = write_noise(Path(work) / "short.wav", near)
+        before = _measured(children, brief, options.rounds)
+        if options.stretch is None:
+            return _cells(contender.name, before, near, None, None)
+        long = _measured(children, write_noise(Path(work) / "long.wav", options.stretch), 1)
+        after = _measured(children, brief, options.rounds)
+    both = replace(before, seconds=before.seconds + after.seconds)
+    return _cells(contender.name, both, near, long, options.stretch)
+
+
+def _measured(children: list[Child], recording: Path, rounds: int) -> Measurement:
+    (measurement,) = alternate(children, recording, rounds).values()
+    return measurement
+
+
+def _cells(name: str, short: Measurement, near: float, long: Measurement | None, far: float | None) -> list[str]:
+    cost = short.median / near
+    if long is None or far is None:
+        return [name, f"{cost:.3f}", NOT_MEASURED, NOT_MEASURED, gigabytes(short.peak)]
+    far_cost = long.median / far
+    return [
+        name,
+        f"{cost:.3f}",
+        f"{far_cost:.3f}",
+        f"{far_cost / cost:.2f}",
+        gigabytes(short.peak),
+        gigabytes(long.peak),
+    ]
 
 
 if __name__ == "__main__":

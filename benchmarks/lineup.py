@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,11 +11,13 @@ from benchmarks import machine, models
 from benchmarks.contender import Contender, Measurement, alternate, running
 from benchmarks.options import Options
 from benchmarks.sound import n_frames, noise
-from benchmarks.table import NOT_MEASURED, error, seconds, table, times
+from benchmarks.table import error, seconds, table, times
 
 __all__ = [
     "BFLOAT16",
     "CODEC",
+    "COMPILED",
+    "COMPILED_BFLOAT16",
     "ENCODER",
     "OURS",
     "STOCK",
@@ -31,35 +33,47 @@ Measured: TypeAlias = "dict[str, Measurement]"
 
 STOCK, TUNED, STOCK_BFLOAT16 = "transformers", "transformers, mallopt", "transformers, mallopt, bfloat16"
 OURS, BFLOAT16 = "peaudio", "peaudio, bfloat16"
-MATRICES = {"torch.matmul": "float32", "torch.matmul, bfloat16": "bfloat16"}
+COMPILED, COMPILED_BFLOAT16 = "peaudio, --compile", "peaudio, bfloat16, --compile"
 MATRIX = 4096  # rows and columns, which makes 64 MiB in float32
+MATRICES = (
+    Contender("torch.matmul", models.matrix_product, {"dtype": "float32"}, keeps_blocks=True),
+    Contender("torch.matmul, bfloat16", models.matrix_product, {"dtype": "bfloat16"}, keeps_blocks=True),
+    Contender("oneDNN matrix product", models.packed_product, {"dtype": "float32"}, keeps_blocks=True),
+    Contender("oneDNN matrix product, bfloat16", models.packed_product, {"dtype": "bfloat16"}, keeps_blocks=True),
+)
 WARM_UP = 1.0  # seconds of audio
 WARM_TURNS = f"Each turn begins with {WARM_UP:g} s of audio that is not timed."
 
-HEADER = ("", "seconds", "GFLOP/s", "times stock", "times stock with mallopt", "error", "seconds on CUDA")
+HEADER = ("", "seconds", "GFLOP/s", "times stock", "times stock with mallopt", "error")
 
 
 @dataclass(frozen=True)
 class Task:
     """What is compared: how transformers does it, and how peaudio; ``only_codec`` where that is not the full encoder.
 
-    Of the codec alone, transformers' bfloat16 is measured too: for the full encoder it would take minutes.
+    Of the codec alone, transformers' bfloat16 is measured too, which for the full encoder would take minutes, and
+    ``--compile``, which concerns nothing else.
     """
 
     stock: Callable[..., Any]
     ours: Callable[..., Any]
     only_codec: bool = False
 
-    def contenders(self, folder: Path, device: str = "cpu") -> list[Contender]:
+    def contenders(self, folder: Path) -> list[Contender]:
         """All of them, in the order of the table."""
-        place = {"folder": folder, "device": device}
+        place: dict[str, Any] = {"folder": folder}
         half = {**place, "dtype": "bfloat16"}
+        compiled = [
+            Contender(COMPILED, self.ours, {**place, "compile": True}, keeps_blocks=True),
+            Contender(COMPILED_BFLOAT16, self.ours, {**half, "compile": True}, keeps_blocks=True),
+        ]
         return [
             Contender(STOCK, self.stock, place),
             Contender(TUNED, self.stock, place, keeps_blocks=True),
             *([Contender(STOCK_BFLOAT16, self.stock, half, keeps_blocks=True)] if self.only_codec else []),
             Contender(OURS, self.ours, place, keeps_blocks=True),
             Contender(BFLOAT16, self.ours, half, keeps_blocks=True),
+            *(compiled if self.only_codec else []),
         ]
 
     def flops(self, folder: Path, frames: int) -> int:
@@ -73,22 +87,24 @@ ENCODER = Task(models.stock_encoder, models.our_encoder)
 
 
 def able(contenders: Sequence[Contender]) -> list[Contender]:
-    """Those that this CPU has the instructions for; without, bfloat16 is emulated and takes minutes."""
-    return [each for each in contenders if machine.has_bfloat16() or each.arguments.get("dtype") != "bfloat16"]
+    """Those that this machine has instructions and compiler for; without, bfloat16 is emulated and takes minutes."""
+    return [
+        each
+        for each in contenders
+        if (machine.has_bfloat16() or each.arguments.get("dtype") != "bfloat16")
+        and (machine.has_compiler() or not each.arguments.get("compile"))
+    ]
 
 
 def compare(task: Task, folder: Path, lengths: Sequence[float], options: Options) -> str:
     """A table with the contenders' rows for each length, in seconds of audio."""
-    matrices = [
-        Contender(name, models.matrix_product, {"dtype": dtype, "size": MATRIX}) for name, dtype in MATRICES.items()
-    ]
-    on_cpu = take_turns(able([*task.contenders(folder), *matrices]), lengths, options)
-    cuda = [each for each in task.contenders(folder, "cuda") if each.name != TUNED] if machine.card() else []
-    on_card = take_turns(cuda, lengths, options)
-    names = [each.name for each in (*task.contenders(folder), *matrices)]
+    matrices = [replace(each, arguments={**each.arguments, "size": MATRIX}) for each in MATRICES]
+    contenders = [*task.contenders(folder), *matrices]
+    measured = take_turns(able(contenders), lengths, options)
+    names = [each.name for each in contenders]
     return "\n\n".join(
-        f"{length:g} s of audio:\n\n" + table(HEADER, _rows(names, task.flops(folder, n_frames(length)), cpu, card))
-        for length, cpu, card in zip(lengths, on_cpu, on_card, strict=True)
+        f"{length:g} s of audio:\n\n" + table(HEADER, _rows(names, task.flops(folder, n_frames(length)), each))
+        for length, each in zip(lengths, measured, strict=True)
     )
 
 
@@ -98,23 +114,22 @@ def take_turns(contenders: Sequence[Contender], lengths: Sequence[float], option
         return [alternate(children, noise(length), options.rounds, noise(WARM_UP)) for length in lengths]
 
 
-def _rows(names: Sequence[str], flops: int, cpu: Measured, card: Measured) -> Iterator[list[str]]:
-    stock, tuned = cpu[STOCK], cpu[TUNED]
+def _rows(names: Sequence[str], flops: int, measured: Measured) -> Iterator[list[str]]:
+    stock, tuned = measured[STOCK], measured[TUNED]
+    of_matrices = {each.name for each in MATRICES}
     for name in names:
-        on_card = seconds(card[name]) if name in card else NOT_MEASURED
-        if name not in cpu:
-            yield [name, *[NOT_MEASURED] * (len(HEADER) - 2), on_card]
-        elif name in MATRICES:
-            yield [name, seconds(cpu[name]), _rate(2 * MATRIX**3, cpu[name]), "", "", "", ""]
+        if name not in measured:
+            yield [name]
+        elif name in of_matrices:
+            yield [name, seconds(measured[name]), _rate(2 * MATRIX**3, measured[name]), "", "", ""]
         else:
             yield [
                 name,
-                seconds(cpu[name]),
-                _rate(flops, cpu[name]),
-                times(stock.median, cpu[name].median),
-                times(tuned.median, cpu[name].median),
-                error(cpu[name].output, stock.output),
-                on_card,
+                seconds(measured[name]),
+                _rate(flops, measured[name]),
+                times(stock.median, measured[name].median),
+                times(tuned.median, measured[name].median),
+                error(measured[name].output, stock.output),
             ]
 
 

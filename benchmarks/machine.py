@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["card", "describe", "has_bfloat16"]
+__all__ = ["card", "describe", "has_bfloat16", "has_compiler"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 twice, Arm
@@ -29,6 +30,11 @@ def has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16; where it doesn't say, it is taken not to."""
     flags = f"{_stated('flags')} {_stated('Features')}".split()
     return not BFLOAT16_FLAGS.isdisjoint(flags)
+
+
+def has_compiler() -> bool:
+    """Whether ``--compile`` finds the C++ compiler that it needs."""
+    return shutil.which("c++") is not None
 
 
 @cache

@@ -44,9 +44,11 @@ def stock_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Ca
     return encode
 
 
-def our_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+def our_codec(
+    folder: Path, dtype: str = "float32", device: str = "cpu", compile: bool = False
+) -> Callable[[Samples], Arrays]:
     """Codec features ``(n_frames, width)`` by peaudio."""
-    encoder = _ours(folder, dtype, device)
+    encoder = _ours(folder, dtype, device, compile)
     return lambda samples: (encoder.encode_codec(samples.reshape(-1, HOP)),)
 
 
@@ -73,6 +75,16 @@ def our_encoder(folder: Path, dtype: str = "float32", device: str = "cpu") -> Ca
         return embeddings.clips, embeddings.frames
 
     return encode
+
+
+def our_start(folder: Path, dtype: str, compile: bool, cache: Path) -> Callable[[Any], None]:
+    """Loading, and compiling if asked; ``torch.compile`` keeps what it has made in ``cache``."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+
+    def load(_: Any) -> None:
+        _ours(folder, dtype, "cpu", compile)
+
+    return load
 
 
 def our_tagger(folder: Path, dtype: str = "float32") -> Callable[[Path], None]:
@@ -154,6 +166,35 @@ def matrix_product(dtype: str, size: int) -> Callable[[Any], None]:
     return multiply
 
 
+def packed_product(dtype: str, size: int) -> Callable[[Any], None]:
+    """The same by oneDNN, as peaudio has it done."""
+    import torch
+
+    from pe_audio_cli.model.packed import Product
+
+    left, right = (torch.randn(size, size, dtype=getattr(torch, dtype)) for _ in range(2))
+    product = Product(right, None)
+
+    @torch.inference_mode()
+    def multiply(_: Any) -> None:
+        product(left)
+
+    return multiply
+
+
+def card_product(dtype: str, size: int) -> Callable[[Any], float]:
+    """One product of two square matrices on a CUDA card; what it gives is one of its numbers, for which to wait."""
+    import torch
+
+    left, right = (torch.randn(size, size, dtype=getattr(torch, dtype), device="cuda") for _ in range(2))
+
+    def multiply(_: Any) -> float:
+        number: float = torch.matmul(left, right)[0, 0].item()
+        return number
+
+    return multiply
+
+
 def flops(folder: Path, n_frames: int) -> tuple[int, int]:
     """Floating-point operations of codec and of all else for so many frames; an addition counts like a product."""
     import torch
@@ -182,10 +223,10 @@ def _stock(folder: Path, dtype: str, device: str) -> Any:
     return model.to(device)
 
 
-def _ours(folder: Path, dtype: str, device: str) -> PeEncoder:
+def _ours(folder: Path, dtype: str, device: str, compile: bool = False) -> PeEncoder:
     from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 
-    return PeEncoder(_checkpoint(folder), DeviceOptions(device, dtype))
+    return PeEncoder(_checkpoint(folder), DeviceOptions(device, dtype, compile=compile))
 
 
 def _checkpoint(folder: Path) -> Checkpoint:

@@ -19,8 +19,7 @@ class Options:
     """How long and how often.
 
     ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
-    and so is ``stretch``, the far end of the line that cost should be on; ``hours`` is the length of the recording
-    whose memory is compared with that of one of ten minutes. Both of these take long, and None leaves them out.
+    and so is ``stretch``, the far end of the line that cost should be on, which takes long; None leaves it out.
     ``windows`` are the sizes of the indexes that are searched, ``clips`` is the number of those that a cluster tags.
     ``skip`` names benchmarks that are left out.
     """
@@ -31,7 +30,6 @@ class Options:
     lengths: tuple[float, ...] = (10.0, 30.0, 60.0)
     recording: float = 120.0
     stretch: float | None = None
-    hours: float | None = None
     windows: tuple[int, ...] = (10_000, 100_000)
     clips: int = 10_000
     skip: tuple[str, ...] = ()
@@ -71,7 +69,6 @@ def parse(arguments: Sequence[str] | None, prog: str, about: str, benchmarks: Se
     parser.add_argument(
         "--long", action="store_true", help="a recording of 10 minutes, the cost of 60, an index of 1,000,000"
     )
-    parser.add_argument("--hours", type=float, help="length of the recording whose memory is measured")
     parser.add_argument("--windows", type=int, nargs="+", metavar="N", help="in the indexes that are searched")
     parser.add_argument("--recording", type=float, metavar="SECONDS", help="of those that are tagged end to end")
     parser.add_argument("--clips", type=int, metavar="N", help="of 1 s, that go through a cluster")

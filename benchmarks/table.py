@@ -18,8 +18,9 @@ NOT_MEASURED = "not measured"
 HOW_TO_READ = (
     "Seconds are the median of the rounds, with the quickest and the slowest. *mallopt* means that glibc keeps big "
     "freed blocks, which two lines of ctypes do for transformers too. The error is the largest difference from "
-    "transformers in float32, relative to the largest number in the output. `torch.matmul`, of large square matrices, "
-    "shows what the machine can do."
+    "transformers in float32, relative to the largest number in the output. Products of large square matrices show "
+    "what the machine can do: by `torch.matmul`, which on a CPU leaves them to MKL, and by oneDNN on weights that it "
+    "has rearranged, which on other processors than Intel's is far quicker."
 )
 
 

@@ -22,11 +22,11 @@ from benchmarks import (
     cluster,
     commands,
     contender,
+    cuda,
     first_embedding,
     full_width,
     lineup,
     machine,
-    memory,
     mini,
     models,
     one_search,
@@ -42,6 +42,7 @@ from benchmarks.contender import Contender, Program, Run, alternate, running
 from benchmarks.options import Options, parse
 from pe_audio_cli import load
 
+needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: its benchmark is not tested")
 TINY = {
     "dac_config": {"encoder_hidden_size": 4, "codebook_dim": 8, "downsampling_ratios": [2, 8, 10, 12]},
     "hidden_size": 32,
@@ -69,7 +70,6 @@ def options(folder) -> Options:
         lengths=(0.2, 0.4),
         recording=0.4,
         stretch=0.8,
-        hours=1e-4,
         windows=(20, 400),
         clips=20,
     )
@@ -95,7 +95,6 @@ class Local:
 def in_this_process(monkeypatch, folder):
     """Neither children nor programs; a program prints what it would be asked for."""
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])  # the label cache's benchmark changes it
-    monkeypatch.setattr(memory, "SHORT", 0.2)
     monkeypatch.setattr(mini, "MINI", folder)
 
     def pretend(program: Program, request=None) -> Run:
@@ -117,6 +116,8 @@ def in_this_process(monkeypatch, folder):
     monkeypatch.setattr(lineup, "MATRIX", 64)
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
     monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(machine, "has_compiler", lambda: False)
+    monkeypatch.setattr(machine, "card", lambda: None)
     monkeypatch.setattr(recording, "has_bfloat16", lambda: True)
 
 
@@ -203,6 +204,15 @@ def test_the_quickstart_finds_what_the_command_finds(folder, tmp_path):
     np.testing.assert_allclose([ours[label] for label in recording.LABELS], theirs, atol=1e-5)
 
 
+def test_the_quickstart_as_a_program(folder, tmp_path, capsys):
+    file = sound.write_noise(tmp_path / "noise.wav", 0.4)
+    quickstart.main([str(folder), str(file), "rain", "a dog", "--mallopt", "--dtype", "bfloat16"])
+    rough = json.loads(capsys.readouterr().out)
+    exact = quickstart.highest_probabilities(folder, file, ["rain", "a dog"])
+    assert rough != exact
+    np.testing.assert_allclose(rough, exact, atol=0.1)
+
+
 @pytest.mark.parametrize("whose", ["stock", "ours"])
 def test_the_first_embedding_is_that_of_the_clip(folder, capsys, whose):
     first_embedding.main(whose, str(folder))
@@ -262,6 +272,20 @@ def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
     assert embeddings.shape == (2, 12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_matrices_are_multiplied(dtype):
+    for product in (models.matrix_product, models.packed_product):
+        product(dtype, 16)("whatever")
+
+
+@needs_card
+def test_the_tables_of_a_card(options, monkeypatch):
+    monkeypatch.setattr(cuda, "MATRIX", 64)
+    monkeypatch.setattr(mini, "MINI", options.folder)
+    printed = cuda.measure(options)
+    assert printed.count(f"| {lineup.OURS} |") == 5 and table.NOT_MEASURED not in printed
+
+
 def test_the_operations_are_counted_for_each_frame(folder):
     codec, tower = models.flops(folder, 10)
     # The first convolution: 7 products and sums, for each of 4 channels and 1920 samples.
@@ -286,11 +310,12 @@ def test_every_benchmark_prints_tables(benchmark, options):
 @pytest.mark.usefixtures("in_this_process")
 def test_what_was_not_measured_is_said_so(monkeypatch, options):
     monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
-    monkeypatch.setattr(machine, "card", lambda: None)
-    rows = lineup.compare(lineup.ENCODER, options.folder, [0.2], options).splitlines()
+    rows = lineup.compare(lineup.CODEC, options.folder, [0.2], options).splitlines()
     (ours,) = (row for row in rows if row.startswith(f"| {lineup.OURS} |"))
     (half,) = (row for row in rows if row.startswith(f"| {lineup.BFLOAT16} |"))
-    assert ours.count(table.NOT_MEASURED) == 1
+    (compiled,) = (row for row in rows if row.startswith(f"| {lineup.COMPILED} |"))
+    assert table.NOT_MEASURED not in ours
+    assert compiled.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     assert half.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     monkeypatch.setattr(mini, "MINI", options.folder / "none")
     assert table.NOT_MEASURED in mini.measure(options)
@@ -336,20 +361,36 @@ def test_results_stay_until_they_are_measured_again(results):
     assert list(results.parent.iterdir()) == [results]
 
 
-@pytest.mark.parametrize("before", ["", "no results at all", "<!-- one -->\n\n## Rounds: 7"])
-def test_results_of_another_machine_go(results, monkeypatch, before):
+@pytest.mark.parametrize("before", ["", "no results at all"])
+def test_results_of_another_machine_stay_under_its_name(results, monkeypatch, before):
     results.write_text(before)
+    monkeypatch.setattr(machine, "describe", lambda: "An old one.")
     everything.main(["--rounds", "1", "--only", "other"], results)
-    assert headings(results) == ["## Alone"]
     monkeypatch.setattr(machine, "describe", lambda: "A better one.")
     everything.main(["--rounds", "1", "--only", "third"], results)
-    assert headings(results) == ["## Rounds: 1"]
+    assert headings(results) == ["## Alone", "## Rounds: 1"]
+    _, alone, third = results.read_text().split("\n## ")
+    assert "An old one." in alone and "A better one." in third
+
+
+@pytest.mark.parametrize("card", [None, "a card"])
+def test_what_a_card_did_stays_where_there_is_none(results, monkeypatch, card):
+    monkeypatch.setattr(machine, "card", lambda: card)
+    monkeypatch.setattr(machine, "describe", lambda: "Here.")
+    on_card = benchmark("cuda", lambda options: f"## {machine.card()}")
+    monkeypatch.setattr(everything, "cuda", on_card)
+    monkeypatch.setattr(everything, "BENCHMARKS", [on_card])
+    everything.main(["--rounds", "1"], results)
+    assert headings(results) == [f"## {card}"]
+    results.write_text("<!-- cuda -->\n\n## Before\n")
+    everything.main(["--rounds", "1"], results)
+    assert headings(results) == ["## Before" if card is None else "## a card"]
 
 
 def test_long_runs_are_asked_for():
     assert parse([], "bench", "") == Options()
-    long = parse(["--long", "--hours", "6", "--lengths", "1", "2"], "bench", "")
-    assert (long.recording, long.stretch, long.hours, long.lengths) == (600, 3600, 6, (1, 2))
+    long = parse(["--long", "--lengths", "1", "2"], "bench", "")
+    assert (long.recording, long.stretch, long.lengths) == (600, 3600, (1, 2))
     assert (max(long.windows), parse(["--windows", "7", "8"], "bench", "").windows) == (1_000_000, (7, 8))
 
 

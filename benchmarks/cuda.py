@@ -1,0 +1,99 @@
+"""A CUDA card: codec, full encoder and a recording end to end, each beside transformers on the same card."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks import machine, mini, models, recording
+from benchmarks.contender import Contender, Measurement, alternate, running
+from benchmarks.lineup import BFLOAT16, CODEC, ENCODER, OURS, STOCK, Task
+from benchmarks.options import Options, run_alone
+from benchmarks.sound import n_frames, noise
+from benchmarks.table import error, seconds, section, table, times
+
+__all__ = ["measure"]
+
+STOCK_BFLOAT16, FLOAT16 = "transformers, bfloat16", "peaudio, float16"
+HEADER = ("", "seconds", "TFLOP/s", "times real time", "times stock", "times stock in bfloat16", "error")
+MATRICES = {"torch.matmul": "float32", "torch.matmul, bfloat16": "bfloat16"}
+MATRIX = 8192  # rows and columns
+
+
+def measure(options: Options) -> str:
+    """Tables for codec, full encoder and a recording; or a table that says that there is no card."""
+    title = "On a CUDA card"
+    if machine.card() is None:
+        return section(title, "This machine has no CUDA card.", table(["", "seconds"], [[OURS]]))
+    text = (
+        f"As above, at full width, on one {machine.card()}: samples in the computer's memory to embeddings there, one "
+        "window at a time. Each turn begins with a pass over as much audio that is not timed, since libraries choose "
+        "their ways by the shapes that they meet. transformers turns cuDNN off around the codec, but not TF32 for what "
+        "follows. `torch.matmul` is that of matrices of 8192 rows and columns."
+    )
+    parts = [_table("Codec", CODEC, options.folder, options.lengths[:1], options)]
+    parts += [_table("Full encoder", ENCODER, options.folder, options.lengths, options)]
+    if mini.MINI.is_dir():
+        parts += [
+            _table("Full encoder of the checkpoint that ships", ENCODER, mini.MINI, options.lengths[-1:], options)
+        ]
+    return section(title, text, *parts, _recording(options))
+
+
+def _contenders(task: Task, folder: Path) -> list[Contender]:
+    place = {"folder": folder, "device": "cuda"}
+    return [
+        Contender(STOCK, task.stock, place),
+        Contender(STOCK_BFLOAT16, task.stock, {**place, "dtype": "bfloat16"}),
+        Contender(OURS, task.ours, place),
+        Contender(BFLOAT16, task.ours, {**place, "dtype": "bfloat16"}),
+        Contender(FLOAT16, task.ours, {**place, "dtype": "float16"}),
+    ]
+
+
+def _table(title: str, task: Task, folder: Path, lengths: Sequence[float], options: Options) -> str:
+    matrices = [
+        Contender(name, models.card_product, {"dtype": dtype, "size": MATRIX}) for name, dtype in MATRICES.items()
+    ]
+    with running([*_contenders(task, folder), *matrices], options.threads) as children:
+        measured = [alternate(children, noise(length), options.rounds, noise(length)) for length in lengths]
+    return "\n\n".join(
+        f"{title}, {length:g} s of audio:\n\n"
+        + table(HEADER, _rows(each, length, task.flops(folder, n_frames(length))))
+        for length, each in zip(lengths, measured, strict=True)
+    )
+
+
+def _rows(measured: dict[str, Measurement], length: float, flops: int) -> Iterator[list[str]]:
+    stock, half = measured[STOCK], measured[STOCK_BFLOAT16]
+    for name, each in measured.items():
+        if name in MATRICES:
+            yield [name, seconds(each), _rate(2 * MATRIX**3, each), "", "", "", ""]
+        else:
+            yield [
+                name,
+                seconds(each),
+                _rate(flops, each),
+                f"{length / each.median:.0f}",
+                times(stock.median, each.median),
+                times(half.median, each.median),
+                error(each.output, stock.output),
+            ]
+
+
+def _rate(flops: int, measured: Measurement) -> str:
+    return f"{flops / measured.median / 1e12:.1f}"
+
+
+def _recording(options: Options) -> str:
+    with tempfile.TemporaryDirectory(prefix="peaudio-card-") as work:
+        found = recording.compare(recording.on_card(options, Path(work)), options)
+    return (
+        f"A recording of {options.recording / 60:g} minutes from exec to exit, once each, start-up included: "
+        f"`peaudio tag` against a script of the model card's way in pieces of 30 s:\n\n{found}"
+    )
+
+
+if __name__ == "__main__":
+    run_alone(measure, "cuda", __doc__)
