@@ -12,11 +12,14 @@ from benchmarks.contender import Program
 from benchmarks.full_width import ROOT
 from benchmarks.options import Options
 
-__all__ = ["Commands"]
+__all__ = ["Commands", "peaudio"]
 
 SCRIPT = Path(sys.executable).with_name("peaudio")
-# What the script does, where the package is used without an installation.
-PEAUDIO = [SCRIPT] if SCRIPT.exists() else [sys.executable, "-c", "from pe_audio_cli.cli.app import main; main()"]
+
+
+def peaudio() -> list[str | Path]:
+    """The command; where the package is used without an installation, what its script does."""
+    return [SCRIPT] if SCRIPT.exists() else [sys.executable, "-c", "from pe_audio_cli.cli.app import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class Commands:
     ) -> Program:
         wanted: list[str] = [part for label in labels for part in ("--label", label)]
         flags = ["-m", str(folder), "--device", "cpu", "--threads", str(self.options.threads), "-q", *more]
-        return Program(name, [*PEAUDIO, "tag", *inputs, *wanted, *flags], self._environment)
+        return Program(name, [*peaudio(), "tag", *inputs, *wanted, *flags], self._environment)
 
     def search(self, name: str, index: Path, query: str) -> Program:
         """``peaudio search`` for ten hits."""
-        return Program(name, [*PEAUDIO, "search", query, "--index", index, "-q"], self._environment)
+        return Program(name, [*peaudio(), "search", query, "--index", index, "-q"], self._environment)
 
     @property
     def _environment(self) -> dict[str, str]:

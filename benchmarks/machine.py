@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -33,8 +34,9 @@ def has_bfloat16() -> bool:
 
 
 def has_compiler() -> bool:
-    """Whether ``--compile`` finds the C++ compiler that it needs."""
-    return shutil.which("c++") is not None
+    """Whether ``--compile`` finds the C++ compiler that it needs, by the name that torch asks for."""
+    usual = "clang++" if sys.platform == "darwin" else "g++"
+    return shutil.which(os.environ.get("CXX", usual)) is not None
 
 
 @cache

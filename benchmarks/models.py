@@ -182,11 +182,11 @@ def packed_product(dtype: str, size: int) -> Callable[[Any], None]:
     return multiply
 
 
-def card_product(dtype: str, size: int) -> Callable[[Any], float]:
+def card_product(dtype: str, size: int, device: str) -> Callable[[Any], float]:
     """One product of two square matrices on a CUDA card; what it gives is one of its numbers, for which to wait."""
     import torch
 
-    left, right = (torch.randn(size, size, dtype=getattr(torch, dtype), device="cuda") for _ in range(2))
+    left, right = (torch.randn(size, size, dtype=getattr(torch, dtype), device=device) for _ in range(2))
 
     def multiply(_: Any) -> float:
         number: float = torch.matmul(left, right)[0, 0].item()

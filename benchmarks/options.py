@@ -45,10 +45,14 @@ class Options:
         return "full width" if self.checkpoint is None else self.checkpoint.name
 
     @property
+    def model(self) -> str:
+        """The same, to go into a sentence."""
+        return "at full width" if self.checkpoint is None else f"with the checkpoint {self.checkpoint.name}"
+
+    @property
     def setting(self) -> str:
         """Under what conditions a table was made, to go into a sentence."""
-        model = "at full width" if self.checkpoint is None else f"with the checkpoint {self.checkpoint.name}"
-        return f"{model} on {self.cpu}"
+        return f"{self.model} on {self.cpu}"
 
     @property
     def cpu(self) -> str:

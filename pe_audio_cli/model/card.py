@@ -20,8 +20,8 @@ def cudnn_flags(enabled: bool) -> AbstractContextManager[None]:
     transformers turns cuDNN off around the codec, as Meta's SAM Audio does (facebookresearch/sam-audio, pull request
     19, which says no more than that). It matters in float32: on an H100 (cuDNN 9.19) its convolutions are three times
     as far from float64 as torch's own, and for some lengths it picks an algorithm that takes ten times as long as the
-    whole codec. torch moreover lets it round float32 to TF32's ten bits unless told otherwise. In half precision, where
-    only it has kernels for tensor cores, none of that shows.
+    whole codec. torch moreover lets it round float32 to TF32's ten bits unless told otherwise. In half precision it is
+    needed: only it has convolutions for tensor cores.
     """
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=enabled, benchmark=False, deterministic=True, allow_tf32=False

@@ -4,7 +4,7 @@ A card multiplies so fast that most of the codec's time goes into reading and wr
 ``(time, channels)``, so that convolutions are products of matrices without any rearrangement. In float32 that of a
 residual unit is a product for each of its taps, of rows that begin a little later each time. Half precision would lose
 digits from one to the next, so there cuDNN has these convolutions: as pictures, ``dilation`` pixels wide, with a kernel
-one pixel wide, since for kernels with holes in them it may fall back on one that takes ten times as long as all else.
+one pixel wide, since for kernels with holes in them it may fall back on one that takes longer than all else together.
 The biases of residual units are not added where they arise but within the next Snake, and a Snake is one kernel.
 
 Before the first and behind the last row are some more, in place of the silence around a recording. They hold anything,

@@ -1,8 +1,8 @@
 """Snake of rows plus a bias in one pass over memory, for :mod:`pe_audio_cli.model.card_codec`.
 
-The kernel is one line of CUDA that torch hands to NVRTC, which comes with it; no compiler is needed. In half precision
+The kernel is a few lines of CUDA that torch hands to NVRTC, which comes with it; no compiler is needed. In half precision
 it takes four channels as one integer of 64 bits, since torch reads numbers one at a time where a vector of channels
-goes with all rows, and two bytes at a time use a third of the bandwidth. The way there is not documented, so the kernel
+goes with all rows, and two bytes at a time would take a third longer. The way there is not documented, so the kernel
 is tried once against plain operators, which stand in for it where it fails.
 """
 

@@ -25,6 +25,7 @@ from benchmarks import (
     cuda,
     first_embedding,
     full_width,
+    linear,
     lineup,
     machine,
     mini,
@@ -40,7 +41,7 @@ from benchmarks import (
 )
 from benchmarks.contender import Contender, Program, Run, alternate, running
 from benchmarks.options import Options, parse
-from pe_audio_cli import load
+from pe_audio_cli import __version__, load
 
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: its benchmark is not tested")
 TINY = {
@@ -92,9 +93,10 @@ class Local:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch, folder):
+def in_this_process(monkeypatch, folder, tmp_path):
     """Neither children nor programs; a program prints what it would be asked for."""
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])  # the label cache's benchmark changes it
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # and the codec's this
     monkeypatch.setattr(mini, "MINI", folder)
 
     def pretend(program: Program, request=None) -> Run:
@@ -117,7 +119,9 @@ def in_this_process(monkeypatch, folder):
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
     monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
     monkeypatch.setattr(machine, "has_compiler", lambda: False)
-    monkeypatch.setattr(machine, "card", lambda: None)
+    monkeypatch.setattr(machine, "card", lambda: "a card")
+    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda, "MATRIX", 64)
     monkeypatch.setattr(recording, "has_bfloat16", lambda: True)
 
 
@@ -221,8 +225,22 @@ def test_the_first_embedding_is_that_of_the_clip(folder, capsys, whose):
 
 def test_the_commands_are_those_that_users_type(folder, tmp_path, options):
     tag = commands.Commands(tmp_path, options).tag("tag", folder, tmp_path / "x.wav", ["rain, hail"])
-    assert tag.command[0].exists()
-    assert tag.command[1:5] == ["tag", tmp_path / "x.wav", "--label", "rain, hail"]
+    start = commands.peaudio()
+    assert Path(start[0]).exists()
+    assert tag.command[: len(start) + 4] == [*start, "tag", tmp_path / "x.wav", "--label", "rain, hail"]
+
+
+def test_the_command_needs_no_script(tmp_path, options, monkeypatch):
+    monkeypatch.setattr(commands, "SCRIPT", tmp_path / "none")
+    environment = commands.Commands(tmp_path, options).python("any").environment
+    version = Program("version", [*commands.peaudio(), "--version"], environment).run()
+    assert version.output == f"peaudio {__version__}\n"
+
+
+@pytest.mark.parametrize("compiler, found", [(sys.executable, True), ("none-of-that-name", False)])
+def test_the_compiler_is_the_one_that_torch_is_told_to_take(monkeypatch, compiler, found):
+    monkeypatch.setenv("CXX", compiler)
+    assert machine.has_compiler() == found
 
 
 def test_the_search_that_is_taken_apart_finds_what_both_others_find(tmp_path, monkeypatch):
@@ -318,7 +336,17 @@ def test_what_was_not_measured_is_said_so(monkeypatch, options):
     assert compiled.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     assert half.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     monkeypatch.setattr(mini, "MINI", options.folder / "none")
+    monkeypatch.setattr(machine, "card", lambda: None)
     assert table.NOT_MEASURED in mini.measure(options)
+    assert cuda.measure(options).endswith(f"{table.NOT_MEASURED}.")
+
+
+@pytest.mark.parametrize("stretch, missing", [(0.8, 0), (None, 3)])
+@pytest.mark.usefixtures("in_this_process")
+def test_a_long_recording_is_measured_where_asked_for(options, stretch, missing):
+    rows = linear.measure(dataclasses.replace(options, stretch=stretch)).splitlines()[-2:]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {name}" for name in (lineup.OURS, lineup.BFLOAT16)]
+    assert {row.count(table.NOT_MEASURED) for row in rows} == {missing}
 
 
 def benchmark(name, measure):

@@ -10,7 +10,7 @@ from pe_audio_cli.model.codec import compile_snakes
 from pe_audio_cli.model.tiles import TiledCodec
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("c++") is None, reason="--compile needs a C++ compiler"),
+    pytest.mark.skipif(shutil.which("g++") is None, reason="--compile needs a C++ compiler"),
     pytest.mark.timeout(400),
     pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning"),  # torch's own, of itself
 ]
