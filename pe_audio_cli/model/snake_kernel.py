@@ -1,9 +1,9 @@
 """Snake of rows plus a bias in one pass over memory, for :mod:`pe_audio_cli.model.card_codec`.
 
-The kernel is a few lines of CUDA that torch hands to NVRTC, which comes with it; no compiler is needed. In half precision
-it takes four channels as one integer of 64 bits, since torch reads numbers one at a time where a vector of channels
-goes with all rows, and two bytes at a time would take a third longer. The way there is not documented, so the kernel
-is tried once against plain operators, which stand in for it where it fails.
+The kernel is a few lines of CUDA that torch hands to NVRTC, which comes with it; no compiler is needed. In half
+precision it takes four channels as one integer of 64 bits, since torch reads numbers one at a time where a vector of
+channels goes with all rows, and two bytes at a time would take a third longer. The way there is not documented, so the
+kernel is tried once against plain operators, which stand in for it where it fails.
 """
 
 from __future__ import annotations
