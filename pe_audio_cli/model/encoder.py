@@ -87,21 +87,13 @@ class PeEncoder:
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
         modules, tower, head, foreign = _load_audio(checkpoint, pick_engine())
-        codec: nn.Module
-        layout: str | None
         # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
         wide = is_wide(modules)
         self._codec_dtype = self.dtype if wide else torch.float32
         tower, head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
-        if options.compile and (foreign is not None or self.device.type == "cuda"):
-            where = "on a CUDA card" if foreign is None else foreign
-            raise UsageError(f"--compile has nothing to compile where the model runs {where}: leave it out")
-        if foreign is not None:
-            codec, layout = modules.to(self.device, self._codec_dtype), foreign
-        else:
-            codec, layout = _arrange(modules, self.device, self._codec_dtype, options.compile)
-            if self.device.type == "cpu" and wide:
-                pack_linear_layers(tower)
+        codec, layout = _arrange(modules, foreign, self.device, self._codec_dtype, options.compile)
+        if self.device.type == "cpu" and wide and foreign is None:
+            pack_linear_layers(tower)
         self.engine = _described(self.dtype, self.device, self._codec_dtype, layout)
         self.halo = halo_frames(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
@@ -197,9 +189,17 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
 
 
 def _arrange(
-    codec: nn.Sequential, device: torch.device, dtype: torch.dtype, compiled: bool
+    codec: nn.Sequential, foreign: str | None, device: torch.device, dtype: torch.dtype, compiled: bool
 ) -> tuple[nn.Module, str | None]:
-    """The codec in the form that is quickest there, and what that is called."""
+    """The codec in the form that is quickest there, and what that is called; ``foreign`` modules stay as they are.
+
+    Raises :class:`UsageError` if it is to be compiled, and nothing in it can be.
+    """
+    if compiled and (foreign is not None or device.type == "cuda"):
+        where = "on a CUDA card" if foreign is None else foreign
+        raise UsageError(f"--compile has nothing to compile where the model runs {where}: leave it out")
+    if foreign is not None:
+        return codec.to(device, dtype), foreign
     if device.type == "cuda":
         return CardCodec(codec.to(device, dtype)), "in rows"
     if device.type == "cpu" and is_wide(codec):

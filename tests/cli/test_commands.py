@@ -262,10 +262,17 @@ def test_flags_that_change_no_result(tone, flags):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(shutil.which("c++") is None, reason="--compile needs a C++ compiler")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="--compile needs a C++ compiler")
 def test_a_compiled_model_gives_the_same_within_rounding(tone):
     plain = probabilities(tone, "-l", LABELS)
     assert probabilities(tone, "-l", LABELS, "--compile") == pytest.approx(plain, abs=1e-4)
+
+
+def test_what_transformers_runs_is_not_compiled(tone, monkeypatch):
+    monkeypatch.setenv("PEAUDIO_ENGINE", "reference")
+    refused = Result("tag", tone, "-l", LABELS, "--compile")
+    assert (refused.code, refused.out) == (2, "")
+    assert "by transformers: leave it out" in refused.err
 
 
 def test_bfloat16_is_rougher(tone):

@@ -4,12 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_codec import random_codec, sound
+from random_codec import random_codec, sound, with_idle_parts, with_small_alphas
 from torch import nn
 from torch.nn import functional
 
 from pe_audio_cli.model import card_codec, snake_kernel
-from pe_audio_cli.model.codec import leave_out_idle_parts
 
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: what runs on one is not tested")
 
@@ -34,23 +33,12 @@ def test_half_precision_is_near(n_frames, dtype):
 
 
 def test_idle_parts_are_left_out_of_rows_too():
-    codec = random_codec()
-    stage = codec[0].block[1]
-    for parameter in stage.res_unit2.conv2.parameters():
-        parameter.zero_()
-    stage.snake1.alpha.zero_()
-    stage.res_unit1.snake2.alpha.zero_()
-    leave_out_idle_parts(codec)
-    assert_same(codec)
+    assert_same(with_idle_parts())
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-9, 1e-5, -0.5])
 def test_alphas_of_any_size(alpha):
-    codec = random_codec()
-    stage = codec[0].block[0]
-    for snake in (stage.snake1, stage.res_unit1.snake1, stage.res_unit2.snake2):
-        snake.alpha[:, 1] = alpha
-    assert_same(codec)
+    assert_same(with_small_alphas(alpha))
 
 
 def test_what_lies_around_the_recording_does_not_matter(monkeypatch):

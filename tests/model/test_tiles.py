@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_codec import random_codec, sound
+from random_codec import random_codec, sound, with_idle_parts, with_small_alphas
 
 from pe_audio_cli.model import packed, tiles
-from pe_audio_cli.model.codec import leave_out_idle_parts
 
 
 @pytest.fixture
@@ -41,14 +40,7 @@ def test_strides_in_any_order(strides):
 
 
 def test_idle_parts_are_left_out_of_tiles_too():
-    codec = random_codec()
-    stage = codec[0].block[1]
-    for parameter in stage.res_unit2.conv2.parameters():
-        parameter.zero_()
-    stage.snake1.alpha.zero_()
-    stage.res_unit1.snake2.alpha.zero_()
-    leave_out_idle_parts(codec)
-    assert_same(codec)
+    assert_same(with_idle_parts())
 
 
 def test_alphas_may_be_negative():
@@ -61,11 +53,7 @@ def test_alphas_may_be_negative():
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-9, 1e-5])
 def test_snakes_with_an_alpha_next_to_zero_stay_as_they_are(alpha):
-    codec = random_codec()
-    stage = codec[0].block[0]
-    for snake in (stage.snake1, stage.res_unit1.snake1, stage.res_unit2.snake2):
-        snake.alpha[:, 1] = alpha
-    assert_same(codec)
+    assert_same(with_small_alphas(alpha))
 
 
 def test_without_torchs_operators_for_packed_weights_the_numbers_are_the_same(monkeypatch):
