@@ -197,16 +197,16 @@ def _arrange(
     """
     if compiled and (foreign is not None or device.type == "cuda"):
         where = "on a CUDA card" if foreign is None else foreign
-        raise UsageError(f"--compile has nothing to compile where the model runs {where}: leave it out")
+        raise UsageError(f"--compile has nothing to compile where the model is run {where}: leave it out")
     if foreign is not None:
         return codec.to(device, dtype), foreign
     if device.type == "cuda":
         return CardCodec(codec.to(device, dtype)), "in rows"
     if device.type == "cpu" and is_wide(codec):
-        return TiledCodec(codec, dtype, compiled), "in tiles"
+        return TiledCodec(codec, dtype, compiled), "in tiles, compiled" if compiled else "in tiles"
     if compiled:
         compile_snakes(codec)
-    return codec.to(device, dtype), None
+    return codec.to(device, dtype), "compiled" if compiled else None
 
 
 def _described(dtype: torch.dtype, device: torch.device, in_codec: torch.dtype, layout: str | None) -> str:
