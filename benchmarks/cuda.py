@@ -10,13 +10,14 @@ from benchmarks import machine, mini, models, recording
 from benchmarks.contender import Child, Contender, Measurement, alternate, running
 from benchmarks.lineup import BFLOAT16, CODEC, ENCODER, OURS, STOCK, Task
 from benchmarks.options import Options, run_alone
+from benchmarks.recording import STOCK_BFLOAT16
 from benchmarks.sound import n_frames, noise
 from benchmarks.table import NOT_MEASURED, error, seconds, section, table, times
 
 __all__ = ["measure"]
 
 DEVICE = "cuda"
-STOCK_BFLOAT16, FLOAT16 = "transformers, bfloat16", "peaudio, float16"
+FLOAT16 = "peaudio, float16"
 HEADER = ("", "seconds", "TFLOP/s", "times real time", "times stock", "times stock in bfloat16", "error")
 MATRICES = {"torch.matmul": "float32", "torch.matmul, bfloat16": "bfloat16"}
 MATRIX = 8192  # rows and columns

@@ -29,13 +29,14 @@ def measure(options: Options) -> str:
     text = (
         f"Seconds of time for a second of audio {options.setting}, by what `peaudio tag` does with a recording once "
         "the model is loaded, decoding included, and the most memory that its process has held by then, in GB (10^9 "
-        "bytes). The long recording is run once, between the rounds of the short one, half before and half after."
+        "bytes). The long recording is run once, between the rounds of the short one, half before and half after; one "
+        "contender follows the other."
     )
     far = FAR if options.stretch is None else f"{options.stretch / 60:g} minutes"
     header = ["", f"{near:g} s", far, "ratio", f"GB, {near:g} s", f"GB, {far}"]
-    rows = [_row(each, near, options) for each in able(contenders)]
-    left_out = [[each.name] for each in contenders[len(rows) :]]
-    return section("Cost of a long recording", text, table(header, [*rows, *left_out]))
+    possible = able(contenders)
+    rows = [_row(each, near, options) if each in possible else [each.name] for each in contenders]
+    return section("Cost of a long recording", text, table(header, rows))
 
 
 def _row(contender: Contender, near: float, options: Options) -> list[str]:

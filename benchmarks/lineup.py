@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,6 @@ __all__ = [
     "BFLOAT16",
     "CODEC",
     "COMPILED",
-    "COMPILED_BFLOAT16",
     "ENCODER",
     "OURS",
     "STOCK",
@@ -35,12 +34,12 @@ STOCK, TUNED, STOCK_BFLOAT16 = "transformers", "transformers, mallopt", "transfo
 OURS, BFLOAT16 = "peaudio", "peaudio, bfloat16"
 COMPILED, COMPILED_BFLOAT16 = "peaudio, --compile", "peaudio, bfloat16, --compile"
 MATRIX = 4096  # rows and columns, which makes 64 MiB in float32
-MATRICES = (
-    Contender("torch.matmul", models.matrix_product, {"dtype": "float32"}, keeps_blocks=True),
-    Contender("torch.matmul, bfloat16", models.matrix_product, {"dtype": "bfloat16"}, keeps_blocks=True),
-    Contender("oneDNN matrix product", models.packed_product, {"dtype": "float32"}, keeps_blocks=True),
-    Contender("oneDNN matrix product, bfloat16", models.packed_product, {"dtype": "bfloat16"}, keeps_blocks=True),
-)
+MATRICES = {
+    "torch.matmul": (models.matrix_product, "float32"),
+    "torch.matmul, bfloat16": (models.matrix_product, "bfloat16"),
+    "oneDNN matrix product": (models.packed_product, "float32"),
+    "oneDNN matrix product, bfloat16": (models.packed_product, "bfloat16"),
+}
 WARM_UP = 1.0  # seconds of audio
 WARM_TURNS = f"Each turn begins with {WARM_UP:g} s of audio that is not timed."
 
@@ -98,7 +97,10 @@ def able(contenders: Sequence[Contender]) -> list[Contender]:
 
 def compare(task: Task, folder: Path, lengths: Sequence[float], options: Options) -> str:
     """A table with the contenders' rows for each length, in seconds of audio."""
-    matrices = [replace(each, arguments={**each.arguments, "size": MATRIX}) for each in MATRICES]
+    matrices = [
+        Contender(name, build, {"dtype": dtype, "size": MATRIX}, keeps_blocks=True)
+        for name, (build, dtype) in MATRICES.items()
+    ]
     contenders = [*task.contenders(folder), *matrices]
     measured = take_turns(able(contenders), lengths, options)
     names = [each.name for each in contenders]
@@ -116,11 +118,10 @@ def take_turns(contenders: Sequence[Contender], lengths: Sequence[float], option
 
 def _rows(names: Sequence[str], flops: int, measured: Measured) -> Iterator[list[str]]:
     stock, tuned = measured[STOCK], measured[TUNED]
-    of_matrices = {each.name for each in MATRICES}
     for name in names:
         if name not in measured:
             yield [name]
-        elif name in of_matrices:
+        elif name in MATRICES:
             yield [name, seconds(measured[name]), _rate(2 * MATRIX**3, measured[name]), "", "", ""]
         else:
             yield [

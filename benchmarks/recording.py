@@ -15,7 +15,7 @@ from benchmarks.options import Options, run_alone
 from benchmarks.sound import write_noise
 from benchmarks.table import seconds, section, table, times
 
-__all__ = ["compare", "measure", "on_card"]
+__all__ = ["CACHED", "STOCK_BFLOAT16", "compare", "measure", "on_card"]
 
 LABELS = ["a dog barking", "a person speaking", "rain falling", "a siren", "a door knock"]
 CACHED = "The first run of peaudio loads the text tower too, and the second finds its labels in the cache."

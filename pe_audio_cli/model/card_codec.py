@@ -59,17 +59,21 @@ class CardCodec(nn.Module):
         assert isinstance(encoder, DacEncoder)
         weight = encoder.conv1.weight.detach()
         activation = pick_activation(weight.device, weight.dtype)
-        self.first = Unfolded(encoder.conv1)
-        self.stages = [CardStage(stage, activation) for stage in encoder.block if isinstance(stage, Stage)]
-        self.snake, self.last = BiasedSnake(encoder.snake1, activation), Unfolded(encoder.conv2)
+        self.first, self.stages = Unfolded(encoder.conv1), []
+        bias = self.first.bias
+        for stage in encoder.block:
+            assert isinstance(stage, Stage)
+            self.stages.append(CardStage(stage, bias, activation))
+            bias = self.stages[-1].bias
+        self.snake, self.last = BiasedSnake(encoder.snake1, bias, activation), Unfolded(encoder.conv2)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """The features; what they depend on beyond either end counts as silent."""
         extents = self._extents(samples.shape[-1])
-        rows, bias = self.first(samples.reshape(-1, 1), extents[0]), self.first.bias
+        rows = self.first(samples.reshape(-1, 1), extents[0])
         for stage, extent, following in zip(self.stages, extents, extents[1:], strict=False):
-            rows, bias = stage(rows, bias, extent, following), stage.bias
-        rows = self.last(self.snake(rows, bias), extents[-1]).add_(self.last.bias)
+            rows = stage(rows, extent, following)
+        rows = self.last(self.snake(rows), extents[-1]).add_(self.last.bias)
         features: torch.Tensor = self.bottleneck(rows.T[None])
         return features
 
@@ -83,11 +87,15 @@ class CardCodec(nn.Module):
 
 
 class CardStage:
-    """A stage of the codec, on rows."""
+    """A stage of the codec, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
 
-    def __init__(self, stage: Stage, activation: Activation) -> None:
-        self.units = [CardUnit(unit, activation) for unit in stage.children() if isinstance(unit, ResidualUnit)]
-        self.snake = BiasedSnake(stage.snake1, activation)
+    def __init__(self, stage: Stage, bias: torch.Tensor, activation: Activation) -> None:
+        self.units = []
+        for unit in stage.children():
+            if isinstance(unit, ResidualUnit):
+                self.units.append(CardUnit(unit, bias, activation))
+                bias = self.units[-1].bias
+        self.snake = BiasedSnake(stage.snake1, bias, activation)
         (self.stride,) = stage.conv1.stride
         self.padding = math.ceil(self.stride / 2)
         # A kernel of twice the stride is two products of blocks of rows.
@@ -105,11 +113,11 @@ class CardStage:
         least = max(self.padding + n, (self.n_out(n) + 1) * self.stride)
         return Extent(self.padding, n, math.ceil(least / PICTURE) * PICTURE)
 
-    def __call__(self, rows: Rows, bias: torch.Tensor, extent: Extent, following: Extent) -> Rows:
-        """Rows, which are used up and lack ``bias``, to a ``stride``-th as many, which lack :attr:`bias`."""
+    def __call__(self, rows: Rows, extent: Extent, following: Extent) -> Rows:
+        """Rows, which are used up, to a ``stride``-th as many."""
         for unit in self.units:
-            rows, bias = unit(rows, bias, extent)
-        rows = extent.silent(self.snake(rows, bias))
+            rows = unit(rows, extent)
+        rows = extent.silent(self.snake(rows))
         blocks = rows[: (following.n + 1) * self.stride].view(following.n + 1, -1)
         out = rows.new_empty(following.total, self.halves.shape[2])
         torch.mm(blocks[:-1], self.halves[0], out=following.inside(out))
@@ -118,31 +126,32 @@ class CardStage:
 
 
 class CardUnit:
-    """A residual unit, on rows."""
+    """A residual unit, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
 
-    def __init__(self, unit: ResidualUnit, activation: Activation) -> None:
-        self.snake1, self.snake2 = BiasedSnake(unit.snake1, activation), BiasedSnake(unit.snake2, activation)
-        self.conv1 = Taps(unit.conv1) if unit.conv1.weight.dtype == torch.float32 else Picture(unit.conv1)
-        self.weight = unit.conv2.weight.detach()[:, :, 0].T
+    def __init__(self, unit: ResidualUnit, bias: torch.Tensor, activation: Activation) -> None:
         assert unit.conv1.bias is not None and unit.conv2.bias is not None
-        self.bias1, self.bias2 = unit.conv1.bias.detach(), unit.conv2.bias.detach()
+        self.snake1 = BiasedSnake(unit.snake1, bias, activation)
+        self.conv1 = Taps(unit.conv1) if unit.conv1.weight.dtype == torch.float32 else Picture(unit.conv1)
+        self.snake2 = BiasedSnake(unit.snake2, unit.conv1.bias.detach(), activation)
+        self.weight = unit.conv2.weight.detach()[:, :, 0].T
+        self.bias = bias + unit.conv2.bias.detach()
 
-    def __call__(self, rows: Rows, bias: torch.Tensor, extent: Extent) -> tuple[Rows, torch.Tensor]:
-        """Rows and the bias that they lack, to the same; the rows are changed in place."""
-        hidden = self.conv1(extent.silent(self.snake1(rows, bias)))
-        return rows.addmm_(self.snake2(hidden, self.bias1), self.weight), bias + self.bias2
+    def __call__(self, rows: Rows, extent: Extent) -> Rows:
+        """The same rows, changed in place."""
+        hidden = self.conv1(extent.silent(self.snake1(rows)))
+        return rows.addmm_(self.snake2(hidden), self.weight)
 
 
 class BiasedSnake:
-    """Snake of rows plus a bias; or, where Snake is left out, only that sum."""
+    """Snake of rows plus the bias that they lack; or, where Snake is left out, only that sum."""
 
-    def __init__(self, snake: nn.Module, activation: Activation) -> None:
-        self.activation = activation
+    def __init__(self, snake: nn.Module, bias: torch.Tensor, activation: Activation) -> None:
+        self.bias, self.activation = bias, activation
         self.scales = scaled(snake) if isinstance(snake, Snake) else None
 
-    def __call__(self, rows: Rows, bias: torch.Tensor) -> Rows:
+    def __call__(self, rows: Rows) -> Rows:
         """A new tensor of the same shape."""
-        return rows + bias if self.scales is None else self.activation(rows, bias, *self.scales)
+        return rows + self.bias if self.scales is None else self.activation(rows, self.bias, *self.scales)
 
 
 class Taps:

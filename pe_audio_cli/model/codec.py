@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -112,16 +113,18 @@ class DacEncoder(nn.Sequential):
         self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST)
 
 
-def compile_snakes(codec: nn.Module) -> None:
+def compile_snakes(
+    codec: nn.Module, kind: type[nn.Module] = Snake, expression: Callable[..., torch.Tensor] = _snake
+) -> None:
     """Hand Snakes to ``torch.compile``, all together: shapes are left open, and so one compilation serves any length.
 
     Convolutions are libraries' work, which it would call as we do. Snakes are all else that takes time, and each
-    becomes one pass over memory instead of several.
+    becomes one pass over memory instead of several. Those of another ``kind`` have an ``expression`` of their own.
     """
-    compiled = torch.compile(_snake, dynamic=True)
-    for part in codec.modules():
-        if isinstance(part, Snake):
-            part.compiled = compiled
+    compiled = torch.compile(expression, dynamic=True)
+    snakes: list[Any] = [part for part in codec.modules() if isinstance(part, kind)]
+    for snake in snakes:
+        snake.compiled = compiled
 
 
 def leave_out_idle_parts(codec: nn.Module) -> None:

@@ -88,11 +88,10 @@ class PeEncoder:
         self._checkpoint = checkpoint
         modules, tower, head, foreign = _load_audio(checkpoint, pick_engine())
         # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
-        wide = is_wide(modules)
-        self._codec_dtype = self.dtype if wide else torch.float32
+        self._codec_dtype = self.dtype if is_wide(modules) else torch.float32
         tower, head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
         codec, layout = _arrange(modules, foreign, self.device, self._codec_dtype, options.compile)
-        if self.device.type == "cpu" and wide and foreign is None:
+        if isinstance(codec, TiledCodec):  # beside a wide codec is a wide tower
             pack_linear_layers(tower)
         self.engine = _described(self.dtype, self.device, self._codec_dtype, layout)
         self.halo = halo_frames(checkpoint.strides)

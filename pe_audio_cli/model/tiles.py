@@ -37,7 +37,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pe_audio_cli.model.codec import ALPHA_EPS, DacEncoder, ResidualUnit, Snake, Stage
+from pe_audio_cli.model.codec import ALPHA_EPS, DacEncoder, ResidualUnit, Snake, Stage, compile_snakes
 from pe_audio_cli.model.packed import Convolution, Product, Rows
 
 __all__ = ["TiledCodec", "even_tile", "is_wide"]
@@ -70,7 +70,7 @@ class TiledCodec(nn.Module):
         _fold_snakes(encoder)
         codec.to(dtype)
         if compiled:
-            _compile_folded_snakes(encoder)
+            compile_snakes(encoder, FoldedSnake, _folded_snake)
         self.first = Convolution(encoder.conv1)
         self.stages = [TiledStage(stage) for stage in encoder.block if isinstance(stage, Stage)]
         self.end = nn.Sequential(encoder.snake1, encoder.conv2, bottleneck)
@@ -210,14 +210,6 @@ def _fold_snakes(encoder: DacEncoder) -> None:
             part.snake2 = _folded(part.snake2, part.conv1, part.conv2)
         elif isinstance(part, Stage):
             part.snake1 = _folded(part.snake1, None, part.conv1)
-
-
-def _compile_folded_snakes(encoder: DacEncoder) -> None:
-    """What :func:`compile_snakes` does with others."""
-    compiled = torch.compile(_folded_snake, dynamic=True)
-    for part in encoder.modules():
-        if isinstance(part, FoldedSnake):
-            part.compiled = compiled
 
 
 def _folded(snake: nn.Module, before: nn.Conv1d | None, behind: nn.Conv1d) -> nn.Module:

@@ -290,12 +290,6 @@ def test_clap_gives_an_embedding_for_each_piece(monkeypatch):
     assert embeddings.shape == (2, 12)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_matrices_are_multiplied(dtype):
-    for product in (models.matrix_product, models.packed_product):
-        product(dtype, 16)("whatever")
-
-
 @needs_card
 def test_the_tables_of_a_card(options, monkeypatch):
     monkeypatch.setattr(cuda, "MATRIX", 64)
