@@ -18,7 +18,8 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-VALUES = {"results", "errors"}
+GROUND = {"_paths"}  # asks the system, and imports nothing but the standard library
+VALUES = {"results", "errors"} | GROUND
 ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": VALUES | ROOMS | {"run", "cli"},
@@ -32,8 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "detect": VALUES | {"audio"},  # the frame grid is audio's
     "model": VALUES | {"audio"},
     "audio": VALUES,
-    "results": {"errors"},
+    "results": {"errors"} | GROUND,
     "errors": set(),
+    "_paths": set(),
 }
 
 MODEL_ONLY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"}
