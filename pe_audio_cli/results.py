@@ -73,7 +73,7 @@ class Recording:
 
     ``file`` is the path as the user gave it (``-`` for standard input), ``duration`` the seconds that were decoded,
     ``sample_rate`` and ``channels`` those of the source, before it was mixed down and resampled. ``spectrogram`` and
-    ``sound`` are there where they were asked for, else None.
+    ``sound`` are there where they were asked for, else None. ``warnings`` say what was amiss with it, one by one.
     """
 
     file: str
@@ -82,6 +82,7 @@ class Recording:
     channels: int
     spectrogram: Spectrogram | None = field(default=None, compare=False, repr=False)
     sound: Sound | None = field(default=None, compare=False, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +207,14 @@ class SearchResult:
     """The best hits of one query, the best first.
 
     ``query`` is the words or the sound file that were searched for. ``measure`` is ``probability`` for words, the
-    model's own that they are heard in the window, and for a sound ``similarity``, the cosine of the two embeddings.
+    model's own that they are heard in the window, and for a sound ``similarity``, the cosine of the two embeddings;
+    ``warnings`` say what was amiss with that sound.
     """
 
     query: str
     measure: Measure
     hits: tuple[Hit, ...]
+    warnings: tuple[str, ...] = ()
 
 
 Result: TypeAlias = TagResult | LocalizeResult | FileError

@@ -2,7 +2,7 @@
 
 libsndfile decodes WAV and its kin, AIFF, AU, CAF and FLAC, FFmpeg all else, told apart by the content, never by the
 name. What a header claims is checked against limits and never sizes anything by itself. Damage costs what is damaged:
-the rest is decoded, in its place on the timeline as far as the format tells it, and :attr:`AudioStream.warning` says
+the rest is decoded, in its place on the timeline as far as the format tells it, and :attr:`AudioStream.warnings` say
 what was amiss.
 """
 
@@ -58,9 +58,14 @@ class AudioStream:
         return min(self._opened.tell() / max(self._stamp[0], 1), 1.0)
 
     @property
-    def warning(self) -> str | None:
+    def warnings(self) -> tuple[str, ...]:
         """What was amiss with a recording that could be decoded all the same; complete once the blocks have run out."""
-        return "; ".join(self._source.warnings) if self._source.warnings else None
+        return tuple(self._source.warnings)
+
+    @property
+    def warning(self) -> str | None:
+        """All warnings on one line, None if there are none."""
+        return "; ".join(self.warnings) if self.warnings else None
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Mono blocks at 48 kHz of shape ``(samples,)``, none empty, most of about a second; to be read once.

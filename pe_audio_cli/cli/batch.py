@@ -97,7 +97,7 @@ class Batch:
                 summary.skip(entry)
                 progress.done(entry.file)
             size = self.flags.device.batch_size
-            encoding = EncodeOptions(windows, size, progress.piece, walk.warn, engine=engine)
+            encoding = EncodeOptions(windows, size, progress.piece, engine=engine)
             walk.go(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
         walk.end(summary, names)
 

@@ -85,7 +85,7 @@ def embed(
         on = walk.machines(checkpoint, model, task, device, engine)
         with talk.progress(names) as progress, on as (encoder, where):
             file.open()
-            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, walk.warn, engine=where)
+            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, engine=where)
             walk.go(session.embed(found, encoder, per, encoding), file, progress, summary)
         walk.end(summary, names)
 

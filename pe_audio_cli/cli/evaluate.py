@@ -86,7 +86,7 @@ def evaluate(
         checkpoint, windows = _find_model(flags, read, talk)
         _say_what_is_odd(talk, read, questions)
         with talk.progress([recording.file for recording in read.recordings]) as progress:
-            durations = durations_of(read, progress.done)
+            durations = durations_of(read, progress.done, Walk(talk, fail_fast=True).warn)
         exam = Exam(annotations, read, durations, questions)
         report, encoder = _sit(exam, options, checkpoint, windows, flags, talk)
         _keep(report, encoder, flags.tuning.tune, questions)

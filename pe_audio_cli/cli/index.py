@@ -105,9 +105,7 @@ def _embedded(
         return iter(errors)
     encoder = walk.encoder(checkpoint, device)
     builder.begin(encoder)
-    return embed(
-        plan.todo, encoder, "window", EncodeOptions(builder.windows, device.batch_size, progress.piece, walk.warn)
-    )
+    return embed(plan.todo, encoder, "window", EncodeOptions(builder.windows, device.batch_size, progress.piece))
 
 
 def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:

@@ -110,6 +110,8 @@ def search(
                 talk.warn(f"{opened.about.model} was not trained for {text!r}, its numbers may mean nothing")
         output.open({})
         for result in results:
+            for warning in result.warnings:
+                talk.warn(f"{result.query}: {warning}")
             output.write(result)
         output.finish()
 

@@ -100,6 +100,7 @@ class Walk:
         try:
             with stop_switch(self._say_that_it_stops) as switch:
                 for result in results:
+                    self._say_what_was_amiss(result)
                     with progress.paused():
                         sink.write(result)
                     progress.done(file_of(result))
@@ -128,6 +129,13 @@ class Walk:
     def warn(self, file: str, message: str) -> None:
         """One line about a recording."""
         self.talk.warn(f"{file}: {message}")
+
+    def _say_what_was_amiss(self, result: Outcome) -> None:
+        from pe_audio_cli.results import FileError
+
+        if not isinstance(result, FileError):
+            for warning in result.recording.warnings:
+                self.warn(result.recording.file, warning)
 
     def _say_that_it_stops(self) -> None:
         self.talk.warn("stopping after this recording; once more stops at once")

@@ -21,7 +21,7 @@ from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.run.dispatch import Fault, Whole
 from pe_audio_cli.run.in_order import Row
 from pe_audio_cli.run.pipeline import encode_news, read
-from pe_audio_cli.run.questions import EncodeOptions, Question
+from pe_audio_cli.run.questions import Question
 from pe_audio_cli.run.stretches import STRETCH, Collector, Part, gathered, stretches
 
 if TYPE_CHECKING:
@@ -159,7 +159,6 @@ class Encode:
 
         quiet_libraries()
         self._work = work
-        self._encoding = EncodeOptions(work.windows)
         try:
             self._encoder: PeEncoder | Fault = work.encoder()
         except PeAudioError as error:
@@ -174,7 +173,7 @@ class Encode:
         news = chain.from_iterable(pickle.loads(each.as_buffer()) for each in table["content"])
         parts = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
         contents = [
-            Whole(gathered([part], self._reducer(encoder)), part.recording, part.warning)
+            Whole(gathered([part], self._reducer(encoder)), part.recording)
             if isinstance(part, Part) and (place, last) == (0, True)
             else part
             for (_, place, last), part in zip(keys, parts, strict=True)
@@ -182,7 +181,7 @@ class Encode:
         return _table(keys, contents)
 
     def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
-        return self._work.question.reducer(encoder, self._encoding)
+        return self._work.question.reducer(encoder)
 
 
 def _table(keys: Sequence[tuple[int, int, bool]], contents: Sequence[Any]) -> Any:

@@ -45,7 +45,6 @@ class Whole:
 
     result: Any
     recording: Recording
-    warning: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def dispatched(
         files: recordings, or errors that stand for them, which come out in their place.
         send: what sends them out.
         reducer: makes the answer of a recording that comes back in several parts.
-        encoding: who is told of progress and warnings.
+        encoding: who is told of progress.
         tell: is told what gets lost.
 
     Raises:
@@ -149,11 +148,10 @@ class _Answers(Generic[ResultT]):
         if self._encoding.on_piece is not None:
             self._encoding.on_piece(file, recording.duration, 1.0)
         if isinstance(last, Whole):
-            self._encoding.warn(recording, last.warning)
             answer: ResultT = replace(last.result, recording=recording)
             return answer
         assert self._reducer is not None
-        return self._reducer.finish(recording, last.warning)
+        return self._reducer.finish(recording)
 
 
 def _explained(error: FileError, file: str) -> str:

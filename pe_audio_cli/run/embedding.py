@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.model.registry import Task
     from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, Reducer
-    from pe_audio_cli.run.questions import EncodeOptions
-
-    Warn: TypeAlias = Callable[[Recording, str | None], None]
 
 __all__ = ["TASK_OF_UNIT", "Embedding", "Unit", "check_unit"]
 
@@ -39,14 +36,11 @@ def check_unit(per: str) -> None:
 class _Embedder:
     """What the three have in common."""
 
-    def __init__(self, encoder: Encoder, warn: Warn) -> None:
-        self._encoder, self._warn = encoder, warn
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
 
-    def _result(
-        self, recording: Recording, warning: str | None, spans: Any, embeddings: NDArray[np.floating[Any]]
-    ) -> EmbedResult:
+    def _result(self, recording: Recording, spans: Any, embeddings: NDArray[np.floating[Any]]) -> EmbedResult:
         """``spans``, of shape ``(n, 2)``, are in frames; the last may reach beyond the end of the recording."""
-        self._warn(recording, warning)
         seconds = np.minimum(np.asarray(spans, np.float64) / FRAMES_PER_SECOND, recording.duration)
         model, fingerprint = self._encoder.name, self._encoder.fingerprint
         return EmbedResult(recording, model, fingerprint, seconds[:, 0], seconds[:, 1], embeddings)
@@ -66,8 +60,8 @@ class _RecordingEmbedder(_ClipEmbedder):
     A logit is linear in the audio embedding, so that of the mean is the mean of the windows' logits.
     """
 
-    def __init__(self, encoder: Encoder, warn: Warn) -> None:
-        super().__init__(encoder, warn)
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
         self._sum: NDArray[np.float64] | float = 0.0
         self._n_windows = self._n_frames = 0
 
@@ -76,16 +70,16 @@ class _RecordingEmbedder(_ClipEmbedder):
         self._sum = self._sum + clip.astype(np.float64)
         self._n_windows += 1
 
-    def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
+    def finish(self, recording: Recording) -> EmbedResult:
         mean = np.asarray(self._sum / self._n_windows, np.float32)
-        return self._result(recording, warning, [(0, self._n_frames)], mean[None])
+        return self._result(recording, [(0, self._n_frames)], mean[None])
 
 
 class _WindowEmbedder(_ClipEmbedder):
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip embedding of each window."""
 
-    def __init__(self, encoder: Encoder, warn: Warn) -> None:
-        super().__init__(encoder, warn)
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
         self._clips: list[NDArray[np.float32]] = []
         self._spans: list[tuple[int, int]] = []
 
@@ -94,8 +88,8 @@ class _WindowEmbedder(_ClipEmbedder):
         self._clips.append(clip)
         self._spans.append((first, stop))
 
-    def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
-        return self._result(recording, warning, self._spans, np.stack(self._clips))
+    def finish(self, recording: Recording) -> EmbedResult:
+        return self._result(recording, self._spans, np.stack(self._clips))
 
 
 class _FrameEmbedder(_Embedder):
@@ -104,8 +98,8 @@ class _FrameEmbedder(_Embedder):
     Fading embeddings is the same as fading logits, as localize does it: these are linear in those.
     """
 
-    def __init__(self, encoder: Encoder, warn: Warn) -> None:
-        super().__init__(encoder, warn)
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder)
         self._stitcher = Stitcher()
         self._frames = MappedRows()
 
@@ -115,18 +109,18 @@ class _FrameEmbedder(_Embedder):
     def add(self, scored: tuple[int, NDArray[np.float32]]) -> None:
         self._keep(self._stitcher.add(*scored))
 
-    def finish(self, recording: Recording, warning: str | None) -> EmbedResult:
+    def finish(self, recording: Recording) -> EmbedResult:
         self._keep(self._stitcher.finish())
         frames = self._frames.array()
         first = np.arange(len(frames))
-        return self._result(recording, warning, np.stack([first, first + 1], axis=1), frames)
+        return self._result(recording, np.stack([first, first + 1], axis=1), frames)
 
     def _keep(self, frames: NDArray[Any] | None) -> None:
         if frames is not None:
             self._frames.append(frames.T)
 
 
-EMBEDDERS: dict[Unit, Callable[[Encoder, Warn], Reducer[EmbedResult]]] = {
+EMBEDDERS: dict[Unit, Callable[[Encoder], Reducer[EmbedResult]]] = {
     "recording": _RecordingEmbedder,
     "window": _WindowEmbedder,
     "frame": _FrameEmbedder,
@@ -139,6 +133,6 @@ class Embedding:
 
     per: Unit
 
-    def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[EmbedResult]:
+    def reducer(self, encoder: Encoder) -> Reducer[EmbedResult]:
         """What makes one recording's embeddings."""
-        return EMBEDDERS[self.per](encoder, encoding.warn)
+        return EMBEDDERS[self.per](encoder)

@@ -52,8 +52,14 @@ def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
     return {name: (shipped[name],) for name in names if name in shipped}
 
 
-def durations_of(annotations: Annotations, on_done: Callable[[str], None] | None = None) -> dict[str, float]:
+def durations_of(
+    annotations: Annotations,
+    on_done: Callable[[str], None] | None = None,
+    on_warning: Callable[[str, str], None] | None = None,
+) -> dict[str, float]:
     """The seconds of each recording, all of which are decoded: a bad one is known before the model has begun.
+
+    ``on_warning`` is told what was amiss with one that could be decoded all the same: its name, and a sentence.
 
     Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs.
     """
@@ -64,6 +70,9 @@ def durations_of(annotations: Annotations, on_done: Callable[[str], None] | None
                 for _ in stream.blocks():
                     pass
                 durations[recording.file] = stream.duration
+                if on_warning is not None:
+                    for warning in stream.warnings:
+                        on_warning(recording.file, warning)
         except InputError as error:
             problems.append(str(error))
         if on_done is not None:

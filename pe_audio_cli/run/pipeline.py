@@ -108,7 +108,7 @@ class Reducer(Protocol[ResultT]):
     def add(self, scored: Any) -> None:
         """Take what is wanted of the next window, in order of time."""
 
-    def finish(self, recording: Recording, warning: str | None) -> ResultT:
+    def finish(self, recording: Recording) -> ResultT:
         """The result, once all windows are in."""
 
 
@@ -130,7 +130,7 @@ class _Job(Generic[DoneT]):
         if self.error is not None:
             return self.error
         assert self.end is not None
-        return self.reducer.finish(self.end.recording, self.end.warning)
+        return self.reducer.finish(self.end.recording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of what was begun last: the recording, as far as it was read by then, and what was amiss with it."""
+    """The end of what was begun last: the recording, as far as it was read by then."""
 
     recording: Recording
-    warning: str | None
 
 
 # What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
@@ -312,8 +311,8 @@ def read(
                     yield Piece(chunk, stream.fraction)
                 spectrogram = None if spectrograph is None else spectrograph.finish()
                 sound = None if keeper is None else keeper.finish()
-                recording = Recording(file, stream.duration, stream.sample_rate, stream.channels, spectrogram, sound)
-                yield End(recording, stream.warning)
+                about = file, stream.duration, stream.sample_rate, stream.channels
+                yield End(Recording(*about, spectrogram, sound, stream.warnings))
         except InputError as error:
             yield FileError.of(error)
         except MemoryError:

@@ -6,7 +6,7 @@ another machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -36,7 +36,7 @@ NO_SETTINGS = SettingsFile()
 class Question(Protocol[AnswerT]):
     """What is asked of every recording of a run."""
 
-    def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[AnswerT]:
+    def reducer(self, encoder: Encoder) -> Reducer[AnswerT]:
         """What makes one recording's answer."""
 
 
@@ -60,7 +60,7 @@ class LocalEngine:
             files,
             encoder,
             encoding.windows,
-            lambda: question.reducer(encoder, encoding),
+            lambda: question.reducer(encoder),
             encoding.batch_size,
             encoding.on_piece,
             encoding.spectrograms,
@@ -79,15 +79,9 @@ class EncodeOptions:
     windows: WindowOptions
     batch_size: int | None = None
     on_piece: OnPiece | None = None
-    on_warning: Callable[[str, str], None] | None = None
     spectrograms: bool = False
     sounds: float | None = None
     engine: Engine = field(default_factory=LocalEngine)
-
-    def warn(self, recording: Recording, warning: str | None) -> None:
-        """Pass on what was amiss with a recording, if anything was and anybody wants to know."""
-        if warning is not None and self.on_warning is not None:
-            self.on_warning(recording.file, warning)
 
 
 @dataclass(frozen=True)
@@ -151,9 +145,9 @@ class Tagging:
     query: Query
     options: TagOptions | PerLabel[TagOptions]
 
-    def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[TagResult]:
+    def reducer(self, encoder: Encoder) -> Reducer[TagResult]:
         """What makes one recording's tags."""
-        return _Tagger(encoder, self.query, PerLabel.lift(self.options), encoding)
+        return _Tagger(encoder, self.query, PerLabel.lift(self.options))
 
 
 @dataclass(frozen=True)
@@ -164,16 +158,16 @@ class Localizing:
     options: EventOptions | PerLabel[EventOptions]
     frames: bool = False
 
-    def reducer(self, encoder: Encoder, encoding: EncodeOptions) -> Reducer[LocalizeResult]:
+    def reducer(self, encoder: Encoder) -> Reducer[LocalizeResult]:
         """What makes one recording's events."""
-        return _Localizer(encoder, self.query, PerLabel.lift(self.options), encoding, self.frames)
+        return _Localizer(encoder, self.query, PerLabel.lift(self.options), self.frames)
 
 
 class _Tagger:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: the clip logits of each window."""
 
-    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[TagOptions], encoding: EncodeOptions) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options.default, encoding
+    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[TagOptions]) -> None:
+        self._encoder, self._query, self._options = encoder, query, options.default
         thresholds = [options.of(label).threshold for label in query.labels]
         self._thresholds = [-np.inf if threshold is None else threshold for threshold in thresholds]
         self._windows: list[tuple[int, int]] = []  # first frame, and the frame after the last
@@ -188,8 +182,7 @@ class _Tagger:
         self._windows.append((first, stop))
         self._rows.append(row)
 
-    def finish(self, recording: Recording, warning: str | None) -> TagResult:
-        self._encoding.warn(recording, warning)
+    def finish(self, recording: Recording) -> TagResult:
         options, rows = self._options, np.stack(self._rows)
         overall = self._rank(aggregate(rows, options.aggregate))
         per_window = None
@@ -209,10 +202,8 @@ class _Tagger:
 class _Localizer:
     """A :class:`~pe_audio_cli.run.pipeline.Reducer`: one timeline, stitched as the windows come."""
 
-    def __init__(
-        self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], encoding: EncodeOptions, frames: bool
-    ) -> None:
-        self._encoder, self._query, self._options, self._encoding = encoder, query, options, encoding
+    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], frames: bool) -> None:
+        self._encoder, self._query, self._options = encoder, query, options
         self._frames = frames
         self._stitcher = Stitcher()
         self._timeline = FrameSpool(query.labels)
@@ -224,8 +215,7 @@ class _Localizer:
     def add(self, scored: tuple[int, NDArray[np.float64]]) -> None:
         self._keep(self._stitcher.add(*scored))
 
-    def finish(self, recording: Recording, warning: str | None) -> LocalizeResult:
-        self._encoding.warn(recording, warning)
+    def finish(self, recording: Recording) -> LocalizeResult:
         self._keep(self._stitcher.finish())
         return LocalizeResult(
             recording,

@@ -132,9 +132,7 @@ class RayEngine:
         Raises :class:`RunError` if the cluster cannot do it.
         """
         work = self._work(encoder, question, encoding)
-        return dispatched(
-            files, partial(self._round, work), lambda: question.reducer(encoder, encoding), encoding, self._tell
-        )
+        return dispatched(files, partial(self._round, work), lambda: question.reducer(encoder), encoding, self._tell)
 
     def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
         """One pipeline, from its beginning to its end. Raises :class:`Lost` if the cluster fails on the way."""

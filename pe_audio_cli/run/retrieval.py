@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -156,7 +156,7 @@ class Index:
         norm = float(np.linalg.norm(embedded.embeddings.astype(np.float64)))
         question = Question(embedded.embeddings, nothing, partial(_alike, norm))
         (result,) = self._best([os.fspath(file)], question, "similarity", options)
-        return result
+        return replace(result, warnings=embedded.recording.warnings)
 
     @property
     def is_fresh(self) -> bool:

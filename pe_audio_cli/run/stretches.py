@@ -48,7 +48,6 @@ class Part:
 
     scored: tuple[Any, ...]
     recording: Recording
-    warning: str | None
 
 
 class Collector(Generic[ResultT]):
@@ -66,9 +65,9 @@ class Collector(Generic[ResultT]):
         """Keep it."""
         self._scored.append(scored)
 
-    def finish(self, recording: Recording, warning: str | None) -> Part:
+    def finish(self, recording: Recording) -> Part:
         """All that was kept."""
-        return Part(tuple(self._scored), recording, warning)
+        return Part(tuple(self._scored), recording)
 
 
 def gathered(parts: Iterable[Part], reducer: Reducer[ResultT]) -> ResultT:
@@ -76,7 +75,7 @@ def gathered(parts: Iterable[Part], reducer: Reducer[ResultT]) -> ResultT:
     for part in parts:
         for scored in part.scored:
             reducer.add(scored)
-    return reducer.finish(part.recording, part.warning)
+    return reducer.finish(part.recording)
 
 
 def stretches(news: Iterator[News], options: WindowOptions, longest: int = STRETCH) -> Iterator[Stretch]:
@@ -103,7 +102,7 @@ def stretches(news: Iterator[News], options: WindowOptions, longest: int = STRET
             if end <= following + window:  # its first window may be the last of all, which is aligned with the end
                 break
             stop = following - hop + window
-            yield Stretch(place, False, (Begin(begin.file, start), *_within(pieces, start, stop), End(ELSEWHERE, None)))
+            yield Stretch(place, False, (Begin(begin.file, start), *_within(pieces, start, stop), End(ELSEWHERE)))
             pieces = [(first, piece) for first, piece in pieces if first + piece.chunk.n_frames > following]
             start, place = following, place + 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -84,7 +84,8 @@ def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
 
 
 def _search_pieces(result: SearchResult) -> Iterator[str]:
-    yield _text({"schema": "peaudio.search/1", "query": result.query}).removesuffix("}") + ', "hits": ['
+    head = {"schema": "peaudio.search/1", "query": result.query, **_warnings(result.warnings)}
+    yield _text(head).removesuffix("}") + ', "hits": ['
     yield from _joined(_text(_hit_object(hit, result.measure)) for hit in result.hits)
     yield "]}"
 
@@ -168,7 +169,12 @@ def _recording(recording: Recording) -> dict[str, Any]:
         "duration": _time(recording.duration),
         "sample_rate": recording.sample_rate,
         "channels": recording.channels,
+        **_warnings(recording.warnings),
     }
+
+
+def _warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": list(warnings)} if warnings else {}
 
 
 def _tags(tags: tuple[Tag, ...]) -> list[dict[str, Any]]:

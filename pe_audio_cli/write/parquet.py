@@ -107,6 +107,7 @@ def _schema(options: WriteOptions) -> Any:
         "duration": pa.float64(),
         "sample_rate": pa.int64(),
         "channels": pa.int64(),
+        "warnings": pa.list_(pa.string()),
         "model": pa.string(),
     }
     if options.command == "tag":

@@ -430,6 +430,18 @@ def test_a_damaged_recording_is_a_result_and_a_warning(tmp_path):
     assert Result("tag", file, "-l", LABELS, "-q").err == ""
 
 
+@pytest.mark.parametrize("command", ["tag", "localize"])
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+def test_a_warning_is_in_the_object_of_its_recording_even_when_it_is_not_said(tmp_path, command, format):
+    cut, whole = write_tone(tmp_path / "cut.wav", seconds=3), write_tone(tmp_path / "whole.wav")
+    cut.write_bytes(cut.read_bytes()[: 44 + 4 * 48_000])
+    result = Result(command, cut, whole, "-l", LABELS, "-q", "-f", format)
+    first, second = json.loads(result.out) if format == "json" else result.objects
+    (warning,) = first["warnings"]
+    assert warning.startswith("cut short")
+    assert "warnings" not in second
+
+
 def test_names_and_labels_cannot_drive_the_terminal(tmp_path):
     file = write_tone(tmp_path / "a\x1b[31mred\nline.wav")
     (tmp_path / "b\x1b[31m.wav").write_text("no")

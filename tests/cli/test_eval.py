@@ -95,6 +95,15 @@ def test_weak_labels_and_a_folder_for_each_class(tmp_path: Path) -> None:
     assert report["confusion"] == {"labels": ["loud", "loudest"], "counts": [[3, 0], [3, 0]]}
 
 
+def test_what_is_amiss_with_a_recording_is_said_once(folder: Path) -> None:
+    Ran("localize", folder, "-l", "loud", "-f", "audacity", "-o", f"{folder}/")
+    quiet = folder / "quiet.wav"
+    quiet.write_bytes(quiet.read_bytes()[:-20_000])
+    ran = Ran("eval", folder, "-f", "json")
+    (line,) = [line for line in ran.err.splitlines() if "cut short" in line]
+    assert line.startswith(f"peaudio: warning: {quiet}: ")
+
+
 @pytest.fixture
 def labelled(folder: Path) -> Path:
     """What is heard in the recordings, under names of no use to the model."""

@@ -135,6 +135,15 @@ def test_json_has_the_promised_shape(index, sounds):
     }
 
 
+def test_what_is_amiss_with_the_sound_that_is_searched_for_is_said(index, sounds, tmp_path):
+    (tmp_path / "cut.wav").write_bytes((sounds / "a.wav").read_bytes()[:-100_000])
+    result = Result("search", "--like", tmp_path / "cut.wav", "--index", index)
+    (item,) = result.objects
+    (warning,) = item["warnings"]
+    assert "cut short" in warning
+    assert result.err.splitlines()[-1] == f"peaudio: warning: {tmp_path / 'cut.wav'}: {warning}"
+
+
 def test_each_query_has_its_own_hits_in_order(index):
     items = Result("search", "rain", "a dog", "--index", index, "-k", "all").objects
     assert [item["query"] for item in items] == ["rain", "a dog"]

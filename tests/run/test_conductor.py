@@ -101,7 +101,7 @@ def test_each_stretch_of_a_longer_recording_is_a_row_of_its_own(tmp_path, level_
     parts = [content for _, _, _, content in found]
     assert all(isinstance(part, Part) for part in parts)
     (expected,) = LocalEngine().run([str(file)], LevelEncoder(), encode._work.question, EncodeOptions(WINDOWS))
-    assert gathered(parts, encode._work.question.reducer(LevelEncoder(), EncodeOptions(WINDOWS))) == expected
+    assert gathered(parts, encode._work.question.reducer(LevelEncoder())) == expected
 
 
 def test_a_stretch_that_cannot_be_encoded_costs_only_its_own_recording(files, monkeypatch, level_worker):

@@ -31,10 +31,10 @@ QUESTION = Tagging(Query(("loud", "louder"), ENCODER.encode_text(["loud", "loude
 def rows_of(index: int, path: str) -> Iterator[Row]:
     """What a worker would make of a recording."""
     for stretch in stretches(read([path], WINDOWS, ENCODER.halo), WINDOWS, LONGEST):
-        reducer = QUESTION.reducer(ENCODER, EncodeOptions(WINDOWS))
+        reducer = QUESTION.reducer(ENCODER)
         (content,) = encode_news(iter(stretch.news), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023
         if stretch.last and stretch.place == 0 and isinstance(content, Part):
-            content = Whole(gathered([content], reducer), content.recording, content.warning)
+            content = Whole(gathered([content], reducer), content.recording)
         yield Row(index, stretch.place, stretch.last, pickle.dumps(content))
 
 
@@ -73,7 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def dispatch(files: list[str | FileError], cluster: Cluster, **more: object) -> list[object]:
     encoding = EncodeOptions(WINDOWS, **more)
     told: list[str] = []
-    reducer = lambda: QUESTION.reducer(ENCODER, encoding)  # noqa: E731
+    reducer = lambda: QUESTION.reducer(ENCODER)  # noqa: E731
     return list(dispatched(files, cluster.send, reducer, encoding, told.append))
 
 
@@ -99,7 +99,7 @@ def test_an_answer_comes_before_all_rows_are_there(files):
         raise AssertionError("the first answer was held back")
 
     encoding = EncodeOptions(WINDOWS)
-    answers = dispatched(files[:2], send, lambda: QUESTION.reducer(ENCODER, encoding), encoding, print)
+    answers = dispatched(files[:2], send, lambda: QUESTION.reducer(ENCODER), encoding, print)
     assert next(answers).recording.file == files[0]
 
 
@@ -141,14 +141,14 @@ def test_progress_and_warnings_are_told_of_short_recordings_and_of_long_ones(tmp
         with open(file, "r+b") as opened:
             opened.truncate(opened.seek(0, 2) - 100_000)  # its header claims more than it holds
     done: list[tuple[str, float]] = []
-    warned: list[str] = []
-    dispatch(
-        files,
-        Cluster(random.Random(0)),
-        on_piece=lambda file, seconds, fraction: done.append((file, seconds)),
-        on_warning=lambda file, message: warned.append(file),
+    results = dispatch(
+        files, Cluster(random.Random(0)), on_piece=lambda file, seconds, fraction: done.append((file, seconds))
     )
-    assert [file for file, _ in done] == warned == files
+    assert [file for file, _ in done] == files
+    for result, file in zip(results, files, strict=True):
+        ((warning,), about) = result.recording.warnings, result.recording.file
+        assert "cut short" in warning
+        assert about == file
     assert done[1][1] == pytest.approx(9 - 100_000 / 48_000 / 4)
 
 

@@ -37,7 +37,7 @@ class Keeper:
     def add(self, scored: tuple[int, float]) -> None:
         self.windows.append(scored)
 
-    def finish(self, recording: Recording, warning: str | None) -> Finished:
+    def finish(self, recording: Recording) -> Finished:
         return Finished(recording, self.windows)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support import LevelEncoder, write_tone
 
 import pe_audio_cli
-from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, TagResult, load
+from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, load
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Embeddings
 from pe_audio_cli.run.memo import MemoEncoder
@@ -135,14 +135,15 @@ def test_an_event_is_the_same_wherever_it_lies_relative_to_the_seams(tmp_path, o
     assert abs(cut_end - end) <= SEAM_TOLERANCE
 
 
-def test_a_warning_is_told_once_for_each_damaged_recording(tmp_path, encoder):
+def test_what_is_amiss_with_a_recording_is_in_its_result(tmp_path, encoder):
     file = write_tone(tmp_path / "cut.wav", seconds=2.0)
     file.write_bytes(file.read_bytes()[:-100_000])
-    told = []
-    options = encoding("tag", on_warning=lambda *message: told.append(message))
-    (result,) = tag([str(file)], encoder, Query.ask(encoder, ["loud"]), TagOptions(), options)
-    assert isinstance(result, TagResult)
-    assert [name for name, _ in told] == [str(file)]
+    query = Query.ask(encoder, ["loud"])
+    (tagged,) = tag([str(file)], encoder, query, TagOptions(), encoding("tag"))
+    (localized,) = localize([str(file)], encoder, query, EventOptions(), encoding("localize"))
+    for result in (tagged, localized):
+        (warning,) = result.recording.warnings
+        assert "cut short" in warning
 
 
 def test_no_labels_at_all_is_refused(reference):

@@ -41,10 +41,8 @@ class Keeper:
     def add(self, scored: tuple[int, bytes]) -> None:
         self.windows.append(scored)
 
-    def finish(
-        self, recording: Recording, warning: str | None
-    ) -> tuple[Recording, str | None, list[tuple[int, bytes]]]:
-        return recording, warning, self.windows
+    def finish(self, recording: Recording) -> tuple[Recording, list[tuple[int, bytes]]]:
+        return recording, self.windows
 
 
 def told(n_frames: int, options: WindowOptions, end: News | None = None) -> Iterator[News]:
@@ -54,7 +52,7 @@ def told(n_frames: int, options: WindowOptions, end: News | None = None) -> Iter
     blocks = (NOISE[first : min(first + 40, n_frames)] for first in range(0, n_frames, 40))
     for chunk in chunked(blocks, whole, CODEC_CHUNK, ENCODER.halo):
         yield Piece(chunk, 0.5)
-    yield End(Recording("a.wav", n_frames * FRAME_SECONDS, 48_000, 1), "odd") if end is None else end
+    yield End(Recording("a.wav", n_frames * FRAME_SECONDS, 48_000, 1, warnings=("odd",))) if end is None else end
 
 
 def encoded_apart(cut: list[Stretch], options: WindowOptions) -> list[object]:
@@ -97,7 +95,7 @@ def test_a_stretch_is_about_as_long_as_it_may_be(n_frames, options, longest):
 def test_five_minutes_are_one_stretch_and_an_hour_is_twelve():
     options = WindowOptions(30.0, 0.0)
     block = Piece(next(chunked([NOISE[:250]], None, 250, 0)), 0.5)
-    end = End(Recording("a.wav", 0.0, 48_000, 1), None)
+    end = End(Recording("a.wav", 0.0, 48_000, 1))
     assert len(list(stretches(iter([Begin("a.wav"), *[block] * 30, end]), options))) == 1
     assert len(list(stretches(iter([Begin("a.wav"), *[block] * 360, end]), options))) == 12
 

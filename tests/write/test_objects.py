@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Result, Tag, TagResult
+from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Result, SearchResult, Tag, TagResult
 from pe_audio_cli.write.base import WriteOptions
 from pe_audio_cli.write.registry import writer_for
 
@@ -97,6 +97,21 @@ def test_frames_where_they_were_asked_for(name: str, localized_frames: LocalizeR
     found = only(name, localized_frames)
     assert list(found)[-2:] == ["events", "frames"]
     assert found["frames"] == {"rain": [0.1, 0.333333, 1.0], "a dog barking": [0.0, 0.0, 0.0]}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_warnings_where_there_are_any(name: str, tagged: TagResult, localized: LocalizeResult) -> None:
+    for result in (tagged, localized):
+        recording = replace(result.recording, warnings=("damaged at 1.000 s", 'odd "\x1b"'))
+        assert only(name, replace(result, recording=recording))["warnings"] == list(recording.warnings)
+        assert "warnings" not in only(name, result)
+    found = SearchResult("a.wav", "similarity", (), ("cut short",))
+    assert only(name, found) == {
+        "schema": "peaudio.search/1",
+        "query": "a.wav",
+        "warnings": ["cut short"],
+        "hits": [],
+    }
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -59,6 +59,12 @@ def test_any_number_of_recordings(tagged: TagResult, tmp_path: Path, n: int) -> 
     assert table.schema["duration"] == polars.Float64
 
 
+def test_what_was_amiss_with_a_recording_is_in_its_row(tagged: TagResult, tmp_path: Path) -> None:
+    odd = replace(tagged, recording=replace(tagged.recording, warnings=("cut short", "damaged")))
+    table = written(tmp_path / "out.parquet", [tagged, odd], WriteOptions("tag"))
+    assert table["warnings"].to_list() == [None, ["cut short", "damaged"]]
+
+
 def test_nothing_heard_is_an_empty_list_and_an_error_is_none(localized: LocalizeResult, tmp_path: Path) -> None:
     results = [replace(localized, events=()), FileError("b.wav", "decode", "no")]
     table = written(tmp_path / "out.parquet", results, WriteOptions("localize"))
