@@ -13,6 +13,8 @@
 
 A message is one line: what is wrong, and what to do about it. It does not repeat the name of the recording, which
 :class:`InputError` carries in ``file``.
+
+All of them can be pickled and copied, so that they pass between processes: ``args`` are what the exception was made of.
 """
 
 from __future__ import annotations
@@ -58,8 +60,11 @@ class AnnotationError(UsageError):
     """Annotations cannot be used as they are; ``problems`` are all that is wrong with them."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
+        super().__init__(tuple(problems))
         self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
 
     @property
     def lines(self) -> Sequence[str]:
@@ -88,7 +93,7 @@ class InputError(PeAudioError):
     """
 
     def __init__(self, file: str, kind: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(file, kind, message)
         self.file = file
         self.kind = kind
         self.message = message
