@@ -18,7 +18,7 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-GROUND = {"_paths"}  # asks the system, and imports nothing but the standard library
+GROUND = {"_paths", "_small_files"}  # asks the system, and imports nothing but the standard library
 VALUES = {"results", "errors"} | GROUND
 ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"errors"} | GROUND,
     "errors": set(),
     "_paths": set(),
+    "_small_files": set(),
 }
 
 MODEL_ONLY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"}

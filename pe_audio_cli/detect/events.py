@@ -33,8 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
-from pe_audio_cli.detect.options import PerLabel
-from pe_audio_cli.errors import UsageError
+from pe_audio_cli.detect.options import PerLabel, check_range
 from pe_audio_cli.results import Event
 
 __all__ = ["EventOptions", "Events", "find_events", "n_heard_frames", "spans"]
@@ -63,17 +62,14 @@ class EventOptions:
     min_duration: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold must be from 0 to 1: got {self.threshold:g}")
-        if self.offset_threshold is not None and not 0 <= self.offset_threshold <= self.threshold:
-            raise UsageError(
-                f"the offset threshold must be from 0 to the threshold ({self.threshold:g}): "
-                f"got {self.offset_threshold:g}"
-            )
+        check_range("the threshold", self.threshold, 0, 1, "from 0 to 1")
+        if self.offset_threshold is not None:
+            allowed = f"from 0 to the threshold ({self.threshold:g})"
+            check_range("the offset threshold", self.offset_threshold, 0, self.threshold, allowed)
         lengths = {"median": self.median, "merge gap": self.merge_gap, "minimum duration": self.min_duration}
         for name, seconds in lengths.items():
-            if seconds is not None and not 0 <= seconds <= LONGEST:
-                raise UsageError(f"the {name} must be from 0 to {LONGEST:g} s: got {seconds:g}")
+            if seconds is not None:
+                check_range(f"the {name}", seconds, 0, LONGEST, f"from 0 to {LONGEST:g} s")
 
     @property
     def median_frames(self) -> int | None:

@@ -1,12 +1,15 @@
-"""Options that may differ from label to label."""
+"""Options of detection: numbers within their range, and values that may differ from label to label."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from numbers import Real
+from typing import Any, Generic, TypeVar
 
-__all__ = ["PerLabel"]
+from pe_audio_cli.errors import UsageError
+
+__all__ = ["PerLabel", "check_range", "shown"]
 
 OptionsT = TypeVar("OptionsT")
 
@@ -26,3 +29,20 @@ class PerLabel(Generic[OptionsT]):
     def lift(cls, options: OptionsT | PerLabel[OptionsT]) -> PerLabel[OptionsT]:
         """Options that are the same for all labels, as options that may differ."""
         return options if isinstance(options, PerLabel) else cls(options)
+
+
+def check_range(what: str, value: Any, low: float, high: float, allowed: str) -> None:
+    """Raise :class:`UsageError` if ``value`` is no number from ``low`` to ``high``, which ``allowed`` tells people."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
+        raise UsageError(f"{what} must be {allowed}: got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value as a message has it: a number in a few digits, be it one that no float holds; all else cut short."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            return f"{float(value):g}"
+        except (OverflowError, ValueError):
+            return "a number of hundreds of digits"
+    text = repr(value) if isinstance(value, (str, bool, type(None))) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:60] + "..."

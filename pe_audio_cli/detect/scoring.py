@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pe_audio_cli.detect.options import check_range, shown
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import Tag
 
@@ -39,10 +41,10 @@ class TagOptions:
     per_window: bool = False
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"top-k must be 1 or more: got {self.top_k}")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold must be from 0 to 1: got {self.threshold:g}")
+        if self.top_k is not None and (not isinstance(self.top_k, Integral) or self.top_k < 1):
+            raise UsageError(f"top-k must be 1 or more: got {shown(self.top_k)}")
+        if self.threshold is not None:
+            check_range("the threshold", self.threshold, 0, 1, "from 0 to 1")
         if self.aggregate not in get_args(Aggregate):
             raise UsageError(f"windows are aggregated by {' or '.join(get_args(Aggregate))}: got {self.aggregate!r}")
 

@@ -22,15 +22,16 @@ Whatever is left out is the command's default.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from pe_audio_cli import _paths
+from pe_audio_cli._small_files import read_small
 from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.detect.options import PerLabel
+from pe_audio_cli.detect.options import PerLabel, check_range, shown
 from pe_audio_cli.detect.scoring import TagOptions
 from pe_audio_cli.errors import UsageError
 
@@ -48,6 +49,8 @@ Command: TypeAlias = Literal["tag", "localize"]
 EVENT_FIELDS = tuple(each.name for each in fields(EventOptions))
 TAG_FIELDS = ("threshold",)
 CALIBRATION_FIELDS = ("scale", "bias")
+MOST_CHARACTERS = 60  # of a label, in a message
+LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit comes to is finite
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,8 @@ class LabelSettings:
     bias: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise UsageError(f"the scale must be above 0, so that it keeps the order: got {self.scale:g}")
-        if not math.isfinite(self.bias):
-            raise UsageError(f"the bias must be a number: got {self.bias:g}")
+        check_range("the scale", self.scale, LEAST, MOST, "above 0, so that it keeps the order")
+        check_range("the bias", self.bias, -MOST, MOST, "a number")
 
     @property
     def calibrates(self) -> bool:
@@ -119,9 +120,13 @@ def read_settings(path: Path, command: Command) -> SettingsFile:
     that is unknown, of the wrong type, or out of its range.
     """
     try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        content = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"cannot read the settings {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read the settings {path}: {_paths.reason(error)}") from error
+    except RecursionError as error:
+        raise UsageError(
+            f"the settings {path} are nested too deeply: {command} reads {command}.labels alone"
+        ) from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise UsageError(f"the settings {path} are not TOML: {error}") from error
     table = content.get(command)
@@ -143,20 +148,23 @@ def _text(path: Path, table: Mapping[str, Any], name: str) -> str:
 
 def _label(path: Path, command: Command, label: str, values: object) -> LabelSettings:
     known = {"wordings", *CALIBRATION_FIELDS, *(EVENT_FIELDS if command == "localize" else TAG_FIELDS)}
-    if not isinstance(values, dict) or not values.keys() <= known:
-        extra = sorted(values.keys() - known) if isinstance(values, dict) else [str(values)]
-        raise UsageError(f"{path}, {label!r}: unknown setting {extra[0]!r}: {command} has {', '.join(sorted(known))}")
+    where = f"{path}, {label!r}" if len(label) <= MOST_CHARACTERS else f"{path}, {label[:MOST_CHARACTERS]!r}..."
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: unknown setting {shown(values)}: write a table [{command}.labels.{_quoted(label)}]")
+    extra = sorted(values.keys() - known)
+    if extra:
+        raise UsageError(f"{where}: unknown setting {shown(extra[0])}: {command} has {', '.join(sorted(known))}")
     wordings = values.get("wordings", [])
     if not isinstance(wordings, list) or not all(isinstance(each, str) and each.strip() for each in wordings):
-        raise UsageError(f"{path}, {label!r}: wordings must be a list of texts")
+        raise UsageError(f"{where}: wordings must be a list of texts")
     numbers = {name: value for name, value in values.items() if name != "wordings"}
     for name, value in numbers.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise UsageError(f"{path}, {label!r}: {name} must be a number")
+            raise UsageError(f"{where}: {name} must be a number")
     try:
         return LabelSettings(tuple(wordings), **numbers)
     except UsageError as error:
-        raise UsageError(f"{path}, {label!r}: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
 
 
 def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:

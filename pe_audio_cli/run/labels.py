@@ -10,8 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pe_audio_cli import _paths
+from pe_audio_cli._small_files import read_small
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.model import registry
+from pe_audio_cli.model.label_text import check_label_text
 
 __all__ = [
     "LabelOptions",
@@ -44,7 +47,8 @@ class LabelOptions:
 def gather_labels(options: LabelOptions) -> list[str]:
     """All labels, in order, each once; empty if none was asked for.
 
-    Raises :class:`UsageError` for a blank label, an unreadable or empty file, an unknown set, or a list without labels.
+    Raises :class:`UsageError` for a label that is blank, too long or not UTF-8, an unreadable or empty file, an unknown
+    set, or a list without labels.
     """
     labels: list[str] = []
     for text in options.lists:
@@ -56,16 +60,18 @@ def gather_labels(options: LabelOptions) -> list[str]:
         labels += _some(_read_lines(file), f"{file} holds no label: write one a line")
     for name in options.sets:
         labels += label_set(name)
+    check_label_text(labels)
     return list(dict.fromkeys(labels))
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise :class:`UsageError` if there is nothing to listen for."""
+    """Raise :class:`UsageError` if there is nothing to listen for, or something that no model takes for a label."""
     if not labels:
         raise UsageError(
             "no labels, and this checkpoint has none of its own: name some with --labels 'a dog barking,rain' or "
             "--labels-file FILE"
         )
+    check_label_text(labels)
 
 
 def fill_template(template: str, labels: Iterable[str]) -> list[str]:
@@ -111,9 +117,9 @@ def _label_sets() -> dict[str, Path]:
 
 def _read_lines(file: Path) -> list[str]:
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = read_small(file).decode("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"cannot read the label file {file}: {error.strerror}") from error
+        raise UsageError(f"cannot read the label file {file}: {_paths.reason(error)}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the label file {file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     return _labels_in(text)

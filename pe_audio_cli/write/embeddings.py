@@ -156,7 +156,7 @@ def embedding_writer(path: str) -> type[EmbeddingWriter]:
     for writer in EMBEDDING_WRITERS:
         if splitext(path)[1].lower() == writer.extension:
             if writer.needs is not None and find_spec(writer.needs) is None:
-                raise UsageError(f"{path} needs {writer.needs}: pip install 'pe-audio-cli[search]'")
+                raise UsageError(f"{path} needs {writer.needs}: pip install 'pe-audio-cli[parquet]'")
             return writer
     known = " or ".join(writer.extension for writer in EMBEDDING_WRITERS)
     raise UsageError(f"embeddings go into a file whose name ends in {known}: got {path}")

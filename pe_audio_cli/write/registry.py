@@ -50,7 +50,7 @@ def writer_for(name: str, command: Command) -> type[Writer]:
     for writer in WRITERS:
         if writer.name == name and command in writer.commands:
             if writer.needs is not None and find_spec(writer.needs) is None:
-                raise UsageError(f"{name} needs {writer.needs}: pip install 'pe-audio-cli[ray]'")
+                raise UsageError(f"{name} needs {writer.needs}: pip install 'pe-audio-cli[parquet]'")
             return writer
     raise UsageError(f"{command} has no format {name!r}: choose one of {', '.join(choices(command))}")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +60,8 @@ def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path, name: str) -> N
     [
         ("list.txt", b"\n \n", "names no"),
         ("list.txt", b"\xff\xfe", "not UTF-8"),
+        ("list.txt", "a.wav\n".encode("utf-16"), "not UTF-8 but UTF-16"),
+        ("list.txt", "café.wav\n".encode("latin-1"), r"not UTF-8 \(line 1\).*save it as UTF-8"),
         ("list.parquet", b"PAR1", "no Parquet"),
     ],
 )
@@ -70,3 +76,51 @@ def test_any_names_come_back(tmp_path_factory: pytest.TempPathFactory, names: li
     manifest = tmp_path_factory.mktemp("manifest") / "list.txt"
     manifest.write_text("\n".join(names), encoding="utf-8")
     assert read_manifest(manifest) == [names[0].removeprefix("\ufeff"), *names[1:]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are not just bytes here")
+def test_a_manifest_that_is_not_utf_8_names_files_by_their_bytes(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    with open(name, "wb"):
+        pass
+    (tmp_path / "list.txt").write_bytes("ünïcode.wav\n".encode() + name + b"\r\n")
+    assert read_manifest(tmp_path / "list.txt") == ["ünïcode.wav", os.fsdecode(name)]
+
+
+def table(path: Path) -> bytes:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"id": [1, 2, 3], "file": ["a.wav", "b.wav", "ü.wav"]}), path)
+    return path.read_bytes()
+
+
+def test_a_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    twice = pa.table([pa.array(["a.wav"]), pa.array(["b.wav"])], names=["file", "file"])
+    parquet.write_table(twice, tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match="several columns file"):
+        read_manifest(tmp_path / "list.parquet")
+
+
+@pytest.mark.parametrize("cell", [{"a": 1}, ["a.wav"], b"a.wav", None], ids=["object", "list", "bytes", "nothing"])
+def test_a_column_of_anything_but_text_is_refused(tmp_path: Path, cell: object) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"file": [cell]}), tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match="not text"):
+        read_manifest(tmp_path / "list.parquet")
+
+
+def test_a_damaged_table_is_an_error_of_its_own(tmp_path: Path) -> None:
+    whole = table(tmp_path / "list.parquet")
+    seed = random.randrange(1 << 32)
+    dice = random.Random(seed)
+    print("seed", seed)
+    for _ in range(400):
+        content = bytearray(whole)
+        for _ in range(dice.randint(1, 4)):
+            content[dice.randrange(len(content))] = dice.randrange(256)
+        (tmp_path / "list.parquet").write_bytes(content[: dice.choice([len(content), dice.randrange(len(content))])])
+        with contextlib.suppress(UsageError):
+            assert all(isinstance(name, str) for name in read_manifest(tmp_path / "list.parquet"))

@@ -78,6 +78,12 @@ REFUSED = {
     "bias = nan": "'rain': the bias must be a number: got nan",
     "wordings = 'rain'": "'rain': wordings must be a list of texts",
     "wordings = ['']": "'rain': wordings must be a list of texts",
+    "threshold = 1" + "0" * 400: "'rain': the threshold must be from 0 to 1: got a number of hundreds of digits",
+    "median = 1" + "0" * 400: "'rain': the median must be from 0 to 3600 s: got a number of hundreds of digits",
+    "scale = 1" + "0" * 400: "'rain': the scale must be above 0",
+    "scale = 1e300": "'rain': the scale must be above 0",
+    "bias = -1" + "0" * 400: "'rain': the bias must be a number: got a number of hundreds of digits",
+    "scale = false": "'rain': scale must be a number",
 }
 
 
@@ -99,3 +105,34 @@ def test_a_file_that_holds_no_such_settings_is_refused(tmp_path: Path) -> None:
         read_settings(edited(tmp_path, "[tag.labels.rain]\nmedian = 0.5\n"), "tag")
     with pytest.raises(UsageError, match="model must be text"):
         read_settings(edited(tmp_path, "[tag]\nmodel = 1\n[tag.labels.rain]\nthreshold = 0.5\n"), "tag")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[localize.labels.rain]\nwordings = " + "[" * 20_000 + "]" * 20_000,
+        "a = " + "{a = " * 5_000,
+        "[localize.labels." + ".".join("a" * 1_000) + "]\nthreshold = 0.5",
+        "[localize.labels]\nrain = " + "[" * 300 + "]" * 300,
+        "[localize.labels.rain]\nthreshold = 1" + "0" * 5_000,
+        "[localize]\nlabels = 1",
+        "localize = true",
+    ],
+    ids=["lists", "tables", "dotted", "no table", "thousands of digits", "no labels", "no command"],
+)
+def test_what_is_nested_or_no_table_is_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        read_settings(edited(tmp_path, text), "localize")
+    assert "own.toml" in str(raised.value) and "\n" not in str(raised.value) and len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("value", [True, "0.5", 10**400, float("nan"), None, [0.5]])
+def test_options_in_python_are_numbers(value: object) -> None:
+    with pytest.raises(UsageError, match="the threshold must be from 0 to 1"):
+        EventOptions(threshold=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [True + 0.5, "3", 0, -(10**400), float("nan")])
+def test_top_k_is_a_whole_number(value: object) -> None:
+    with pytest.raises(UsageError, match="top-k must be 1 or more"):
+        TagOptions(top_k=value)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def test_no_labels_where_some_were_promised_is_refused(options, says):
         ("rain\nñ".encode("latin-1"), "not UTF-8"),
         ("rain".encode("utf-16"), "not UTF-8"),
         (b"# only\n\n", "holds no label"),
+        (b"rain\n" + b"x" * (65 << 20), "more than 64 MiB"),
     ],
 )
 def test_an_unreadable_label_file_is_refused(tmp_path, content, says):
@@ -67,6 +69,28 @@ def test_an_unreadable_label_file_is_refused(tmp_path, content, says):
     file.write_bytes(content)
     with pytest.raises(UsageError, match=says):
         gather_labels(LabelOptions(files=[file]))
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        ("a" * 1_000_000, "1,000,000 characters.*shorten it"),
+        (os.fsdecode(b"caf\xe9"), "not UTF-8"),
+        ("\ud800", "not UTF-8"),
+    ],
+    ids=["a megabyte", "bytes", "half a character"],
+)
+def test_what_no_model_takes_for_a_label_is_refused_in_one_short_line(tmp_path, label, says):
+    sources = [LabelOptions(lists=[label]), LabelOptions(verbatim=[label])]
+    if label.isascii():
+        (tmp_path / "labels.txt").write_text(label)
+        sources.append(LabelOptions(files=[tmp_path / "labels.txt"]))
+    for options in sources:
+        with pytest.raises(UsageError, match=says) as raised:
+            gather_labels(options)
+        assert len(str(raised.value).encode()) < 200
+    with pytest.raises(UsageError, match=says):
+        labels.check_labels(["rain", label])
 
 
 def test_a_template_wraps_each_label():
