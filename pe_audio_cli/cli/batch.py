@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from os.path import abspath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pe_audio_cli.cli.options import BatchFlags, LabelFlags
 from pe_audio_cli.cli.summary import Summary
@@ -21,6 +21,7 @@ from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ,
 
 if TYPE_CHECKING:
     from pe_audio_cli.audio.windows import WindowOptions
+    from pe_audio_cli.detect.options import PerLabel
     from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.model.registry import Task
@@ -30,21 +31,28 @@ if TYPE_CHECKING:
     from pe_audio_cli.run.labels import LabelOptions
     from pe_audio_cli.run.outputs import Output
     from pe_audio_cli.run.pipeline import Encoder
+    from pe_audio_cli.run.report import Report
     from pe_audio_cli.run.session import EncodeOptions, Query
 
-    Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, EncodeOptions], Iterator[Result]]
+    Rules: TypeAlias = "PerLabel[Any]"  # of TagOptions or of EventOptions, as the command has it
+    Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, Rules, EncodeOptions], Iterator[Result]]
 
 __all__ = ["Batch"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One command line that goes through recordings."""
+    """One command line that goes through recordings.
+
+    ``named`` are the settings that it names, None where those of the checkpoint count; ``rules`` tells what becomes of
+    the command's options by them, and refuses what makes no sense.
+    """
 
     command: Task
     flags: BatchFlags
     talk: Talk
-    tuned: SettingsFile
+    named: SettingsFile | None
+    rules: Callable[[SettingsFile], Rules]
     per_window: bool = False
     frames: bool = False
     report: PageOptions | None = None
@@ -68,18 +76,28 @@ class Batch:
         if not self.talk.verbose:
             quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.detect.settings import carried_settings
         from pe_audio_cli.model.registry import find_checkpoint
         from pe_audio_cli.run.labels import check_labels, gather_labels
         from pe_audio_cli.run.session import EncodeOptions, Query, window_options
 
-        labels = gather_labels(_label_options(self.flags.labels)) or list(self.tuned.labels)
+        labels = gather_labels(_label_options(self.flags.labels))
+        if self.named is not None:
+            self.rules(self.named)
+            labels = labels or list(self.named.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
         found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
+        page = self._page(output)
         with self.talk.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
+        tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
+        rules = self.rules(tuned)
+        if page is not None:
+            page.find_events_by(rules.default)
+            output = page
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
@@ -88,17 +106,19 @@ class Batch:
         walk.say_which_model(checkpoint)
         on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.talk.progress(names) as progress, on as (encoder, engine):
-            self._say_what_settings_were_tuned_for(encoder)
-            query = Query.ask(encoder, labels, self.flags.labels.template, self.tuned)
+            self._say_what_settings_were_tuned_for(tuned, encoder)
+            query = Query.ask(encoder, labels, self.flags.labels.template, tuned)
             self._say_what_is_strange(checkpoint, query)
-            done = output.open({**self._settings(writer, encoder, labels, windows), **settings})
+            done = output.open(
+                {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
+            )
             summary = Summary()
             for entry in done:
                 summary.skip(entry)
                 progress.done(entry.file)
             size = self.flags.device.batch_size
             encoding = EncodeOptions(windows, size, progress.piece, engine=engine)
-            walk.go(ask(found[len(done) :], encoder, query, encoding), output, progress, summary)
+            walk.go(ask(found[len(done) :], encoder, query, rules, encoding), output, progress, summary)
         walk.end(summary, names)
 
     @property
@@ -112,7 +132,6 @@ class Batch:
             "format": writer.name,
             "labels": labels,
             "template": self.flags.labels.template,
-            "settings": asdict(self.tuned),
             "model": self.flags.model.model,
             "fingerprint": encoder.fingerprint,
             "engine": encoder.engine,
@@ -133,8 +152,7 @@ class Batch:
                 f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
             )
 
-    def _say_what_settings_were_tuned_for(self, encoder: Encoder) -> None:
-        tuned = self.tuned
+    def _say_what_settings_were_tuned_for(self, tuned: SettingsFile, encoder: Encoder) -> None:
         if tuned.fingerprint not in ("", encoder.fingerprint):
             self.talk.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {encoder.name}: tune it anew")
 
@@ -161,9 +179,9 @@ class Batch:
         return name
 
     def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
-        """Where results go, with what is made of them beside it."""
+        """Where results go, with the pictures that are made of them."""
         self._check_places()
-        return self._reported(self._pictured(self._plain_output(writer, names), names))
+        return self._pictured(self._plain_output(writer, names), names)
 
     def _check_places(self) -> None:
         flags = self.flags.output
@@ -214,15 +232,21 @@ class Batch:
             raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
         return TagPicture(output, self.plot, names, overwrite=overwrite)
 
-    def _reported(self, output: Output) -> Output:
+    def _page(self, output: Output) -> Report | None:
+        """The report around an output, where one was asked for."""
         if self.report is None:
-            return output
+            return None
         from pe_audio_cli.run.report import Report
 
         if self.flags.output.resume:
             raise UsageError("a report is of one whole run: leave out --report or --resume")
         frames = self.frames or self.plot is not None
         return Report(output, self.report, self._walk.warn, frames=frames, overwrite=self.flags.output.overwrite)
+
+
+def _rules_said(tuned: SettingsFile, rules: Rules) -> Settings:
+    """What the command's options and the settings come to, for all labels and for single ones."""
+    return {**asdict(rules.default), "settings": asdict(tuned)}
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

@@ -71,6 +71,7 @@ def evaluate(
         from pe_audio_cli.model.memory import keep_big_blocks
 
         keep_big_blocks()
+        from pe_audio_cli.detect.settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluate.annotations import read_annotations
         from pe_audio_cli.evaluate.exam import Exam
         from pe_audio_cli.run.evaluate import durations_of, require_extra
@@ -80,10 +81,16 @@ def evaluate(
         format = _format(flags.report)
         _check_places(flags)
         read = read_annotations(annotations, audio)
-        settings = _settings(flags.found, read)
-        options = _exam_options(flags.found, read, settings, tune)
-        questions = _questions(flags.words, read, settings)
+        named = _settings(flags.found, read)
+
+        def asked(settings: SettingsFile) -> tuple[ExamOptions, list[Question]]:
+            options = _exam_options(flags.found, read, settings, tune)
+            return options, _questions(flags.words, read, settings)
+
+        options, questions = asked(named or SettingsFile())
         checkpoint, windows = _find_model(flags, read, talk)
+        if named is None:
+            options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
         _say_what_is_odd(talk, read, questions)
         with talk.progress([recording.file for recording in read.recordings]) as progress:
             durations = durations_of(read, progress.done, Walk(talk, fail_fast=True).warn)
@@ -128,10 +135,14 @@ def _check_places(flags: ExamFlags) -> None:
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
 
 
-def _settings(flags: FindFlags, read: Annotations) -> SettingsFile:
+def _task(read: Annotations) -> Task:
+    return "localize" if read.kind == "strong" else "tag"
+
+
+def _settings(flags: FindFlags, read: Annotations) -> SettingsFile | None:
     from pe_audio_cli.detect.settings import settings_in
 
-    return settings_in(flags.settings, "localize" if read.kind == "strong" else "tag")
+    return settings_in(flags.settings, _task(read))
 
 
 def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuneOptions | None) -> ExamOptions:
@@ -141,9 +152,9 @@ def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, t
 
     given = {name: getattr(flags, name) for name in ("threshold", *EVENT_FLAGS) if getattr(flags, name) is not None}
     if read.kind == "strong":
-        events = settings.event_options(replace(EventOptions(), **given), given)
+        events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
         return ExamOptions(events=events, settings=settings, tune=tune)
-    if len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
+    if flags.tidy or len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
         raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
     default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
     return ExamOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
@@ -185,7 +196,7 @@ def _find_model(flags: ExamFlags, read: Annotations, talk: Talk) -> tuple[Checkp
     from pe_audio_cli.model.registry import find_checkpoint
     from pe_audio_cli.run.session import window_options
 
-    task: Task = "localize" if read.kind == "strong" else "tag"
+    task = _task(read)
     windows = window_options(task, seconds(flags.windows.window), flags.windows.overlap)
     with talk.download() as on_bytes:
         return find_checkpoint(model_options(flags.model), task, on_bytes), windows

@@ -52,7 +52,12 @@ class FindFlags:
 
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What --tune found earlier. Flags win over it.", rich_help_panel=FOUND),
+        typer.Option(
+            metavar="FILE",
+            help="What --tune found earlier. Flags win over it. By default what the checkpoint carries; 'none' leaves "
+            "that out.",
+            rich_help_panel=FOUND,
+        ),
     ] = None
     threshold: Annotated[
         float | None,
@@ -70,6 +75,7 @@ class FindFlags:
     min_duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
     ] = None
+    tidy: Annotated[bool, typer.Option("--tidy", help="As in localize.", rich_help_panel=FOUND)] = False
     aggregate: Annotated[
         Literal["max", "mean"], typer.Option(help="As in tag, for weak labels.", rich_help_panel=FOUND)
     ] = "max"

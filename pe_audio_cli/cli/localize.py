@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,8 @@ from pe_audio_cli.cli.talk import Talk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pe_audio_cli.detect.options import PerLabel
+    from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.results import FileError, LocalizeResult
     from pe_audio_cli.run.pipeline import Encoder
     from pe_audio_cli.run.session import EncodeOptions, Query
@@ -53,6 +55,15 @@ def localize(
         float | None,
         typer.Option(metavar="SECONDS", help="Events shorter than this vanish.", rich_help_panel=PANEL),
     ] = None,
+    tidy: Annotated[
+        bool,
+        typer.Option(
+            "--tidy",
+            help="One event for a sound that lasts: goes on down to a third of the threshold, joins events up to 1 s "
+            "apart, drops those under 0.4 s. The flags above win over it.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False,
     frames: Annotated[
         bool,
         typer.Option(
@@ -104,16 +115,24 @@ def localize(
         shown = plot is not None or report is not None
         options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
         settings = settings_in(flags.labels.settings, "localize")
-        rules = settings.event_options(options, given_flags(context))
-        if report is not None and any(own != options for own in rules.own.values()):
-            raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
+        given = given_flags(context)
+
+        def rules(settings: SettingsFile) -> PerLabel[EventOptions]:
+            found = settings.event_options(options, given, tidy=tidy)
+            if report is not None and any(own != found.default for own in found.own.values()):
+                raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
+            return found
 
         def ask(
-            files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
+            files: Iterable[str | FileError],
+            encoder: Encoder,
+            query: Query,
+            rules: PerLabel[EventOptions],
+            encoding: EncodeOptions,
         ) -> Iterator[LocalizeResult | FileError]:
             encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
             return session.localize(files, encoder, query, rules, encoding, frames or shown)
 
         page = None if report is None else PageOptions(report, options, embed_audio)
-        batch = Batch("localize", flags, talk, settings, frames=frames, plot=plot, report=page)
-        batch.run(ask, {**asdict(options), "frames": frames})
+        batch = Batch("localize", flags, talk, settings, rules, frames=frames, plot=plot, report=page)
+        batch.run(ask, {"frames": frames})

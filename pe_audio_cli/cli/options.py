@@ -115,7 +115,8 @@ class LabelFlags:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it.",
+            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it. "
+            "By default what the checkpoint carries; 'none' leaves that out.",
             rich_help_panel="Labels",
         ),
     ] = None

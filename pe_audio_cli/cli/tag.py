@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,6 +14,9 @@ from pe_audio_cli.cli.talk import Talk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pe_audio_cli.detect.options import PerLabel
+    from pe_audio_cli.detect.scoring import TagOptions
+    from pe_audio_cli.detect.settings import SettingsFile
     from pe_audio_cli.results import FileError, TagResult
     from pe_audio_cli.run.pipeline import Encoder
     from pe_audio_cli.run.session import EncodeOptions, Query
@@ -63,16 +65,24 @@ def tag(
         from pe_audio_cli.detect.settings import settings_in
         from pe_audio_cli.run import session
 
-        settings = settings_in(flags.labels.settings, "tag")
+        settings, given = settings_in(flags.labels.settings, "tag"), given_flags(context)
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
-        own_labels = not flags.labels.given and not settings.labels and top_k is None and threshold is None
+        own_labels = (
+            not flags.labels.given and not (settings and settings.labels) and top_k is None and threshold is None
+        )
         options = TagOptions(session.TOP_OF_DEFAULT_LABELS if own_labels else top_k, threshold, aggregate, per_window)
-        rules = settings.tag_options(options, given_flags(context))
+
+        def rules(settings: SettingsFile) -> PerLabel[TagOptions]:
+            return settings.tag_options(options, given)
 
         def ask(
-            files: Iterable[str | FileError], encoder: Encoder, query: Query, encoding: EncodeOptions
+            files: Iterable[str | FileError],
+            encoder: Encoder,
+            query: Query,
+            rules: PerLabel[TagOptions],
+            encoding: EncodeOptions,
         ) -> Iterator[TagResult | FileError]:
             return session.tag(files, encoder, query, rules, encoding)
 
-        batch = Batch("tag", flags, talk, settings, per_window=per_window, plot=plot)
-        batch.run(ask, asdict(options))
+        batch = Batch("tag", flags, talk, settings, rules, per_window=per_window, plot=plot)
+        batch.run(ask, {})

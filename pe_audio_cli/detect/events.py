@@ -38,6 +38,11 @@ from pe_audio_cli.results import Event
 
 __all__ = ["EventOptions", "Events", "find_events", "n_heard_frames", "spans"]
 
+# What --tidy stands for: at 0.3 without any rule, one sound that lasts comes out in dozens of pieces.
+TIDY_OFFSET = 1 / 3  # of the threshold: hysteresis
+TIDY_GAP = 1.0  # seconds
+TIDY_DURATION = 0.4  # seconds
+
 LONGEST = 3600.0  # seconds that a median filter, a gap to merge or a minimum duration may be
 
 Activity: TypeAlias = NDArray[np.bool_]
@@ -70,6 +75,14 @@ class EventOptions:
         for name, seconds in lengths.items():
             if seconds is not None:
                 check_range(f"the {name}", seconds, 0, LONGEST, f"from 0 to {LONGEST:g} s")
+
+    def tidied(self) -> EventOptions:
+        """One documented set of rules, ``--tidy``, at this threshold: one sound that lasts is one event.
+
+        An event goes on down to a third of the threshold, gaps of up to 1 s are closed, events under 0.4 s vanish.
+        """
+        offset = float(f"{self.threshold * TIDY_OFFSET:.6g}")  # 0.1, not 0.09999999999999999
+        return EventOptions(self.threshold, offset, None, TIDY_GAP, TIDY_DURATION)
 
     @property
     def median_frames(self) -> int | None:

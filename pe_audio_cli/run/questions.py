@@ -89,7 +89,8 @@ class Query:
     """The labels that are looked for, and for each the embedding of what the model is asked.
 
     ``calibration``, of shape ``(n_labels, 2)``, is each label's scale and bias on top of the model's own, from settings
-    of the name ``calibrated_by``; both are None for the model's own probabilities.
+    of the name ``calibrated_by``, which is None if the checkpoint carries them; both are None for the model's own
+    probabilities.
     """
 
     labels: tuple[str, ...]
@@ -115,7 +116,7 @@ class Query:
         if not any(own[label].calibrates for label in labels if label in own):
             return query
         calibration = np.array([(own[label].scale, own[label].bias) if label in own else (1, 0) for label in labels])
-        return replace(query, calibration=calibration, calibrated_by=settings.name)
+        return replace(query, calibration=calibration, calibrated_by=None if settings.carried else settings.name)
 
     def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
         """How strongly each label is heard, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import Result, TagResult
@@ -46,6 +48,10 @@ class Report(Beside):
         self._part = self._path.with_name(self._path.name + ".part")
         self._begun = contextlib.ExitStack()
         super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
+
+    def find_events_by(self, events: EventOptions) -> None:
+        """Tell how the events of the page are found, which may depend on the checkpoint; before it is opened."""
+        self._options = replace(self._options, events=events)
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin the page under a temporary name, then the output."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from support import REFERENCE
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
@@ -206,6 +207,56 @@ def test_flags_win_over_settings(folder: Path) -> None:
     assert Ran("tag", folder / "a.wav", "--settings", out).objects[0]["tags"] == []
     shown = Ran("tag", folder / "a.wav", "--settings", out, "--threshold", "0").objects[0]["tags"]
     assert [tag["label"] for tag in shown] == ["loud"]
+
+
+@pytest.fixture
+def carrying(tmp_path: Path) -> Path:
+    """A checkpoint that carries settings."""
+    checkpoint = tmp_path / "carrying"
+    checkpoint.mkdir()
+    for file in (REFERENCE / "pe-a-frame-tiny").iterdir():
+        (checkpoint / file.name).symlink_to(file)
+    (checkpoint / "settings.toml").write_text("[localize]\nthreshold = 0.9\noffset_threshold = 0.3\nmerge_gap = 1\n")
+    return checkpoint
+
+
+def test_settings_of_the_checkpoint_count_where_nothing_else_is_said(carrying: Path, folder: Path) -> None:
+    recording = bursts(folder / "pair.wav", 4, 48_000, (0.4, 1.2, 0.1), (1.6, 2.4, 0.1))
+
+    def spans(*flags: str | Path) -> list[tuple[float, float]]:
+        found = Ran("localize", recording, "-l", "loud", *flags).objects[0]
+        assert found["model"] == "level"
+        return [(event["start"], event["end"]) for event in found["events"]]
+
+    pieces = [(0.4, 1.2), (1.6, 2.4)]
+    assert spans() == pieces
+    assert spans("-m", carrying) == [(0.4, 2.4)]
+    assert spans("-m", carrying, "--merge-gap", "0") == pieces
+    assert spans("-m", carrying, "--settings", "none") == pieces
+    assert spans("--tidy") == [(0.4, 2.4)]
+    assert spans("--tidy", "--merge-gap", "0.2") == pieces
+    page = folder.parent / "page.html"
+    assert spans("-m", carrying, "--report", page) == [(0.4, 2.4)]
+    assert '"gap": 25' in page.read_text(encoding="utf-8")
+
+
+def test_eval_finds_events_as_localize_does(carrying: Path, folder: Path) -> None:
+    bursts(folder / "pair.wav", 4, 48_000, (0.4, 1.2, 0.1), (1.6, 2.4, 0.1))
+    labelled = folder.parent / "pair.tsv"
+    labelled.write_text("filename\tonset\toffset\tevent_label\npair.wav\t0.4\t2.4\tloud\n")
+
+    def f1(*flags: str | Path) -> float:
+        return Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).report["overall"]["event_f1"]["value"]
+
+    assert (f1(), f1("-m", carrying), f1("-m", carrying, "--settings", "none"), f1("--tidy")) == (0, 1, 0, 1)
+
+
+def test_a_run_is_not_resumed_under_other_rules(carrying: Path, folder: Path) -> None:
+    out = folder.parent / "out.csv"
+    run = ("localize", folder / "a.wav", "-l", "loud", "-m", carrying, "-o", out, "--resume")
+    assert Ran(*run).code == 0
+    ran = Ran(*run, "--settings", "none")
+    assert ran.code == 2 and "cannot resume" in ran.err
 
 
 def test_a_report_which_finds_all_events_alike_is_refused_with_settings_that_do_not(folder: Path) -> None:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.detect.scoring import TagOptions
-from pe_audio_cli.detect.settings import LabelSettings, SettingsFile, read_settings, settings_in, settings_text
+from pe_audio_cli.detect.settings import (
+    LabelSettings,
+    SettingsFile,
+    carried_settings,
+    read_settings,
+    settings_in,
+    settings_text,
+)
 from pe_audio_cli.errors import UsageError
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
@@ -62,7 +69,57 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
 
 
 def test_no_file_sets_nothing() -> None:
-    assert settings_in(None, "tag").labels == {}
+    assert settings_in(None, "tag") is None
+    assert settings_in(Path("none"), "tag") == SettingsFile()
+
+
+def test_what_stands_above_the_labels_holds_for_all_of_them(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path, "[localize]\nthreshold = 0.4\nmerge_gap = 1\n[localize.labels.rain]\nmerge_gap = 2\nscale = 3\n"
+    )
+    rules = read_settings(path, "localize").event_options(EventOptions())
+    assert rules.of("wind") == EventOptions(0.4, merge_gap=1)
+    assert rules.of("rain") == EventOptions(0.4, merge_gap=2)
+    alone = edited(tmp_path, "[localize]\nmin_duration = 0.5\n")
+    assert read_settings(alone, "localize").event_options(EventOptions()).own == {}
+    again = edited(tmp_path, settings_text(read_settings(alone, "localize"), "localize", "", {}))
+    assert read_settings(again, "localize").default == LabelSettings(min_duration=0.5)
+
+
+def test_a_checkpoint_may_carry_settings_for_either_command(tmp_path: Path) -> None:
+    assert carried_settings(tmp_path, "localize") == SettingsFile()
+    (tmp_path / "settings.toml").write_text("[localize]\nthreshold = 0.4\noffset_threshold = 0.1\n")
+    settings = carried_settings(tmp_path, "localize")
+    assert settings.event_options(EventOptions()).default == EventOptions(0.4, 0.1)
+    assert carried_settings(tmp_path, "tag") == SettingsFile()
+    (tmp_path / "settings.toml").write_text("[localize]\nscale = 2\n")
+    with pytest.raises(UsageError, match=r"settings.toml: unknown setting 'scale': localize has median"):
+        carried_settings(tmp_path, "localize")
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0, 1))
+def test_a_threshold_of_ones_own_moves_the_offset_threshold_that_a_checkpoint_carries(
+    given: float, carried: float, share: float
+) -> None:
+    own = LabelSettings(threshold=carried, offset_threshold=carried * share, merge_gap=0.5)
+    settings = SettingsFile("settings.toml", default=own, carried=True)
+    rule = settings.event_options(EventOptions(given), {"threshold"}).default
+    assert (rule.threshold, rule.merge_gap) == (given, 0.5)
+    assert rule.offset_threshold == pytest.approx(given * share)
+
+
+TIDY = EventOptions(0.3, 0.1, None, 1.0, 0.4)
+
+
+def test_tidy_wins_over_settings_and_flags_over_tidy(tmp_path: Path) -> None:
+    assert EventOptions().tidied() == TIDY
+    assert SettingsFile().event_options(EventOptions(), tidy=True).default == TIDY
+    path = edited(tmp_path, "[localize.labels.rain]\nthreshold = 0.6\nmedian = 1\nmerge_gap = 3\n")
+    rules = read_settings(path, "localize").event_options(EventOptions(min_duration=2), {"min_duration"}, tidy=True)
+    assert rules.of("rain") == EventOptions(0.6, 0.2, None, 1.0, 2)
+    assert rules.of("wind") == EventOptions(0.3, 0.1, None, 1.0, 2)
+    low = SettingsFile().event_options(EventOptions(0.03), {"threshold"}, tidy=True).default
+    assert low == EventOptions(0.03, 0.01, None, 1.0, 0.4)
 
 
 REFUSED = {
