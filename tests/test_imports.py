@@ -18,7 +18,7 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-GROUND = {"_paths", "_small_files"}  # asks the system, and imports nothing but the standard library
+GROUND = {"_files", "_paths", "_small_files"}  # what every room stands on
 VALUES = {"results", "errors"} | GROUND
 ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audio": VALUES,
     "results": {"errors"} | GROUND,
     "errors": set(),
+    "_files": {"_paths", "errors"},
     "_paths": set(),
     "_small_files": set(),
 }
