@@ -5,12 +5,15 @@ Times are seconds from the start of the recording, as floats; probabilities are 
 
 from __future__ import annotations
 
+import errno
 import io
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
-from pe_audio_cli.errors import InputError
+from pe_audio_cli._paths import reason
+from pe_audio_cli.errors import InputError, PeAudioError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +41,8 @@ __all__ = [
 
 
 Measure: TypeAlias = Literal["probability", "similarity"]
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +169,39 @@ class EmbedResult:
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """A recording that gave no result: ``kind`` is one of the words that :class:`InputError` lists."""
+    """A recording that gave no result: ``kind`` is one of the words that :class:`InputError` lists.
+
+    ``traceback`` is that of an exception that nobody foresaw, for a report of the fault; else None.
+    """
 
     file: str
     kind: str
     message: str
+    traceback: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, error: InputError) -> FileError:
         """The error, as a value that writers can write."""
         return cls(error.file, error.kind, error.message)
+
+    @classmethod
+    def caused_by(cls, error: Exception, file: str) -> FileError:
+        """Whatever was raised while ``file`` was worked on, as this recording's error: one line with a remedy."""
+        if isinstance(error, InputError):
+            return cls(file, error.kind, error.message)
+        system = error.__cause__ if isinstance(error, PeAudioError) else error
+        if isinstance(system, OSError) and system.errno in NO_SPACE:
+            full = "the temporary folder has no room for it: make room there, or set TMPDIR to a folder that has some"
+            return cls(file, "no-space", str(error) if isinstance(error, PeAudioError) else full)
+        if isinstance(error, PeAudioError):
+            return cls(file, "encode", str(error))
+        if isinstance(error, MemoryError):
+            return cls(file, "encode", "it does not fit into memory: use a shorter --window, such as --window 30")
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # from tempfile, which tried everywhere
+            return cls(file, "no-space", "there is no temporary folder to write to: set TMPDIR to one that has room")
+        what = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
+        message = f"it failed unexpectedly ({what}): leave it out, or run again with --verbose and report what it says"
+        return cls(file, "internal", message, "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True, slots=True)

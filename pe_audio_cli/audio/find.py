@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from pe_audio_cli.audio.opening import is_address, unreachable
@@ -28,7 +29,8 @@ def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. A
     path that exists is taken as it is, whatever its characters: a file whatever its extension, a folder for all
     recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any case) and sorted by name from
-    folder to folder. Links are followed; what is hidden (``.x``, ``._x``) is left out.
+    folder to folder. Links are followed, but each folder is searched once, however many links lead to it: by its own
+    name, if that lies below ``path`` too. What is hidden (``.x``, ``._x``) is left out.
 
     A path that doesn't exist and has a ``*`` in it is a pattern: ``*`` stands for any characters of a name, ``?`` for
     any one, ``[ab]`` and ``[!ab]`` for one of a set and one outside it, ``**`` for any number of folders. It stands for
@@ -39,7 +41,14 @@ def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     What cannot be found stands in the list as one error in its place: a missing path, a folder or pattern without a
     recording, a folder that cannot be read (those beside it are searched all the same). No file is opened.
     """
-    return [found for path in paths for found in _find(path)]
+    return [found for path in paths for found in _find_safely(path)]
+
+
+def _find_safely(path: str) -> Sequence[str | FileError]:
+    try:
+        return _find(path)
+    except Exception as error:  # nothing that a path does may hide what other paths stand for
+        return [FileError.caused_by(error, path)]
 
 
 def _find(path: str) -> Sequence[str | FileError]:
@@ -68,25 +77,32 @@ def _below(folder: str) -> list[str | FileError]:
     return sorted(found, key=_tree_order)
 
 
-def _walk(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[tuple[str, list[str] | OSError]]:
-    """The folder and those below it, each with the names of its files or with the error that hides them.
+def _walk(folder: str) -> Iterator[tuple[str, list[str] | OSError]]:
+    """The folder and those below it, each once, with the names of its files or with the error that hides them.
 
-    ``above`` are the folders that lead here, by device and inode, so that no link leads back up for ever.
+    Links to folders are followed when all that can be reached without them has been searched.
     """
-    try:
-        status = os.stat(folder or os.curdir)
-        with os.scandir(folder or os.curdir) as entries:
-            visible = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
-    except OSError as error:
-        yield folder, error
-        return
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    yield folder, [name for name, is_folder in visible.items() if not is_folder]
-    for name, is_folder in visible.items():
-        if is_folder:
-            yield from _walk(os.path.join(folder, name), above | {identity})
+    known: set[tuple[int, int]] = set()  # folders that were searched, by device and inode
+    waiting, behind_links = [folder], deque[str]()
+    while waiting or behind_links:
+        place = waiting.pop() if waiting else behind_links.popleft()
+        try:
+            status = os.stat(place or os.curdir)
+            if (status.st_dev, status.st_ino) in known:
+                continue
+            known.add((status.st_dev, status.st_ino))
+            with os.scandir(place or os.curdir) as entries:
+                visible = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            yield place, error
+            continue
+        names = []
+        for entry in visible:
+            if _is_folder(entry):
+                (behind_links if entry.is_symlink() else waiting).append(os.path.join(place, entry.name))
+            else:
+                names.append(entry.name)
+        yield place, names
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

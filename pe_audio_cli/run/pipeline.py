@@ -1,5 +1,7 @@
 """Decode, encode, reduce: recordings to results, one bad file never hurting another.
 
+Whatever is raised on the way, by whatever stage, becomes the error of the recording that was worked on.
+
 A thread reads ahead, so that the encoder doesn't wait for the disk. The codec runs over each recording once, and its
 frames are shared by the windows that overlap. Windows of one length share a batch, whichever recordings they come
 from, and results come out in the order in which the recordings went in.
@@ -28,7 +30,6 @@ from pe_audio_cli.audio.windows import (
     cut,
     whole_frames,
 )
-from pe_audio_cli.errors import InputError, RunError
 from pe_audio_cli.results import Embeddings, FileError, Recording
 
 if TYPE_CHECKING:
@@ -115,22 +116,40 @@ class Reducer(Protocol[ResultT]):
 class _Job(Generic[DoneT]):
     """A recording on its way."""
 
-    def __init__(self, file: str, reducer: Reducer[DoneT]) -> None:
+    def __init__(self, file: str, reducer: Callable[[], Reducer[DoneT]]) -> None:
         self.file = file
-        self.reducer = reducer
         self.n_waiting = 0  # windows that are cut and not yet encoded
         self.end: End | None = None
         self.error: FileError | None = None
+        try:
+            self._reducer = reducer()
+        except Exception as error:
+            self.fail(error)
 
     @property
     def done(self) -> bool:
         return self.error is not None or (self.end is not None and self.n_waiting == 0)
 
+    def fail(self, error: Exception) -> None:
+        self.error = FileError.caused_by(error, self.file)
+
+    def take(self, window: EncodedWindow) -> None:
+        self.n_waiting -= 1
+        if self.error is not None:
+            return
+        try:
+            self._reducer.add(self._reducer.score(window))
+        except Exception as error:
+            self.fail(error)
+
     def outcome(self) -> DoneT | FileError:
         if self.error is not None:
             return self.error
         assert self.end is not None
-        return self.reducer.finish(self.end.recording)
+        try:
+            return self._reducer.finish(self.end.recording)
+        except Exception as error:
+            return FileError.caused_by(error, self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +222,51 @@ def encode_news(
     """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
     batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
     jobs: deque[_Job[DoneT]] = deque()
-    for begin in news:
+    feed = _Feed(news)
+    for begin in feed:
         assert isinstance(begin, Begin)
-        job = _Job(begin.file, reducer())
+        job = _Job(begin.file, reducer)
         jobs.append(job)
-        for window in cut(_features(job, news, encoder, on_piece), options):
-            batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
+        try:
+            for window in cut(_features(job, feed, encoder, on_piece), options):
+                batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
+        except Exception as error:
+            if feed.has_failed:
+                raise
+            job.fail(error)
+            feed.skip_recording()
         yield from _finished(jobs)
     batcher.flush()
     yield from _finished(jobs)
+
+
+class _Feed:
+    """What the reader says, and whether it has come to the end of a recording, or has failed as a whole."""
+
+    def __init__(self, news: Iterator[News]) -> None:
+        self._news = news
+        self._is_at_end = True
+        self.has_failed = False
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> News:
+        try:
+            item = next(self._news)
+        except StopIteration:
+            self._is_at_end = True
+            raise
+        except Exception:
+            self.has_failed = True
+            raise
+        self._is_at_end = isinstance(item, (End, FileError))
+        return item
+
+    def skip_recording(self) -> None:
+        """Pass over the rest of the recording that was begun last."""
+        while not self._is_at_end:
+            next(self, None)
 
 
 def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
@@ -220,7 +275,7 @@ def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
 
 
 def _features(
-    job: _Job[DoneT], news: Iterator[News], encoder: Encoder, on_piece: OnPiece | None
+    job: _Job[DoneT], news: _Feed, encoder: Encoder, on_piece: OnPiece | None
 ) -> Iterator[NDArray[np.float32]]:
     """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
     for item in news:
@@ -234,8 +289,8 @@ def _features(
             chunk = item.chunk
             try:
                 features = encoder.encode_codec(chunk.frames)
-            except RunError as error:
-                job.error = FileError(job.file, "encode", str(error))
+            except Exception as error:
+                job.fail(error)
                 continue  # to the end of this recording
             yield features[chunk.n_before : chunk.n_before + chunk.n_frames]
             if on_piece is not None:
@@ -271,16 +326,15 @@ class _Batcher(Generic[DoneT]):
             return
         try:
             embeddings = self._encoder.encode_windows(np.stack([window.frames for _, window in wanted]))
-        except RunError as error:
+        except Exception as error:
             if len(wanted) > 1:  # one window may be at fault, or all of them together too large
                 for item in wanted:
                     self._encode([item])
             else:
-                wanted[0][0].error = FileError(wanted[0][0].file, "encode", str(error))
+                wanted[0][0].fail(error)
             return
         for (job, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
-            job.reducer.add(job.reducer.score(EncodedWindow(window.start_frame, clip, frames)))
-            job.n_waiting -= 1
+            job.take(EncodedWindow(window.start_frame, clip, frames))
 
 
 def read(
@@ -313,10 +367,8 @@ def read(
                 sound = None if keeper is None else keeper.finish()
                 about = file, stream.duration, stream.sample_rate, stream.channels
                 yield End(Recording(*about, spectrogram, sound, stream.warnings))
-        except InputError as error:
-            yield FileError.of(error)
-        except MemoryError:
-            yield FileError(file, "encode", "it does not fit into memory: use a shorter --window")
+        except Exception as error:
+            yield FileError.caused_by(error, file)
 
 
 def _keeper(sounds: float | None) -> SoundKeeper | None:

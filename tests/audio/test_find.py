@@ -163,8 +163,54 @@ def test_linked_folders_are_searched_but_never_in_circles(tree: Tree) -> None:
     (folder / "d" / "self").symlink_to(".", target_is_directory=True)
     (folder / "d" / "knot").symlink_to("knot")
     (folder / "d" / "other").symlink_to(folder / "elsewhere", target_is_directory=True)
-    assert find_recordings(["d"]) == ["d/a.wav", "d/other/b.wav", "d/up/elsewhere/b.wav"]
+    assert find_recordings(["d"]) == ["d/a.wav", "d/other/b.wav"]
     assert find_recordings(["d/**/*.wav"]) == find_recordings(["d"])
+
+
+def test_folders_that_contain_each_other_by_links_are_searched_once(tree: Tree) -> None:
+    names = [f"d/{letter}" for letter in "abcdefgh"]
+    folder = tree(*(f"{name}/x.wav" for name in names))
+    for one in names:
+        for other in names:
+            (folder / one / f"to-{other[-1]}").symlink_to(folder / other, target_is_directory=True)
+    assert find_recordings(["d"]) == [f"{name}/x.wav" for name in names]
+    assert find_recordings(["d/**/*.wav"]) == [f"{name}/x.wav" for name in names]
+
+
+def test_a_folder_is_called_by_its_own_name_rather_than_by_that_of_a_link(tree: Tree) -> None:
+    folder = tree("d/b/c/x.wav")
+    (folder / "d" / "a").symlink_to(folder / "d" / "b" / "c", target_is_directory=True)
+    assert find_recordings(["d"]) == ["d/b/c/x.wav"]
+
+
+def test_folders_in_folders_1200_deep_are_searched(tree: Tree) -> None:
+    deep = tree("d/top.wav") / "d"
+    descriptor = os.open(deep, os.O_RDONLY)
+    for _ in range(1_200):
+        os.mkdir("e", dir_fd=descriptor)
+        below = os.open("e", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(os.open("x.wav", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    os.close(descriptor)
+    assert find_recordings(["d"]) == ["d/" + 1_200 * "e/" + "x.wav", "d/top.wav"]
+    assert find_recordings(["d/**/x.wav"]) == ["d/" + 1_200 * "e/" + "x.wav"]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("odd"), MemoryError(), RecursionError(), OSError(5, "I/O error")])
+def test_what_one_path_does_costs_no_other(tree: Tree, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    tree("a.wav", "d/b.wav", "e/c.wav")
+    real = os.scandir
+
+    def faulty(path: str) -> object:
+        if path == "d":
+            raise fault
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", faulty)
+    found = find_recordings(["a.wav", "d", "e"])
+    assert (found[0], found[2]) == ("a.wav", "e/c.wav")
+    assert isinstance(found[1], FileError) and found[1].file == "d"
 
 
 def test_an_unreadable_folder_is_one_error_and_hides_nothing_beside_it(powerless: Path) -> None:
