@@ -28,7 +28,7 @@ QUESTIONS = [
 ]
 
 any_fault = pytest.mark.parametrize("fault", FAULTS, ids=name)
-any_question = pytest.mark.parametrize("question", QUESTIONS, ids=repr)
+any_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: type(question).__name__)
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +163,13 @@ class FaultyQuestion:
         self._question, self._stage, self._fault = question, stage, fault
         self._n_reducers = 0
 
-    def reducer(self, encoder: LevelEncoder, encoding: EncodeOptions) -> object:
+    def reducer(self, encoder: LevelEncoder) -> object:
         self._n_reducers += 1
         if self._n_reducers != 2:
-            return self._question.reducer(encoder, encoding)
+            return self._question.reducer(encoder)
         if self._stage == "reducer":
             raise self._fault
-        reducer = self._question.reducer(encoder, encoding)
+        reducer = self._question.reducer(encoder)
         setattr(reducer, self._stage, lambda *arguments: fail(self._fault))
         return reducer
 
