@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.opening import open_recording
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
@@ -45,6 +46,7 @@ class AudioStream:
         self._opened = opened
         self._source = source
         self._stamp = _stamp(opened)
+        self._limits = Limits.of_environment()
         self._samples = 0  # decoded so far, at the source's rate
 
     @property
@@ -82,6 +84,7 @@ class AudioStream:
         for block in _gathered(self._source.blocks(), self.sample_rate):
             self._check(block)
             self._samples += len(block)
+            self._check_length()
             yield block
         if _stamp(self._opened) != self._stamp:
             raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
@@ -98,6 +101,12 @@ class AudioStream:
         first = (self._samples + int(np.argmin(finite))) / self.sample_rate
         message = f"a sample at {first:.3f} s is NaN or infinite: export it again, clipped or as integers"
         raise InputError(self._file, "samples", message)
+
+    def _check_length(self) -> None:
+        size = self._stamp[0]
+        if self.duration > self._limits.seconds_per_byte * size:
+            message = f"its {size:,} bytes make more than {self.duration:,.0f} s: {remedy('seconds_per_byte')}"
+            raise InputError(self._file, "decode", message)
 
     def close(self) -> None:
         """Free the decoder and the file; no more blocks can be read."""

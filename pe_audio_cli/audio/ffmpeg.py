@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from functools import cache
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -14,8 +16,10 @@ from av.audio.frame import AudioFrame
 from av.audio.plane import AudioPlane
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.audio.source import check_header, cut_short, mixed_down
 from pe_audio_cli.errors import InputError
@@ -23,7 +27,8 @@ from pe_audio_cli.errors import InputError
 __all__ = ["FFmpegSource"]
 
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
-MAX_GAP_SECONDS = 3600.0  # time stamps further ahead than that are wrong
+SAMPLE_BYTES = 4  # of a decoded sample, in most formats
+BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
 OGG_HEADER_BYTES, MAX_OGG_PAGE_BYTES = 27, 65_307  # RFC 3533, section 6; the header without its segment table
 
 # Formats that hold sound, without those that FFmpeg knows by next to nothing (it takes an HTML page for AMR) and those
@@ -48,7 +53,11 @@ SAMPLE_FORMATS = {
     "flt": ("f4", 0, 1),
     "dbl": ("f8", 0, 1),
 }
-MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")  # a stream's tag, say 00:00:03.023000000
+MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)")  # a stream's tag, say 00:00:03.023000000
+# Decoders that allocate, as soon as they are opened, what the header claims for a frame.
+TRUSTING_DECODERS = frozenset({"alac", "als"})
+ALAC_SAMPLES = struct.Struct(">12xI")  # in a frame: ALACSpecificConfig, behind an atom's header of 12 bytes
+ALS_CHANNELS_AND_SAMPLES = struct.Struct(">4s8xHxH")  # each less one: ALSSpecificConfig (ISO/IEC 14496-3, 11.6.1)
 
 
 class FFmpegSource:
@@ -62,16 +71,20 @@ class FFmpegSource:
     """
 
     def __init__(self, file: str, opened: BinaryIO) -> None:
-        self._opened = opened
+        self._file, self._opened = file, opened
+        self._limits = Limits.of_environment()
+        self._gap_left = self._limits.gap_seconds
         self.warnings: list[str] = []
         self._start: float | None = None  # seconds; the time stamp of the timeline's zero
         self._position = 0  # samples of the timeline so far
         self._broken: list[float] = []  # seconds at which a packet was, and likewise
+        self._refused = False  # whether the decoder refused to make a frame, as it does of one that is too large
         self._jumps: list[float] = []
         self._gaps: list[tuple[float, float]] = []  # with their lengths
         self._container = _open(file, opened)
         try:
             self._stream = _sound(file, self._container)
+            self._check_decoder()
             self._believe(file, self._stream.rate, self._stream.channels)
             self._frames = self._decoded()
             first = next(self._frames, None)
@@ -95,7 +108,7 @@ class FFmpegSource:
                 change = f"from {self.sample_rate} to {frame.sample_rate} Hz"
                 self.warnings.append(f"the sample rate changes {change} at {self._seconds:.3f} s: the rest is left out")
                 break
-            for block in itertools.chain(self._silence_before(frame), [_mono(frame)]):
+            for block in itertools.chain(self._silence_before(frame), _mono(frame)):
                 self._position += len(block)
                 yield block
         self._sum_up()
@@ -104,14 +117,31 @@ class FFmpegSource:
     def _seconds(self) -> float:
         return self._position / self.sample_rate
 
+    def _check_decoder(self) -> None:
+        """Keep the decoder from making larger frames than are allowed, before it is opened."""
+        context = self._stream.codec_context
+        claimed = _claimed_frame_bytes(context.name, context.extradata or b"", self._stream.channels)
+        if claimed > self._limits.frame_bytes:
+            raise InputError(
+                self._file, "decode", f"its header claims frames of {claimed:,} bytes: {remedy('frame_bytes')}"
+            )
+        context.options = {"max_samples": str(self._limits.frame_bytes // SAMPLE_BYTES)}
+
+    def _check_packet(self, packet: Packet[Any]) -> None:
+        if packet.size > self._limits.packet_bytes:
+            message = f"a packet at {self._seconds:.3f} s has {packet.size:,} bytes: {remedy('packet_bytes')}"
+            raise InputError(self._file, "decode", message)
+
     def _decoded(self) -> Iterator[AudioFrame]:
         try:
             for packet in self._container.demux(self._stream):
+                self._check_packet(packet)
                 broken = packet.is_corrupt and self._container.format.name not in ENDS_BROKEN
                 try:
                     frames = self._stream.decode(packet)
-                except av.FFmpegError:
+                except av.FFmpegError as error:
                     frames, broken = [], True
+                    self._refused = self._refused or isinstance(error, av.ArgumentError)
                 if broken:
                     self._broken.append(self._seconds)
                 yield from frames
@@ -125,10 +155,11 @@ class FFmpegSource:
             self._start = frame.time
         missing = round((frame.time - self._start) * self.sample_rate) - self._position
         seconds = missing / self.sample_rate
-        if seconds > MAX_GAP_SECONDS:
+        if seconds > self._gap_left:
             self._jumps.append(self._seconds)
             self._start += seconds
         elif seconds > GAP_SECONDS:
+            self._gap_left -= seconds
             if self._position > 0:
                 self._gaps.append((self._seconds, seconds))
             for done in range(0, missing, self.sample_rate):
@@ -136,12 +167,15 @@ class FFmpegSource:
 
     def _sum_up(self) -> None:
         if self._broken:
-            self.warnings.append(f"damaged at {self._broken[0]:.3f} s (broken packets: {len(self._broken)})")
+            perhaps = f", perhaps frames larger than {variable('frame_bytes')} allows" if self._refused else ""
+            broken = f"broken packets: {len(self._broken)}{perhaps}"
+            self.warnings.append(f"damaged at {self._broken[0]:.3f} s ({broken})")
         if self._gaps:
             total = sum(length for _, length in self._gaps)
             self.warnings.append(f"silence for {total:.3f} s that are missing, first at {self._gaps[0][0]:.3f} s")
         if self._jumps:
-            self.warnings.append(f"time stamps jump by hours, first at {self._jumps[0]:.3f} s: taken as going on")
+            allowed = f"{variable('gap_seconds')} allows {self._limits.gap_seconds:g} s of silence"
+            self.warnings.append(f"time stamps jump at {self._jumps[0]:.3f} s: taken as going on, as {allowed}")
         claimed = self._claimed_seconds()
         cut = [] if claimed is None else cut_short(self._seconds, claimed)
         if not cut and self._container.format.name == "ogg" and not _ogg_is_complete(self._opened):
@@ -176,6 +210,7 @@ def _open(file: str, opened: BinaryIO) -> InputContainer:
     options = {
         "fd": str(rewound(opened)),
         "format_whitelist": DEMUXERS,
+        "codec_whitelist": _probing_decoders(),
         "protocol_whitelist": "fd",  # so that nothing in the file makes FFmpeg open another file, or the network
     }
     try:
@@ -197,17 +232,50 @@ def _sound(file: str, container: InputContainer) -> AudioStream:
     return stream
 
 
-def _mono(frame: AudioFrame) -> NDArray[np.float32]:
+def _mono(frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+    """A frame in one block, or several where it is very large."""
     sample_type, silence, full_scale = SAMPLE_FORMATS[frame.format.name.removesuffix("p")]
     count, channels = frame.samples, frame.layout.nb_channels
+    step = max(1, BLOCK_SAMPLES // channels)
     if frame.format.is_planar:
         # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
         planes = [memoryview(AudioPlane(frame, channel)) for channel in range(channels)]
-        samples = np.stack([np.frombuffer(plane, sample_type, count) for plane in planes], axis=1)
-    else:
-        packed = np.frombuffer(memoryview(frame.planes[0]), sample_type, count * channels)
-        samples = packed.reshape(count, channels)
-    return mixed_down(samples, silence, full_scale)
+        rows = [np.frombuffer(plane, sample_type, count) for plane in planes]
+        for done in range(0, count, step):
+            yield mixed_down(np.stack([row[done : done + step] for row in rows], axis=1), silence, full_scale)
+        return
+    packed = np.frombuffer(memoryview(frame.planes[0]), sample_type, count * channels).reshape(count, channels)
+    for done in range(0, count, step):
+        yield mixed_down(packed[done : done + step], silence, full_scale)
+
+
+@cache
+def _probing_decoders() -> str:
+    """The decoders that FFmpeg may try while it finds out what is in a file.
+
+    None of pictures, so that no cover is ever decoded: one of a megabyte can take a gigabyte.
+    """
+    decoders = (name for name in sorted(av.codecs_available) if _is_sound_decoder(name))
+    return ",".join(name for name in decoders if name not in TRUSTING_DECODERS)
+
+
+def _is_sound_decoder(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except av.codec.codec.UnknownCodecError:  # it only encodes
+        return False
+
+
+def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
+    """What one of :data:`TRUSTING_DECODERS` would allocate for a frame; 0 for any other."""
+    if decoder == "alac" and len(header) >= ALAC_SAMPLES.size:
+        (samples,) = ALAC_SAMPLES.unpack_from(header)
+        return int(samples) * channels * SAMPLE_BYTES
+    config = header[max(header.find(b"ALS\0"), 0) :]
+    if decoder == "als" and len(config) >= ALS_CHANNELS_AND_SAMPLES.size:
+        _, last_channel, last_sample = ALS_CHANNELS_AND_SAMPLES.unpack_from(config)
+        return (int(last_channel) + 1) * (int(last_sample) + 1) * SAMPLE_BYTES
+    return 0
 
 
 def _ogg_is_complete(opened: BinaryIO) -> bool:

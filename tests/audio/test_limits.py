@@ -1,0 +1,195 @@
+"""Small files that claim a great deal cost little: each limit is named in what is said, and can be raised."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from audio.corpus import Recordings, id3_tag
+from support import peak_memory
+
+from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.limits import Limits, variable
+from pe_audio_cli.errors import InputError, UsageError
+
+PLAIN_MEGABYTES = 200  # enough for Python, NumPy, both libraries and a recording of a few seconds
+SIDE = 5_000  # pixels of a picture that takes 200 MB to decode
+
+DECODE = """
+import sys
+from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.errors import InputError
+try:
+    with open_audio(sys.argv[1]) as stream:
+        print(sum(map(len, stream.blocks())), stream.warning)
+except InputError as error:
+    print(error)
+"""
+
+
+def heard(file: Path) -> tuple[float, str]:
+    """Seconds of a recording, and what was amiss with it."""
+    with open_audio(str(file)) as stream:
+        for _ in stream.blocks():
+            pass
+        return stream.duration, str(stream.warning)
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        heard(file)
+    assert caught.value.kind == "decode"
+    return caught.value.message
+
+
+def cost(file: Path) -> tuple[float, str]:
+    """Megabytes that it takes to decode a recording in a process of its own, and what that says."""
+    script = file.parent / "decode.py"
+    script.write_text(DECODE)
+    megabytes, said = peak_memory(script, file)
+    return megabytes, said.decode()
+
+
+def packets(path: Path, contents: Sequence[bytes], times: Sequence[float]) -> Path:
+    """A Matroska file with packets of 8-bit samples at 8 kHz, at times of its own."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_u8", rate=8_000, layout="mono")
+        for content, seconds in zip(contents, times, strict=True):
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, Fraction(1, 8_000)
+            packet.pts = packet.dts = round(seconds * 8_000)
+            container.mux(packet)
+    return path
+
+
+def picture() -> bytes:
+    """A PNG that is small and takes hundreds of megabytes to decode: 16 bits in each of four channels."""
+    row = b"\0" * (1 + 8 * SIDE)
+    packer = zlib.compressobj(1)
+    data = b"".join([*(packer.compress(row) for _ in range(SIDE)), packer.flush()])
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 16, 6, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+# What there is to raise
+
+
+def test_a_variable_sets_each_limit() -> None:
+    raised = Limits.of_environment({"PEAUDIO_MAX_GAP_SECONDS": "7.5", "PEAUDIO_MAX_FRAME_BYTES": "12"})
+    assert raised == Limits(gap_seconds=7.5, frame_bytes=12)
+    assert Limits.of_environment({}) == Limits.of_environment({"PEAUDIO_MAX_GAP_SECONDS": ""}) == Limits()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "much", "1" * 5_000])
+@pytest.mark.parametrize("limit", ["gap_seconds", "packet_bytes"])
+def test_a_limit_that_is_no_positive_number_is_refused(limit: str, value: str) -> None:
+    with pytest.raises(UsageError, match=variable(limit)):
+        Limits.of_environment({variable(limit): value})
+
+
+# Silence
+
+
+def test_silence_for_what_is_missing_is_limited_in_all(recordings: Recordings) -> None:
+    file = packets(recordings.folder / "a.mkv", [bytes(800)] * 150, [3_000.0 * n for n in range(150)])
+    assert file.stat().st_size < 200_000
+    seconds, warning = heard(file)
+    assert 3_000 < seconds < 3_600 + 150
+    assert "PEAUDIO_MAX_GAP_SECONDS" in warning
+
+
+def test_more_silence_is_made_where_that_is_wished(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = packets(recordings.folder / "a.mkv", [bytes(8_000)] * 3, [0.0, 300.0, 600.0])
+    monkeypatch.setenv("PEAUDIO_MAX_GAP_SECONDS", "400")
+    assert heard(file)[0] == pytest.approx(302.0)
+    monkeypatch.setenv("PEAUDIO_MAX_GAP_SECONDS", "1000")
+    assert heard(file)[0] == pytest.approx(601.0)
+
+
+def test_a_byte_makes_so_many_seconds_and_no_more(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAUDIO_MAX_GAP_SECONDS", "1000000")
+    file = packets(recordings.folder / "a.mkv", [bytes(800)] * 2, [0.0, 100_000.0])
+    assert "PEAUDIO_MAX_SECONDS_PER_BYTE" in refusal(file)
+    flac = recordings.sound("a.flac", np.zeros((360_000, 1), np.float32), 1_000, "FLAC", "PCM_16")
+    assert heard(flac)[0] == 360
+    monkeypatch.setenv("PEAUDIO_MAX_SECONDS_PER_BYTE", "0.01")
+    assert "PEAUDIO_MAX_SECONDS_PER_BYTE" in refusal(flac)
+
+
+# Memory
+
+
+def test_a_large_packet_is_refused(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = packets(recordings.folder / "a.mkv", [bytes(20_000_000)], [0.0])
+    assert "PEAUDIO_MAX_PACKET_BYTES" in refusal(file)
+    monkeypatch.setenv("PEAUDIO_MAX_PACKET_BYTES", "30000000")
+    assert "PEAUDIO_MAX_FRAME_BYTES" in refusal(file)
+    monkeypatch.setenv("PEAUDIO_MAX_FRAME_BYTES", "100000000")
+    assert heard(file) == (2_500.0, "None")
+
+
+def test_a_large_packet_costs_little_more_than_itself(recordings: Recordings) -> None:
+    megabytes, said = cost(packets(recordings.folder / "a.mkv", [bytes(100_000_000)], [0.0]))
+    assert "PEAUDIO_MAX_PACKET_BYTES" in said
+    assert megabytes < PLAIN_MEGABYTES + 100
+
+
+def test_a_frame_as_large_as_allowed_is_mixed_down_piece_by_piece(recordings: Recordings) -> None:
+    content = np.random.default_rng(7).bytes(8_000_000)
+    with open_audio(str(packets(recordings.folder / "a.mkv", [content], [0.0]))) as stream:
+        blocks = list(stream._source.blocks())
+    assert max(map(len, blocks)) <= 1 << 20
+    expected = (np.frombuffer(content, np.uint8).astype(np.float64) - 128) / 128
+    np.testing.assert_array_equal(np.concatenate(blocks), expected.astype(np.float32))
+
+
+def test_an_alac_header_that_claims_huge_frames(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = recordings.encode("a.m4a", "alac", recordings.noise(1_000), 48_000).read_bytes()
+    config = struct.pack(">IBBBBBB", 4_096, 0, 24, 40, 10, 14, 1)
+    assert config in content
+    file = recordings.raw("huge.m4a", content.replace(config, struct.pack(">I", 1 << 24) + config[4:]))
+    megabytes, said = cost(file)
+    assert "PEAUDIO_MAX_FRAME_BYTES" in said
+    assert megabytes < PLAIN_MEGABYTES
+    monkeypatch.setenv("PEAUDIO_MAX_FRAME_BYTES", "100000000")
+    assert heard(file)[0] == 1_000 / 48_000
+
+
+def mp3_with_cover(recordings: Recordings, cover: bytes) -> Path:
+    sound = recordings.encode("a.mp3", "libmp3lame", recordings.noise(48_000), 48_000)
+    return recordings.raw("cover.mp3", id3_tag(b"APIC", b"\0image/png\0\3\0" + cover) + sound.read_bytes())
+
+
+def film_with_picture(recordings: Recordings, image: bytes) -> Path:
+    path = recordings.folder / "picture.mov"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        pictures: Any = container.add_stream("png", rate=1)
+        pictures.width, pictures.height, pictures.pix_fmt = SIDE, SIDE, "rgba64be"
+        for stream, content in ((pictures, image), (sound, recordings.pcm())):
+            packet = av.Packet(content)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 48_000)
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("make", [mp3_with_cover, film_with_picture])
+def test_no_picture_is_decoded(recordings: Recordings, make: Any) -> None:
+    image = picture()
+    assert len(image) < 1_000_000
+    megabytes, said = cost(make(recordings, image))
+    assert re.fullmatch(r"48000 None\n", said)
+    assert megabytes < PLAIN_MEGABYTES
