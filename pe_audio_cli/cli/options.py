@@ -58,9 +58,11 @@ class InputFlags:
     ] = None
 
     def named(self) -> list[str]:
-        """All that the user named. Raises :class:`UsageError` if that is nothing."""
+        """All that the user named. Raises :class:`UsageError` if that is nothing, or the limits of reading are none."""
+        from pe_audio_cli.audio.limits import Limits
         from pe_audio_cli.audio.manifest import read_manifest
 
+        Limits.of_environment()  # a bad one is told before anything is started
         if self.paths is None and self.manifest is None:
             raise UsageError("nothing to listen to: name files or folders, or a list of them with --manifest")
         listed = [] if self.manifest is None else read_manifest(self.manifest)

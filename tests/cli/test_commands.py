@@ -457,3 +457,10 @@ def test_own_labels_of_a_checkpoint_are_used_when_none_are_given(tone, checkpoin
     assert len(item["tags"]) == 5
     assert len(Result("tag", tone, "-m", checkpoint_copy, "--top-k", "6").objects[0]["tags"]) == 6
     assert Result("localize", tone, "-m", checkpoint_copy).code == 0
+
+
+def test_a_limit_that_is_no_number_is_bad_usage(tone, monkeypatch):
+    monkeypatch.setenv("PEAUDIO_MAX_GAP_SECONDS", "an hour")
+    refused = Result("tag", tone, "-l", LABELS)
+    assert (refused.code, refused.out) == (2, "")
+    assert "PEAUDIO_MAX_GAP_SECONDS must be a number above 0" in refused.err
