@@ -16,7 +16,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -332,8 +332,8 @@ class NewFile:
         self.part = helper(self._place, ".part")
         self._lock = Lock(helper(self._place, ".lock"), path)
 
-    def open(self) -> FileIO:
-        """The file to write to, unbuffered.
+    def open(self) -> BufferedWriter:
+        """The file to write to.
 
         Raises :class:`OutputError` if another process is at it, it exists by now, or its ``.part`` is not ours, and
         :class:`OSError` if nothing can be written there.
@@ -341,18 +341,19 @@ class NewFile:
         self._lock.take()
         try:
             writable_place(self.path, overwrite=self._overwrite)
-            self._file = create_again(self.part, self._lock)
+            self._file = BufferedWriter(create_again(self.part, self._lock))
         except BaseException:
             self._lock.release()
             raise
         return self._file
 
     def publish(self) -> None:
-        """It is whole, and flushed: give it its name.
+        """It is whole: give it its name.
 
         Raises :class:`OSError` if that cannot be done, and keeps it as it is, under its other name, if that is because
         something has appeared in its place (:class:`FileExistsError`).
         """
+        self._file.flush()
         os.fsync(self._file.fileno())
         if not _is_at(self._file.fileno(), self.part):
             raise FileNotFoundError(errno.ENOENT, f"{self.part} has been removed meanwhile")
@@ -399,14 +400,14 @@ def create_again(part: Path, lock: Lock) -> FileIO:
 
 
 @contextlib.contextmanager
-def growing(target: Path) -> Iterator[FileIO]:
+def growing(target: Path) -> Iterator[BufferedWriter]:
     """A file to write ``target`` to, which replaces it when it is whole, and is gone if that fails.
 
     Any number of processes may do so at once, each under a name of its own; the last one wins. What a process leaves
     that is killed meanwhile, :func:`sweep` removes.
     """
     part = helper(target, f".{MARK}{secrets.token_hex(8)}.part")
-    with create(part) as file:
+    with BufferedWriter(create(part)) as file:
         try:
             with contextlib.suppress(OSError):  # tells sweep() that somebody is at it; on Windows being open does
                 _lock(file.fileno())
@@ -417,7 +418,7 @@ def growing(target: Path) -> Iterator[FileIO]:
                 file.close()
             os.replace(part, target)
         except BaseException:
-            if sys.platform == "win32":
+            with contextlib.suppress(OSError):  # what is left in the buffer may not fit on the disk
                 file.close()
             with contextlib.suppress(OSError):
                 os.unlink(part)
