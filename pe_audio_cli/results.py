@@ -9,7 +9,7 @@ import errno
 import io
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
 from pe_audio_cli._paths import reason
@@ -182,13 +182,14 @@ class FileError:
     @classmethod
     def of(cls, error: InputError) -> FileError:
         """The error, as a value that writers can write."""
-        return cls(error.file, error.kind, error.message)
+        told = "".join(traceback.format_exception(error)) if error.kind == "internal" else None
+        return cls(error.file, error.kind, error.message, told)
 
     @classmethod
     def caused_by(cls, error: Exception, file: str) -> FileError:
         """Whatever was raised while ``file`` was worked on, as this recording's error: one line with a remedy."""
         if isinstance(error, InputError):
-            return cls(file, error.kind, error.message)
+            return replace(cls.of(error), file=file)
         system = error.__cause__ if isinstance(error, PeAudioError) else error
         if isinstance(system, OSError) and system.errno in NO_SPACE:
             full = "the temporary folder has no room for it: make room there, or set TMPDIR to a folder that has some"

@@ -9,17 +9,22 @@ from typing import Annotated
 import typer
 
 from pe_audio_cli import __version__
+from pe_audio_cli._paths import reason
 from pe_audio_cli.cli.embed import embed
 from pe_audio_cli.cli.evaluate import HELP, evaluate
+from pe_audio_cli.cli.guard import FAILED, GuardedCommands
 from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
 from pe_audio_cli.cli.models import models
 from pe_audio_cli.cli.search import search
+from pe_audio_cli.cli.streams import flush_standard_output, prepare
 from pe_audio_cli.cli.tag import tag
+from pe_audio_cli.cli.talk import Talk
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=GuardedCommands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -54,12 +59,21 @@ def peaudio(
 
 def main() -> None:
     """Run the command line; the entry point of ``peaudio``."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # The same bytes on every machine: UTF-8, and newlines as the formats define them.
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    prepare()
     try:
         app()
+    except SystemExit as end:
+        sys.exit(_code_after_flushing(end.code))
     finally:
         if "duckdb" not in sys.modules:  # its bindings report as leaked what is not cleared away in the end
             gc.freeze()  # all goes with the process: the interpreter need not look for garbage a last time
+
+
+def _code_after_flushing(code: int | str | None) -> int | str | None:
+    """The exit code, once all that was printed has been written; a failure if that cannot be."""
+    error = flush_standard_output()
+    if error is None or isinstance(error, BrokenPipeError):  # whoever reads it has enough
+        return code
+    if not code:
+        Talk().error(f"cannot write to standard output: {reason(error)}")
+    return code or FAILED

@@ -1,20 +1,27 @@
-"""Exceptions to exit codes, in one place."""
+"""Exceptions to exit codes, in one place: whatever ends a command is one line on standard error."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Iterator
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
+from pe_audio_cli._paths import reason
+from pe_audio_cli.cli.streams import leave_standard_output
 from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.errors import PeAudioError
+from pe_audio_cli.write.escape import terminal_text
 
-__all__ = ["guard"]
+__all__ = ["GuardedCommands", "guard"]
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # the last is 128 + SIGINT, as shells count
+
+# What is wrong with a command line: click's root, which releases of Typer hold under different names.
+CommandLineError: Any = typer.BadParameter.__mro__[2]
+ENDS = (typer.Exit, typer.Abort, CommandLineError)  # Typer itself turns these into exit codes
 
 
 @contextlib.contextmanager
@@ -22,14 +29,66 @@ def guard(talk: Talk) -> Iterator[None]:
     """Turn what ends a command into one line on standard error and an exit code."""
     try:
         yield
+    except ENDS:
+        raise
     except PeAudioError as error:
         for line in error.lines:
             talk.error(line)
         raise typer.Exit(error.exit_code) from error
     except BrokenPipeError:
-        # Whoever read our output has enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_standard_output()  # whoever reads it has enough
         raise typer.Exit(0) from None
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # so Rich ends what it cannot print
+            raise typer.Exit(0) from None
+        raise
     except KeyboardInterrupt:
         talk.error("interrupted")
         raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        line, code = _unforeseen(error)
+        talk.error(line)
+        raise typer.Exit(code) from error
+
+
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    """What to say of an exception that has met nobody who knew better, and the exit code.
+
+    What the system says about a named file is about something that was asked for: once recordings are worked on, each
+    has its own errors, and an output explains its own.
+    """
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):
+        name = error.filename if isinstance(error.filename, str) else error.filename.decode(errors="replace")
+        return f"{name}: {reason(error)}; check the path, its permissions and the disk", MISUSED
+    if isinstance(error, OSError):
+        return f"cannot go on: {reason(error)}; check the disk, and where standard output goes", FAILED
+    if isinstance(error, MemoryError):
+        return "out of memory: close other programs, or use a shorter --window or fewer --threads", FAILED
+    what = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
+    return f"it failed unexpectedly ({what}): run it again with --verbose, and report what it says", FAILED
+
+
+class GuardedCommands(TyperGroup):
+    """Commands, what is before them guarded too: the reading of the command line, ``--help`` and ``--version``.
+
+    What is wrong with a command line is told by Typer, of which nothing may drive the terminal.
+    """
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Read what stands before the command."""
+        with _told_safely(), guard(Talk()):
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the rest, and run the command."""
+        with _told_safely(), guard(Talk()):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _told_safely() -> Iterator[None]:
+    try:
+        yield
+    except CommandLineError as error:
+        error.message = terminal_text(error.message)
+        raise

@@ -11,6 +11,7 @@ import typer
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import Offline, Revision, TalkFlags, with_flags
 from pe_audio_cli.cli.talk import Talk
+from pe_audio_cli.write.escape import terminal_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def _pull(repo: str, options: ModelOptions, talk: Talk) -> None:
 
 def _table(found: Sequence[Stored]) -> str:
     """Columns as wide as they need; what may be long stands last, so that no line is ever folded."""
-    rows = [COLUMNS, *(_row(each) for each in found)]
+    rows = [COLUMNS, *(tuple(map(terminal_text, _row(each))) for each in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

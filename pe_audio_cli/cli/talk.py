@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from pe_audio_cli.write.escape import terminal_text
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Talk"]
 
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != ord("\t")}
+
+LONGEST_LINE = 4_000  # characters; paths have fewer on most systems
 
 
 class Progress(Protocol):
@@ -44,8 +47,14 @@ class Talk:
     def error(self, message: str) -> None:
         """One line that says what went wrong, even under --quiet; the traceback with --verbose."""
         self._say(f"peaudio: {message}")
-        if self.verbose and sys.exc_info()[0] is not None:
-            self._say(traceback.format_exc().rstrip(), raw=True)
+        if sys.exc_info()[0] is not None:
+            self._say_traceback(traceback.format_exc())
+
+    def failed(self, file: str, message: str, told: str | None) -> None:
+        """One line on a recording that failed; with --verbose also the traceback, if there is one."""
+        self._say(f"peaudio: {file}: {message}")
+        if told is not None:
+            self._say_traceback(told)
 
     def warn(self, message: str) -> None:
         """One line that the user should know."""
@@ -64,7 +73,7 @@ class Talk:
     @contextlib.contextmanager
     def progress(self, files: Sequence[str]) -> Iterator[Progress]:
         """A bar with the time left, where standard error is a terminal; otherwise silence."""
-        if self._quiet or not sys.stderr.isatty():
+        if self._quiet or not _on_terminal():
             yield _NoProgress()
             return
         bar = _BarProgress(files)
@@ -78,7 +87,7 @@ class Talk:
     @contextlib.contextmanager
     def download(self) -> Iterator[OnBytes]:
         """A bar as soon as something is fetched, where standard error is a terminal; otherwise silence."""
-        if self._quiet or not sys.stderr.isatty():
+        if self._quiet or not _on_terminal():
             yield _no_bytes
             return
         bar = _DownloadBar()
@@ -89,13 +98,28 @@ class Talk:
             bar.rich.stop()
             self._bar = None
 
-    def _say(self, text: str, raw: bool = False) -> None:
-        line = text if raw else text.translate(ESCAPES)  # a file name must not drive the terminal
-        if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
-            return
-        with contextlib.suppress(OSError):
-            print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+    def _say_traceback(self, text: str) -> None:
+        for line in text.splitlines() if self.verbose else ():
+            self._say(line)
+
+    def _say(self, text: str) -> None:
+        line = _shortened(terminal_text(text))  # no file name, label or library's text may drive the terminal
+        with contextlib.suppress(OSError, ValueError):  # who cannot be told anything is not told that either
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
+            elif sys.stderr is not None:  # print would take standard output instead
+                print(line, file=sys.stderr, flush=True)
+
+
+def _shortened(line: str) -> str:
+    """A line of a length that somebody reads: an absurd file name would push aside what is said of it."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class _NoProgress:
@@ -144,7 +168,7 @@ class _DownloadBar:
     def __call__(self, what: str, n_bytes: int, n_all: int) -> None:
         if what not in self._tasks:
             # What an earlier run has left is no measure of this one's speed.
-            self._tasks[what] = self.rich.add_task(what.translate(ESCAPES), total=n_all, completed=n_bytes)
+            self._tasks[what] = self.rich.add_task(terminal_text(what), total=n_all, completed=n_bytes)
             self.rich.start()
         self.rich.update(self._tasks[what], completed=n_bytes)
 
@@ -197,7 +221,7 @@ class _BarProgress:
         self.rich.update(
             self._task,
             completed=n_bytes,
-            description=os.path.basename(file).translate(ESCAPES)[:30],
+            description=terminal_text(os.path.basename(file))[:30],
             count=f"{self._n_done}/{self._n_files}",
             audio=f"{self._seconds / 60:.1f} min of audio",
         )

@@ -7,15 +7,16 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import typer
 
+from pe_audio_cli._paths import reason
 from pe_audio_cli.cli.options import DeviceFlags, EngineFlags, ModelFlags
 from pe_audio_cli.cli.stop import stop_switch
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Progress, Talk
-from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.errors import InputError, PeAudioError, RunError, UsageError
 
 if TYPE_CHECKING:
     from pe_audio_cli.model.checkpoint import Checkpoint
@@ -100,13 +101,13 @@ class Walk:
         try:
             with stop_switch(self._say_that_it_stops) as switch:
                 for result in results:
-                    self._say_what_was_amiss(result)
                     with progress.paused():
-                        sink.write(result)
+                        result = _handed_on(result, sink)
+                    self._say_what_was_amiss(result)
                     progress.done(file_of(result))
                     summary.add(result)
                     if isinstance(result, FileError):
-                        self.talk.error(f"{result.file}: {result.message}")
+                        self.talk.failed(result.file, result.message, result.traceback)
                         if self.fail_fast:
                             raise RunError("stopped at the first bad file (--fail-fast)")
                     if switch.pressed:
@@ -139,6 +140,33 @@ class Walk:
 
     def _say_that_it_stops(self) -> None:
         self.talk.warn("stopping after this recording; once more stops at once")
+
+
+def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:
+    """What the sink has taken: the result, or the error of its recording if nothing can be made of it.
+
+    Raises :class:`RunError` for what another recording would meet as well.
+    """
+    from pe_audio_cli.results import FileError
+    from pe_audio_cli.run.outputs import file_of
+
+    try:
+        try:
+            sink.write(result)
+            return result
+        except InputError as error:
+            failed = FileError.of(error)
+        except (PeAudioError, OSError):
+            raise
+        except Exception as error:
+            failed = FileError.caused_by(error, file_of(result))
+        taken = cast(OutcomeT, failed)
+        sink.write(taken)
+        return taken
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot write the output: {reason(error)}") from error
 
 
 def model_options(flags: ModelFlags) -> ModelOptions:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from pe_audio_cli._paths import Unusable
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import FileError, Outcome, Result, Written
 from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, stamp
@@ -65,13 +66,14 @@ class StreamOutput(Output):
 
     def open(self, settings: Settings) -> list[Entry]:
         """Begin; a stream holds nothing of an earlier run."""
-        self._writer.open()
+        with _stream_errors_explained():
+            self._writer.open()
         return []
 
     def write(self, result: Written) -> None:
         """Write it and flush it, so that whoever reads gets it at once."""
         with _stream_errors_explained():
-            self._writer.write(result)
+            self._writer.put(result)
             self._stream.flush()
 
     def finish(self) -> None:
@@ -128,7 +130,7 @@ class FileOutput(Output):
     def write(self, result: Result) -> None:
         """Append it, then note it in the journal."""
         try:
-            self._writer.write(result)
+            self._writer.put(result)
             self._stream.flush()
             self._journal.add(entry_of(result, self._raw.tell(), self._writer.state))
             self._done += 1
@@ -279,7 +281,7 @@ class FolderOutput(Output):
         with whole_file(target) as part, part.open("w", encoding="utf-8", newline="") as stream:
             writer = self._writer(stream, self._options)
             writer.open()
-            writer.write(result)
+            writer.put(result)
             writer.close()
 
     def _refuse_to_replace(self) -> None:
@@ -308,5 +310,5 @@ def _stream_errors_explained() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # not an error: whoever reads has enough
-    except OSError as error:
+    except Unusable as error:  # a ValueError is a stream that was closed
         raise RunError(f"cannot write the output: {reason(error)}") from error

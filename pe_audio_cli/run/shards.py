@@ -75,7 +75,7 @@ class ShardedOutput(Output):
         try:
             if self._stream is None:
                 self._begin_shard()
-            self._writer.write(result)
+            self._writer.put(result)
             self._entries.append(entry_of(result))
             if len(self._entries) == self._size:
                 self._end_shard()

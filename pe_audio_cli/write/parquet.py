@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult, Written
-from pe_audio_cli.write.base import WriteOptions, Writer
+from pe_audio_cli.write.base import WriteOptions, Writer, unwritten
 from pe_audio_cli.write.escape import utf8_text
 from pe_audio_cli.write.objects import error_object, event_object, localize_head, tag_object
 
@@ -29,7 +29,7 @@ class ParquetWriter(Writer):
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         super().__init__(stream, options)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Any] = []  # tables of one row each
 
     def open(self, written: int = 0) -> None:
         """Begin the table."""
@@ -40,19 +40,36 @@ class ParquetWriter(Writer):
 
     def write(self, result: Written) -> None:
         """Take one row."""
-        self._rows.append(_clean(_object(result)))
-        if len(self._rows) == ROW_GROUP:
-            self._flush()
+        self._take(self._row(result))
+
+    def put(self, result: Written) -> None:
+        """Take one row; raises :class:`InputError` if it cannot be made."""
+        try:
+            row = self._row(result)
+        except Exception as error:
+            raise unwritten(result, error) from error
+        self._take(row)
 
     def close(self) -> None:
         """Write what is left, and the footer."""
         self._flush()
         self._table.close()
 
+    def _row(self, result: Written) -> Any:
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([_clean(_object(result))], self._schema)
+
+    def _take(self, row: Any) -> None:
+        self._rows.append(row)
+        if len(self._rows) == ROW_GROUP:
+            self._flush()
+
     def _flush(self) -> None:
         import pyarrow as pa
 
-        self._table.write_table(pa.Table.from_pylist(self._rows, self._schema))
+        if self._rows:
+            self._table.write_table(pa.concat_tables(self._rows).combine_chunks())
         self._rows = []
 
 

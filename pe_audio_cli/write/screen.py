@@ -7,6 +7,7 @@ markup. Colours are the terminal's own and carry no meaning, so that light, dark
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -25,16 +26,16 @@ from pe_audio_cli.write.escape import terminal_text
 __all__ = ["show"]
 
 PLAIN_WIDTH = 80  # columns where there is no terminal and COLUMNS does not say
+MOST_WIDTH = 10_000  # columns that COLUMNS may ask for
 BAR_WIDTH = 20  # columns that stand for probability 1
 LEAST_STRIP_WIDTH = 10  # columns
 INDENT = 1  # columns, as deep as the tables' own
 INK = "green"
 
 
-def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO) -> None:
-    """Print the tables of one recording or query: plain text, 80 columns wide, where ``stream`` is no terminal."""
-    known = stream.isatty() or "COLUMNS" in os.environ
-    console = Console(file=stream, width=None if known else PLAIN_WIDTH, highlight=False)
+def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO, *, on_terminal: bool) -> None:
+    """Print the tables of one recording or query: plain text, 80 columns wide, where they are not for a terminal."""
+    console = Console(file=stream, width=_width(on_terminal), force_terminal=on_terminal, highlight=False)
     if isinstance(result, SearchResult):
         console.print(Text(terminal_text(result.query), "bold", overflow="fold"))
         console.print(_hits(result))
@@ -49,6 +50,14 @@ def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO) -> N
         if console.is_terminal:
             console.print(_timeline(result, console.width))
         console.print(_events(result))
+
+
+def _width(on_terminal: bool) -> int:
+    """In columns: what COLUMNS says, if it makes sense, or what the terminal has."""
+    stated = os.environ.get("COLUMNS", "")
+    if stated.isascii() and stated.isdecimal() and 0 < int(stated) <= MOST_WIDTH:
+        return int(stated)
+    return shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns if on_terminal else PLAIN_WIDTH
 
 
 def _heading(recording: Recording) -> Text:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TextIO
+
 from pe_audio_cli.results import FileError, Written
-from pe_audio_cli.write.base import Writer
+from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["TableWriter"]
 
@@ -14,9 +16,13 @@ class TableWriter(Writer):
     name = "table"
     extensions = (".txt",)
 
+    def __init__(self, stream: TextIO, options: WriteOptions) -> None:
+        super().__init__(stream, options)
+        self._on_terminal = stream.isatty()
+
     def write(self, result: Written) -> None:
         """Print the table of one recording or query."""
         from pe_audio_cli.write.screen import show
 
         if not isinstance(result, FileError):
-            show(result, self.stream)
+            show(result, self.stream, on_terminal=self._on_terminal)
