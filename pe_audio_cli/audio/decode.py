@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.opening import open_recording
 from pe_audio_cli.audio.resample import resampled
@@ -129,6 +130,7 @@ def open_audio(file: str) -> AudioStream:
         InputError: it is missing, unreadable, empty, without sound, or nothing that can be decoded.
         RunError: there is no room to hold what comes through a pipe.
     """
+    file = addressed(file)
     opened = open_recording(file)
     try:
         return AudioStream(file, opened, _source(file, opened))

@@ -8,7 +8,8 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from pe_audio_cli.audio.opening import is_address, unreachable
+from pe_audio_cli.audio.addresses import addressed, is_address, told_apart
+from pe_audio_cli.audio.opening import unreachable
 from pe_audio_cli.results import FileError
 
 __all__ = ["RECORDING_EXTENSIONS", "find_recordings"]
@@ -26,8 +27,11 @@ RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VI
 def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     """The recordings that ``paths`` stand for, in the order given, as often as given.
 
-    ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. A
-    path that exists is taken as it is, whatever its characters: a file whatever its extension, a folder for all
+    ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. The
+    latter is called by what is left of it without passwords and signatures: see
+    :class:`~pe_audio_cli.audio.addresses.Address`.
+
+    A path that exists is taken as it is, whatever its characters: a file whatever its extension, a folder for all
     recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any case) and sorted by name from
     folder to folder. Links are followed, but each folder is searched once, however many links lead to it: by its own
     name, if that lies below ``path`` too. What is hidden (``.x``, ``._x``) is left out.
@@ -41,7 +45,7 @@ def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     What cannot be found stands in the list as one error in its place: a missing path, a folder or pattern without a
     recording, a folder that cannot be read (those beside it are searched all the same). No file is opened.
     """
-    return [found for path in paths for found in _find_safely(path)]
+    return list(told_apart(found for path in paths for found in _find_safely(path)))
 
 
 def _find_safely(path: str) -> Sequence[str | FileError]:
@@ -53,7 +57,7 @@ def _find_safely(path: str) -> Sequence[str | FileError]:
 
 def _find(path: str) -> Sequence[str | FileError]:
     if path == "-" or is_address(path):
-        return [path]
+        return [addressed(path)]
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the path

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import re
 import select
 import stat
 import sys
@@ -14,17 +12,17 @@ from collections.abc import Iterable, Iterator
 from io import FileIO
 from typing import BinaryIO
 
+from pe_audio_cli.audio.addresses import fetch, is_address
 from pe_audio_cli.errors import InputError, RunError
 
-__all__ = ["is_address", "open_recording", "rewound", "unreachable"]
+__all__ = ["open_recording", "rewound", "unreachable"]
 
 WRITER_SECONDS = 10.0  # how long a named pipe may wait for a program that writes into it
 CHUNK_BYTES = 1 << 20  # read from a pipe at a time
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986, section 3
 
 
 def open_recording(file: str) -> BinaryIO:
-    """Open a recording for reading; ``-`` is standard input, and ``s3://``, ``https://`` and the like are addresses.
+    """Open a recording for reading; ``-`` is standard input, and what has a scheme, like ``https://``, an address.
 
     A pipe cannot seek, and most formats want to, so a pipe and standard input are read to their end into a temporary
     file, which has no name and goes when it is closed. So is what lies at an address.
@@ -49,11 +47,6 @@ def open_recording(file: str) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise InputError(file, "unreadable", "it is a folder where a recording is expected: name a file in it")
     raise InputError(file, "unreadable", "it is a device or a socket: name a file, or pipe its sound in and use -")
-
-
-def is_address(file: str) -> bool:
-    """Whether a recording lies elsewhere: its name has a scheme, and there is no such file here."""
-    return ADDRESS.match(file) is not None and not os.path.lexists(file)
 
 
 def rewound(source: BinaryIO) -> int:
@@ -89,31 +82,11 @@ def _fetched(address: str) -> BinaryIO:
         raise _no_room(error) from error
     with folder as place:
         copy = os.path.join(place, "recording")
-        _fetch(address, copy)
-        return open(copy, "rb")
-
-
-def _fetch(address: str, copy: str) -> None:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, path = url_to_fs(address)
-        filesystem.get_file(path, copy)
-    except FileNotFoundError as error:
-        raise InputError(address, "missing", "there is nothing at this address: check it") from error
-    except ImportError as error:
-        raise InputError(address, "unreadable", f"its kind of address needs a package ({_reason(error)})") from error
-    except Exception as error:  # each kind of address has errors of its own
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        try:
+            fetch(address, copy)
+        except OSError as error:
             raise _no_room(error) from error
-        message = f"it cannot be fetched ({_reason(error)}): check the address and the right to read it"
-        raise InputError(address, "unreadable", message) from error
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, on one line."""
-    text = " ".join(str(error).split())
-    return text if text else type(error).__name__
+        return open(copy, "rb")
 
 
 def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:

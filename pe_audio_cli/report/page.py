@@ -21,7 +21,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.opening import is_address
+from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
 from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds

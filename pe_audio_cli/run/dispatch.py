@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from pe_audio_cli.audio.opening import is_address
+from pe_audio_cli.audio.addresses import is_address, reached_by
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import FileError, Recording
 from pe_audio_cli.run.in_order import InOrder, Row
@@ -79,7 +79,7 @@ def dispatched(
     inputs: dict[int, str] = {}
     for index, item in enumerate(given):
         if isinstance(item, str) and item != STANDARD_INPUT:
-            inputs[index] = item if is_address(item) else os.path.abspath(item)
+            inputs[index] = reached_by(item) if is_address(item) else os.path.abspath(item)
         else:
             held.put(Row(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT)))
     yield from answers.of(held.take())

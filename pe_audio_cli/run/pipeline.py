@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.decode import open_audio
 from pe_audio_cli.audio.spectrogram import Spectrograph
 from pe_audio_cli.audio.windows import (
@@ -351,6 +352,7 @@ def read(
             yield Begin(file.file)
             yield file
             continue
+        file = addressed(file)
         yield Begin(file)
         try:
             with open_audio(file) as stream:

@@ -143,19 +143,21 @@ class Index:
             CheckpointError: the model cannot be loaded.
             StoreError: the index is damaged, or its model has changed.
         """
+        from pe_audio_cli.audio.addresses import addressed
         from pe_audio_cli.audio.windows import WindowOptions
         from pe_audio_cli.model.encoder import PeEncoder
         from pe_audio_cli.run.session import EncodeOptions, embed
 
+        recording = addressed(os.fspath(file))
         cutting = WindowOptions(self.about.window_seconds, self.about.overlap_seconds)
         encoder = PeEncoder(self._checkpoint(), device)
-        (embedded,) = embed([os.fspath(file)], encoder, "recording", EncodeOptions(cutting))
+        (embedded,) = embed([recording], encoder, "recording", EncodeOptions(cutting))
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)
         nothing = np.empty((0, self.about.width), np.float32)
         norm = float(np.linalg.norm(embedded.embeddings.astype(np.float64)))
         question = Question(embedded.embeddings, nothing, partial(_alike, norm))
-        (result,) = self._best([os.fspath(file)], question, "similarity", options)
+        (result,) = self._best([recording], question, "similarity", options)
         return replace(result, warnings=embedded.recording.warnings)
 
     @property
