@@ -121,6 +121,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _compare(before: Settings, now: Settings) -> None:
+    now = json.loads(json.dumps(now))  # in which tuples have become lists, as in the journal
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             was, is_now = _told_apart(before.get(name), now.get(name))
