@@ -33,16 +33,20 @@ class PerLabel(Generic[OptionsT]):
 
 def check_range(what: str, value: Any, low: float, high: float, allowed: str) -> None:
     """Raise :class:`UsageError` if ``value`` is no number from ``low`` to ``high``, which ``allowed`` tells people."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
+    if not (_is_number(value) and low <= value <= high):
         raise UsageError(f"{what} must be {allowed}: got {shown(value)}")
 
 
 def shown(value: Any) -> str:
     """A value as a message has it: a number in a few digits, be it one that no float holds; all else cut short."""
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if _is_number(value):
         try:
             return f"{float(value):g}"
         except (OverflowError, ValueError):
             return "a number of hundreds of digits"
     text = repr(value) if isinstance(value, (str, bool, type(None))) else f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:60] + "..."
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

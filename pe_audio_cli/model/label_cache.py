@@ -1,8 +1,12 @@
 """Text embeddings on disk: a label that was asked before needs no text tower.
 
 One small file a label, named by a hash of what the embedding depends on: the checkpoint's fingerprint, its revision,
-and the exact text. A file begins with a SHA-256 of all that follows it; one that does not match is written anew, not
-believed. Files appear whole, by renaming, so that any number of processes may write the same one at once.
+the exact text, and how the numbers are written. A file begins with a SHA-256 of all of that and of the numbers that
+follow it; one that does not match, or that holds a number that is not finite, is written anew, not believed. Files
+appear whole, by renaming, so that any number of processes may write the same one at once.
+
+Where several users share a machine, only what this user or root has written is believed, from folders that nobody else
+may write to.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +24,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from platformdirs import user_cache_path
 
+from pe_audio_cli.model.label_text import check_label_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,9 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelCache"]
 
-VERSION = b"peaudio labels 1"  # raise it when the same checkpoint and text come to give other numbers
+VERSION = b"peaudio labels 2"  # raise it when the same checkpoint and text come to give other numbers
 DIGEST = 32  # bytes of a SHA-256
 NUMBER = np.dtype("<f4")
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+# Neither follow a link nor wait for a pipe that somebody has put there.
+READ_PLAIN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,10 @@ class LabelCache:
     def embed(self, labels: Sequence[str], load: Callable[[], Encode]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, width)``.
 
-        ``load`` gives what encodes a label; it is called only if one is not here yet, which is then kept.
+        ``load`` gives what encodes a label; it is called only if one is not here yet, which is then kept. Raises
+        :class:`UsageError` for a label that no model takes.
         """
+        check_label_text(labels)
         embeddings = {label: found for label in labels if (found := self.get(label)) is not None}
         missing = [label for label in dict.fromkeys(labels) if label not in embeddings]
         if missing:
@@ -59,28 +71,81 @@ class LabelCache:
         return np.stack([embeddings[label] for label in labels])
 
     def get(self, label: str) -> NDArray[np.float32] | None:
-        """The embedding ``(width,)`` of a label, or None where it is not there, or not whole."""
+        """The embedding ``(width,)`` of a label, or None where there is none that can be believed."""
+        key = self._key(label)
+        file = self._file(key)
+        if not all(map(_is_safe, (self.folder, file.parent))):
+            return None
         try:
-            content = self._file(label).read_bytes()
+            content = _read(file, DIGEST + self.width * NUMBER.itemsize)
         except OSError:
             return None
         digest, numbers = content[:DIGEST], content[DIGEST:]
-        if hashlib.sha256(numbers).digest() != digest or len(numbers) != self.width * NUMBER.itemsize:
+        if len(numbers) != self.width * NUMBER.itemsize or _digest(key, numbers) != digest:
             return None
-        return np.frombuffer(numbers, NUMBER).astype(np.float32)
+        embedding = np.frombuffer(numbers, NUMBER).astype(np.float32)
+        return embedding if np.isfinite(embedding).all() else None
 
     def put(self, label: str, embedding: NDArray[np.float32]) -> None:
         """Keep an embedding ``(width,)``. A cache that cannot be written is no reason to stop."""
+        if embedding.shape != (self.width,) or not np.isfinite(embedding).all():
+            return
         numbers = embedding.astype(NUMBER).tobytes()
-        file = self._file(label)
+        key = self._key(label)
+        file = self._file(key)
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(file, hashlib.sha256(numbers).digest() + numbers)
+            for folder in (self.folder, file.parent):
+                _make_safe(folder)
+            _write_whole(file, _digest(key, numbers) + numbers)
 
-    def _file(self, label: str) -> Path:
-        key = hashlib.sha256(b"\0".join([VERSION, self.checkpoint.encode(), label.encode("utf-8", "surrogatepass")]))
-        name = key.hexdigest()
+    def _key(self, label: str) -> bytes:
+        layout = f"{NUMBER.str} {self.width}".encode()
+        text = label.encode("utf-8", "surrogatepass")
+        return b"\0".join([VERSION, layout, self.checkpoint.encode(), text])
+
+    def _file(self, key: bytes) -> Path:
+        name = hashlib.sha256(key).hexdigest()
         return self.folder / name[:2] / name[2:]
+
+
+def _digest(key: bytes, numbers: bytes) -> bytes:
+    """What an entry begins with; with the key in it, so that one entry under another's name is not believed."""
+    return hashlib.sha256(hashlib.sha256(key).digest() + numbers).digest()
+
+
+def _read(file: Path, size: int) -> bytes:
+    """The content of a file that belongs to this user. Raises :class:`OSError` if it does not, or has another size."""
+    with open(os.open(file, READ_PLAIN_FILE), "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size or not _is_ours(status):
+            raise OSError("no entry of this user")
+        return opened.read(size)
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether nobody but this user and root can put anything there."""
+    try:
+        status = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_ours(status)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    if not hasattr(os, "geteuid"):  # Windows keeps other users out of a user's folders by itself
+        return True
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & OTHERS_WRITE
+
+
+def _make_safe(folder: Path) -> None:
+    """Make a folder for this user alone; take others' leave to write from one of this user's that is there.
+
+    Raises :class:`OSError` if it is not this user's.
+    """
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not _is_safe(folder):
+        os.chmod(folder, stat.S_IMODE(os.lstat(folder).st_mode) & ~OTHERS_WRITE)  # fails for another user's
 
 
 def _write_whole(file: Path, content: bytes) -> None:
