@@ -2,18 +2,32 @@
 
 The fields and what stands in for a missing one are those of transformers' ``PeAudioEncoderConfig``, ``DacConfig`` and
 ``BertConfig``. What our own modules cannot do is told as :class:`Unsupported`; transformers' modules take it then.
+
+A configuration is a stranger's: numbers are bounded before anything is built of them, and only what describes a model
+is handed on to transformers, whose configurations can also name code to be fetched and run.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["AudioConfig", "BertConfig", "CodecConfig", "Unsupported"]
+__all__ = ["AudioConfig", "BertConfig", "CodecConfig", "Unsupported", "check_section", "plain_section", "read_strides"]
 
 ROPE_THETA = 20_000.0  # where a configuration does not say
+
+# Far beyond any model there is, and small enough that nothing breaks before shapes are compared with the weights.
+MOST_LAYERS = 512
+MOST_STAGES = 16  # of the codec
+MOST_INTEGER = 1 << 31
+MOST_NUMBER = 1e30
+MOST_DEPTH = 16  # of objects and lists in each other
+MOST_ENTRIES = 100_000
+
+# What transformers would take from a configuration to fetch or choose code by, or to make tables that nobody needs.
+NOT_HANDED_ON = ("auto_map", "implementation", "kernel", "quantization", "name_or_path", "label", "dtype", "tp_plan")
 
 ConfigT = TypeVar("ConfigT")
 
@@ -63,10 +77,10 @@ class AudioConfig:
 
         Raises :class:`Unsupported`, and :class:`ValueError` where a field has a type or value that makes no sense.
         """
-        rope = section.get("rope_parameters") or {}
+        rope = _object(section, "rope_parameters")
         _require(section.get("hidden_act", "silu") == "silu", "another activation than SiLU")
         _require(rope.get("rope_type", "default") == "default", "scaled rotary positions")
-        codec = _read(CodecConfig, section.get("dac_config") or {})
+        codec = _read(CodecConfig, _object(section, "dac_config"))
         config = _read(cls, section, dac_config=codec, rope_theta=rope.get("rope_theta", ROPE_THETA))
         _require(config.num_attention_heads % config.n_key_value_heads == 0, "heads that share no number of keys")
         _require(config.head_dim % 2 == 0, "an odd number of channels a head")
@@ -103,19 +117,94 @@ class BertConfig:
         return config
 
 
+def read_strides(section: Mapping[str, Any]) -> tuple[int, ...]:
+    """The strides of the codec's stages, from the ``audio_config`` of a checkpoint. Raises :class:`ValueError`."""
+    stated = _object(section, "dac_config").get("downsampling_ratios")
+    return CodecConfig().downsampling_ratios if stated is None else _strides(stated)
+
+
+def check_section(section: Mapping[str, Any]) -> None:
+    """Raise :class:`ValueError` for numbers that no model has, and for nesting without end."""
+    for name, value in _entries(section):
+        most = MOST_LAYERS if "layers" in name else MOST_INTEGER if isinstance(value, int) else MOST_NUMBER
+        if isinstance(value, (int, float)) and not -most <= value <= most:
+            raise ValueError(f"{_cut(name)} is {_cut(value)}")
+
+
+def plain_section(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy without all that is not about the model's own arithmetic, in nested objects too."""
+    return {
+        name: plain_section(value) if isinstance(value, Mapping) else value
+        for name, value in section.items()
+        if not any(word in name for word in NOT_HANDED_ON)
+    }
+
+
+def _entries(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All values, however deep, with the name of the object's entry that they are in."""
+    waiting: list[tuple[str, Any, int]] = [("config.json", section, 0)]
+    n_seen = 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        n_seen += 1
+        if depth > MOST_DEPTH or n_seen > MOST_ENTRIES:
+            raise ValueError(f"{_cut(name)} is nested too deeply, or holds too much")
+        if isinstance(value, Mapping):
+            waiting += [(str(inner), value[inner], depth + 1) for inner in value]
+        elif isinstance(value, list):
+            waiting += [(name, inner, depth + 1) for inner in value]
+        else:
+            yield name, value
+
+
+def _object(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What stands under a name, which is an object or missing."""
+    value = section.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {_cut(value)}")
+    return {} if value is None else value
+
+
 def _read(kind: type[ConfigT], section: Mapping[str, Any], **given: Any) -> ConfigT:
     """The fields of ``kind`` that the section names, each of the type of its default, and numbers above zero."""
     fields: tuple[Any, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
-    stated = {each.name: section[each.name] for each in fields if section.get(each.name) is not None} | given
-    config = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()})
+    values = {each.name: section[each.name] for each in fields if section.get(each.name) is not None} | given
     for each in fields:
-        value, kinds = getattr(config, each.name), (int, float) if each.type == "float" else (int,)
-        numbers = value if isinstance(value, tuple) else (value,)
-        if "int" not in each.type and each.type != "float":
-            continue
-        if value is not None and not all(isinstance(number, kinds) and number > 0 for number in numbers):
-            raise ValueError(f"{each.name} is {value!r}")
-    return config
+        if each.name in values:
+            values[each.name] = _value(each.name, str(each.type), values[each.name])
+    return kind(**values)
+
+
+def _value(name: str, kind: str, value: Any) -> Any:
+    """A value as a field of that type has it. Raises :class:`ValueError` if it makes no sense there."""
+    if kind.startswith("tuple"):
+        return _strides(value)
+    if kind == "float":
+        fits = type(value) in (int, float) and 0 < value <= (1 if name.endswith("eps") else MOST_NUMBER)
+    elif kind.startswith("int"):
+        fits = type(value) is int and 0 < value <= (MOST_LAYERS if "layers" in name else MOST_INTEGER)
+    else:
+        fits = kind != "bool" or isinstance(value, bool)
+    if not fits:
+        raise ValueError(f"{name} is {_cut(value)}")
+    return value
+
+
+def _strides(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not all(type(each) is int and 0 < each < 1 << 16 for each in value):
+        raise ValueError(f"downsampling_ratios is {_cut(value)}")
+    if not 0 < len(value) <= MOST_STAGES:
+        raise ValueError(f"downsampling_ratios has {len(value)} entries")
+    return tuple(value)
+
+
+def _cut(value: Any) -> str:
+    """A value as a message has it."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # digits or nesting without end
+        return f"too large a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def _require(condition: bool, what: str) -> None:

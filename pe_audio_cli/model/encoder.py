@@ -16,7 +16,7 @@ from pe_audio_cli.audio.windows import HOP
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.model.card import cudnn_flags, to_card, windows_at_once
 from pe_audio_cli.model.card_codec import CardCodec
-from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint
+from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint, library_faults
 from pe_audio_cli.model.codec import compile_snakes, halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
@@ -178,7 +178,7 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
         return *stock_audio(checkpoint), f"by transformers ({reason})"
     except ValueError as error:
         raise checkpoint.bad_config(error) from error
-    with torch.device("meta"):
+    with torch.device("meta"), library_faults(checkpoint.bad_config):
         tower, head = AudioTower(config), ContrastiveHead(config.hidden_size, checkpoint.embedding_width)
     checkpoint.fill(tower, AUDIO_TOWER)
     checkpoint.fill(head, AUDIO_HEAD)

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pe_audio_cli import _paths
+from pe_audio_cli.errors import CheckpointError
+from pe_audio_cli.model.checkpoint import library_faults
+from pe_audio_cli.model.tensors import read_table
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,14 +38,25 @@ class Familiar:
 
     @classmethod
     def open(cls, folder: Path) -> Familiar | None:
-        """From a checkpoint's folder; None where the checkpoint does not say."""
+        """From a checkpoint's folder; None where the checkpoint does not say.
+
+        Raises :class:`CheckpointError` if the file is damaged, or is not what it should be.
+        """
         from safetensors import safe_open
 
-        if not (folder / FILE).is_file():
+        file = folder / FILE
+        if not _paths.exists(file):
             return None
-        with safe_open(folder / FILE, framework="np") as tensors:
-            weight, bias = (tensors.get_tensor(name).astype(np.float32) for name in ("weight", "bias"))
-            return cls(weight, bias, float(tensors.metadata()["threshold"]))
+        with library_faults(_damaged):
+            read_table(file)
+            with safe_open(file, framework="np") as tensors:
+                weight, bias = (tensors.get_tensor(name).astype(np.float32) for name in ("weight", "bias"))
+                threshold = float(tensors.metadata()["threshold"])
+        if weight.ndim != 2 or bias.shape != weight.shape[:1] or not len(bias):
+            raise _damaged(ValueError(f"shapes {weight.shape} and {bias.shape}"))
+        if not all(np.isfinite(numbers).all() for numbers in (weight, bias, threshold)):
+            raise _damaged(ValueError("numbers that are not finite"))
+        return cls(weight, bias, threshold)
 
     def save(self, folder: Path) -> None:
         """Write what :meth:`open` reads, in float16."""
@@ -56,6 +72,13 @@ class Familiar:
 
     def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """How much each label is like each concept, ``(n_labels, n_concepts)``."""
-        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        if embeddings.shape[1] != self.weight.shape[1]:
+            raise _damaged(ValueError(f"for embeddings of {self.weight.shape[1]} numbers, not {embeddings.shape[1]}"))
+        unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         logits: NDArray[np.float32] = unit @ self.weight.T + self.bias
         return logits
+
+
+def _damaged(error: BaseException) -> CheckpointError:
+    reason = " ".join(str(error).split())[:300]
+    return CheckpointError(f"{FILE} of the checkpoint is damaged ({reason}); fetch the checkpoint again")

@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, TEXT_HEAD, TEXT_TOWER, Checkpoint
+from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, TEXT_HEAD, TEXT_TOWER, Checkpoint, library_faults
 
 __all__ = ["stock_audio", "stock_text"]
+
+# Of transformers' text towers, those that are nothing but a tower: others fetch what they are made of.
+TEXT_TOWERS = ("modernbert", "bert", "roberta", "xlm-roberta", "distilbert", "electra", "mpnet", "deberta-v2")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -79,11 +82,11 @@ def stock_audio(checkpoint: Checkpoint) -> tuple[nn.Sequential, nn.Module, nn.Mo
     from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 
     config = checkpoint.pe_audio_config
-    encoder: Any = checkpoint.fill(_bare(checkpoint, lambda: PeAudioEncoder(config.audio_config)), AUDIO_TOWER)
+    encoder: Any = _filled(checkpoint, lambda: PeAudioEncoder(config.audio_config), AUDIO_TOWER)
     codec = nn.Sequential(encoder.embedder.dac_encoder, encoder.embedder.bottleneck)
     encoder.embedder = Projection(encoder.embedder.data_proj)
     widths = config.audio_config.hidden_size, config.text_config.hidden_size
-    head = checkpoint.fill(_bare(checkpoint, lambda: PeAudioContrastiveHead(*widths)), AUDIO_HEAD)
+    head = _filled(checkpoint, lambda: PeAudioContrastiveHead(*widths), AUDIO_HEAD)
     return codec, Tower(encoder), head
 
 
@@ -92,24 +95,30 @@ def stock_text(checkpoint: Checkpoint) -> tuple[nn.Module, nn.Module]:
     from transformers import AutoModel
     from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 
+    kind = checkpoint.text_section.get("model_type", TEXT_TOWERS[0])
+    if kind not in TEXT_TOWERS:
+        raise checkpoint.bad_config(ValueError(f"a text tower of the kind {kind!r}, of {', '.join(TEXT_TOWERS)}"))
     config = checkpoint.pe_audio_config.text_config
     build: Any = AutoModel.from_config  # transformers does not type it
-    tower: nn.Module = checkpoint.fill(
-        _bare(checkpoint, lambda: build(config, dtype=torch.float32, trust_remote_code=False)), TEXT_TOWER
+    tower: nn.Module = _filled(
+        checkpoint, lambda: build(config, dtype=torch.float32, trust_remote_code=False), TEXT_TOWER
     )
-    head = checkpoint.fill(
-        _bare(checkpoint, lambda: PeAudioContrastiveHead(config.hidden_size, config.hidden_size)), TEXT_HEAD
-    )
+    head = _filled(checkpoint, lambda: PeAudioContrastiveHead(config.hidden_size, config.hidden_size), TEXT_HEAD)
     return TextTower(tower, checkpoint.text_feature_is_normed), head
 
 
-def _bare(checkpoint: Checkpoint, build: Callable[[], ModuleT]) -> ModuleT:
-    """Build without filling in random numbers, which takes seconds at full size; every tensor is overwritten anyway."""
-    try:
-        with _no_random_weights():
-            return build()
-    except (TypeError, ValueError) as error:
-        raise checkpoint.bad_config(error) from error
+def _filled(checkpoint: Checkpoint, build: Callable[[], ModuleT], prefix: str) -> ModuleT:
+    """Build a module and fill it from the checkpoint.
+
+    It is built without random numbers, which take seconds at full size, and every tensor is overwritten anyway. First
+    it is built without memory, so that shapes are compared with the weights before any memory is asked for.
+    """
+    with library_faults(checkpoint.bad_config), _no_random_weights(), torch.device("meta"):
+        wanted = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+    checkpoint.check_shapes(wanted, prefix)
+    with library_faults(checkpoint.bad_config), _no_random_weights():
+        module = build()
+    return checkpoint.fill(module, prefix)
 
 
 def _no_random_weights() -> AbstractContextManager[None]:

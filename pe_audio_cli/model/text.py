@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from pe_audio_cli.errors import UsageError
+from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.model.bert import Bert
-from pe_audio_cli.model.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint
+from pe_audio_cli.model.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint, library_faults
 from pe_audio_cli.model.config import BertConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
 from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.model.stock import stock_text
+from pe_audio_cli.model.tokenizer import Tokenize, open_tokenizer
 from pe_audio_cli.model.tower import ContrastiveHead
 
 if TYPE_CHECKING:
@@ -29,21 +31,25 @@ __all__ = ["TextEncoder", "encode_labels", "load_text", "own_text", "stock_text_
 class TextEncoder:
     """The text tower and its projection head, in float32 on the CPU whatever the audio runs in.
 
-    ``tokenize`` gives a label's token ids, of which the tower takes ``max_tokens``; ``tower`` maps ids
-    ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: beside others it would
-    be padded to the longest, and its numbers would change in the last digits with the company it keeps.
+    ``tokenize`` gives a label's token ids, below ``vocabulary``, of which the tower takes ``max_tokens``; ``tower``
+    maps ids ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: beside others
+    it would be padded to the longest, and its numbers would change in the last digits with the company it keeps.
+    ``checkpoint`` is whose they are.
     """
 
-    tokenize: Callable[[str], list[int]]
+    tokenize: Tokenize
     max_tokens: int
+    vocabulary: int
     tower: Callable[[torch.Tensor], torch.Tensor]
     head: nn.Module
+    checkpoint: str
 
     @torch.inference_mode()
     def encode(self, label: str) -> NDArray[np.float32]:
         """The text embedding of a label, of shape ``(dim,)``.
 
-        Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short.
+        Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short. Raises
+        :class:`CheckpointError` if what comes out is no embedding.
         """
         ids = self.tokenize(label)
         if len(ids) > self.max_tokens:
@@ -51,8 +57,19 @@ class TextEncoder:
                 f"the text {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
                 "shorten it"
             )
-        embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
+        if not ids or max(ids) >= self.vocabulary:
+            raise self._refusal(ValueError("its tokenizer and its vocabulary do not belong together"))
+        with library_faults(self._refusal):
+            embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
+        if not np.isfinite(embedding).all():
+            raise self._refusal(ValueError("numbers that are not finite come out"))
         return embedding
+
+    def _refusal(self, error: BaseException) -> CheckpointError:
+        reason = " ".join(str(error).split())[:300]
+        return CheckpointError(
+            f"{self.checkpoint}: its text tower cannot be run ({reason}); fetch the checkpoint again"
+        )
 
 
 def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -86,26 +103,33 @@ def own_text(checkpoint: Checkpoint) -> TextEncoder:
         config = BertConfig.read(checkpoint.text_section)
     except ValueError as error:
         raise checkpoint.bad_config(error) from error
-    tokenizer = checkpoint.bare_tokenizer()
-    with torch.device("meta"):
+    max_tokens = min(checkpoint.max_label_tokens, config.max_position_embeddings)
+    tokenize = open_tokenizer(checkpoint, "bare")
+    with torch.device("meta"), library_faults(checkpoint.bad_config):
         bert, head = Bert(config), ContrastiveHead(config.hidden_size, config.hidden_size)
     checkpoint.fill(bert, TEXT_TOWER)
     checkpoint.fill(head, TEXT_HEAD)
     return TextEncoder(
-        lambda label: list(tokenizer.encode(label).ids),
-        min(checkpoint.max_label_tokens, config.max_position_embeddings),
+        tokenize,
+        max_tokens,
+        config.vocab_size,
         lambda ids: bert(ids)[:, 0],
         head,
+        checkpoint.name,
     )
 
 
 def stock_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
     """Any text tower that transformers knows, by its modules."""
+    config = checkpoint.pe_audio_config.text_config
+    max_tokens = min(checkpoint.max_label_tokens, getattr(config, "max_position_embeddings", sys.maxsize))
+    tokenize = open_tokenizer(checkpoint, "auto")
     tower, head = stock_text(checkpoint)
-    tokenizer = checkpoint.tokenizer()
     return TextEncoder(
-        lambda label: list(tokenizer(label, truncation=False, verbose=False)["input_ids"]),
-        min(tokenizer.model_max_length, checkpoint.pe_audio_config.text_config.max_position_embeddings),
+        tokenize,
+        max_tokens,
+        config.vocab_size,
         tower,
         head,
+        checkpoint.name,
     )

@@ -1,0 +1,78 @@
+"""The table of tensors at the beginning of a safetensors file, read and checked before any of them is.
+
+A file begins with the length of its table, eight bytes, little endian; the table, a JSON object; then the numbers. The
+format is described at https://huggingface.co/docs/safetensors. The safetensors package checks the same once more; here
+sizes are compared with the file first, so that none of them makes anything large.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pe_audio_cli._small_files import parse_json
+
+__all__ = ["Tensor", "read_table"]
+
+LENGTH_BYTES = 8
+MOST_TABLE_BYTES = 32 << 20  # a hundred thousand tensors
+MOST_DIMENSIONS = 8
+METADATA = "__metadata__"
+ENTRY = ("dtype", "shape", "data_offsets")
+FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}  # bytes of a number
+OTHERS = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What a table says of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floating-point ones."""
+        return self.dtype in FLOATS
+
+
+def read_table(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file, by their names.
+
+    Raises :class:`OSError` if it cannot be read or is no regular file, and :class:`ValueError` if it does not begin
+    with a table whose sizes are those of the file; the text says what is wrong.
+    """
+    status = os.stat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
+        room = status.st_size - LENGTH_BYTES
+        if not 0 < length <= min(room, MOST_TABLE_BYTES):
+            raise ValueError(f"it says that its table of tensors has {length} bytes, and has {max(room, 0)}")
+        table = parse_json(opened.read(length))
+    if not isinstance(table, dict):
+        raise ValueError("its table of tensors is no JSON object")
+    return {name: _tensor(entry, room - length) for name, entry in table.items() if name != METADATA}
+
+
+def _tensor(entry: Any, room: int) -> Tensor:
+    """One entry; the tensor must lie within the ``room`` that there is for all of them."""
+    values: list[Any] = [entry.get(key) if isinstance(entry, dict) else None for key in ENTRY]
+    dtype, shape, place = values
+    if not (isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(place) and len(place) == 2):
+        raise ValueError("an entry of its table of tensors has no type, shape and place")
+    begin, end = place
+    size = {**FLOATS, **OTHERS}.get(dtype)
+    n_bytes = None if size is None else size * math.prod(shape)
+    if len(shape) > MOST_DIMENSIONS or not begin <= end <= room or n_bytes not in (None, end - begin):
+        raise ValueError("a tensor has another size in its table than in the file")
+    return Tensor(dtype, tuple(shape))
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 62 for value in values)
