@@ -73,7 +73,7 @@ class PageWriter:
     """
 
     def __init__(self, stream: TextIO, options: PageOptions, warn: Callable[[str, str], None]) -> None:
-        self._stream, self._options, self._warn = stream, options, warn
+        self.stream, self._options, self._warn = stream, options, warn
         self._levels = thresholds(options.events)
         self._n_written = 0
         self._seconds_left = EMBED_SECONDS
@@ -81,7 +81,7 @@ class PageWriter:
     def open(self) -> None:
         """Begin the page."""
         head, self._tail = _frame()
-        self._stream.write(head)
+        self.stream.write(head)
         self._element('id="settings" type="application/json"', [_json(_settings(self._options.events, self._levels))])
 
     def write(self, result: LocalizeResult | FileError) -> None:
@@ -94,7 +94,7 @@ class PageWriter:
 
     def close(self) -> None:
         """End the page; the stream stays open."""
-        self._stream.write(self._tail)
+        self.stream.write(self._tail)
 
     def _write_recording(self, result: LocalizeResult) -> None:
         assert result.frames is not None and result.recording.spectrogram is not None
@@ -143,9 +143,9 @@ class PageWriter:
         self._element(f'id="{name}-{self._n_written}" type="text/plain"', base64_text(pieces))
 
     def _element(self, attributes: str, texts: Iterable[str]) -> None:
-        self._stream.write(f"<script {attributes}>")
-        self._stream.writelines(texts)
-        self._stream.write("</script>\n")
+        self.stream.write(f"<script {attributes}>")
+        self.stream.writelines(texts)
+        self.stream.write("</script>\n")
 
 
 def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pe_audio_cli import __version__
 from pe_audio_cli.audio.windows import HOP, WindowOptions
 from pe_audio_cli.errors import CheckpointError, PeAudioError
+from pe_audio_cli.results import FileError
 from pe_audio_cli.run.dispatch import Fault, Whole
 from pe_audio_cli.run.in_order import Row
-from pe_audio_cli.run.pipeline import encode_news, read
+from pe_audio_cli.run.pipeline import Begin, News, encode_news, read
 from pe_audio_cli.run.questions import Question
 from pe_audio_cli.run.stretches import STRETCH, Collector, Part, gathered, stretches
 
@@ -36,6 +37,7 @@ FILES_PER_TASK = 32  # recordings that a task decodes, at most: few to do again 
 TASKS_PER_WORKER = 8  # at least, so that none of them holds up the end
 BLOCKS_AHEAD = 2  # that an actor has been sent, one of which it works on
 RETRIES = 3  # of a task whose worker died
+NAMELESS = ""  # a recording whose name the driver knows
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,13 @@ def decode(
     """The stage that decodes: a table of inputs to tables of a stretch each."""
     for row in inputs.to_pylist():
         path = row["path"].decode("utf-8", "surrogateescape")
-        for stretch in stretches(read([path], windows, halo, spectrograms, sounds), windows):
-            yield _table([(row["index"], stretch.place, stretch.last)], [stretch.news])
+        place = 0
+        try:
+            for stretch in stretches(read([path], windows, halo, spectrograms, sounds), windows):
+                yield _table([(row["index"], place, stretch.last)], [stretch.news])
+                place += 1
+        except Exception as error:
+            yield _table([(row["index"], place, True)], [(Begin(path), FileError.caused_by(error, path))])
 
 
 class Encode:
@@ -163,6 +170,8 @@ class Encode:
             self._encoder: PeEncoder | Fault = work.encoder()
         except PeAudioError as error:
             self._encoder = Fault(str(error))
+        except Exception as error:  # no recording's, but whatever it is, other workers will hardly fare better
+            self._encoder = Fault(FileError.caused_by(error, work.name).message)
 
     def __call__(self, table: Any) -> Any:
         """One row for each stretch; one that cannot be used, or encoded, has the error of its recording."""
@@ -170,18 +179,39 @@ class Encode:
         if isinstance(self._encoder, Fault):
             return _table(keys, [self._encoder] * len(keys))
         work, encoder = self._work, self._encoder
-        news = chain.from_iterable(pickle.loads(each.as_buffer()) for each in table["content"])
+        news = chain.from_iterable(_news(each) for each in table["content"])
         parts = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
         contents = [
-            Whole(gathered([part], self._reducer(encoder)), part.recording)
-            if isinstance(part, Part) and (place, last) == (0, True)
-            else part
+            self._whole(part, encoder) if isinstance(part, Part) and (place, last) == (0, True) else part
             for (_, place, last), part in zip(keys, parts, strict=True)
         ]
         return _table(keys, contents)
 
+    def _whole(self, part: Part, encoder: PeEncoder) -> Whole | FileError:
+        try:
+            return Whole(gathered([part], self._reducer(encoder)), part.recording)
+        except Exception as error:
+            return FileError.caused_by(error, part.recording.file)
+
     def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
         return self._work.question.reducer(encoder)
+
+
+def _news(content: Any) -> tuple[News, ...]:
+    """What the stage that decodes has said of a stretch."""
+    try:
+        news: tuple[News, ...] = pickle.loads(content.as_buffer())
+        return news
+    except Exception as error:
+        return Begin(NAMELESS), FileError.caused_by(error, NAMELESS)
+
+
+def _pickled(content: Any) -> bytes:
+    """What travels; an error in its place, if it cannot."""
+    try:
+        return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        return pickle.dumps(FileError.caused_by(error, NAMELESS), pickle.HIGHEST_PROTOCOL)
 
 
 def _table(keys: Sequence[tuple[int, int, bool]], contents: Sequence[Any]) -> Any:
@@ -189,6 +219,6 @@ def _table(keys: Sequence[tuple[int, int, bool]], contents: Sequence[Any]) -> An
     import pyarrow as pa
 
     indices, places, lasts = zip(*keys, strict=True)
-    pickled = [pickle.dumps(content, pickle.HIGHEST_PROTOCOL) for content in contents]
+    pickled = [_pickled(content) for content in contents]
     content = pa.array(pickled, pa.large_binary())  # a plain one holds no more than 2 GiB
     return pa.table({"index": indices, "place": places, "last": lasts, "content": content})

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from pe_audio_cli._paths import exists
 from pe_audio_cli.audio.addresses import is_address, reached_by
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import FileError, Recording
@@ -122,12 +123,12 @@ class _Answers(Generic[ResultT]):
     def of(self, rows: Iterable[Row]) -> Iterator[ResultT | FileError]:
         """The answer to each input whose last row is among these."""
         for row in rows:
-            content = pickle.loads(row.content)
+            content = _loaded(row)
             if isinstance(content, Fault):
                 raise RunError(f"a worker cannot load the model: {content.message}")
             if isinstance(content, FileError):
                 self._error = content
-            if isinstance(content, Part):
+            if isinstance(content, Part) and self._error is None:
                 self._add(content)
             if row.last:
                 item = self._given[row.index]
@@ -135,26 +136,39 @@ class _Answers(Generic[ResultT]):
                 self._reducer = self._error = None
 
     def _add(self, part: Part) -> None:
-        if self._reducer is None:
-            self._reducer = self._new_reducer()
-        for scored in part.scored:
-            self._reducer.add(scored)
+        try:
+            if self._reducer is None:
+                self._reducer = self._new_reducer()
+            for scored in part.scored:
+                self._reducer.add(scored)
+        except Exception as error:
+            self._error = FileError.caused_by(error, part.recording.file)
 
     def _answer(self, file: str, last: Part | Whole | FileError) -> ResultT | FileError:
         if self._error is not None:
             return replace(self._error, file=file, message=_explained(self._error, file))
-        assert not isinstance(last, FileError)
+        assert isinstance(last, (Part, Whole))
         recording = replace(last.recording, file=file)
         if self._encoding.on_piece is not None:
             self._encoding.on_piece(file, recording.duration, 1.0)
-        if isinstance(last, Whole):
-            answer: ResultT = replace(last.result, recording=recording)
-            return answer
-        assert self._reducer is not None
-        return self._reducer.finish(recording)
+        try:
+            if isinstance(last, Whole):
+                answer: ResultT = replace(last.result, recording=recording)
+                return answer
+            assert self._reducer is not None
+            return self._reducer.finish(recording)
+        except Exception as error:
+            return FileError.caused_by(error, file)
+
+
+def _loaded(row: Row) -> Any:
+    try:
+        return pickle.loads(row.content)
+    except Exception as error:
+        return FileError.caused_by(error, "")  # whose name its index tells
 
 
 def _explained(error: FileError, file: str) -> str:
-    if error.kind == "missing" and os.path.exists(file):
+    if error.kind == "missing" and exists(file):
         return "it is here, but not on the node that was to read it: use a folder that all nodes share, or an address"
     return error.message

@@ -14,7 +14,7 @@ from pe_audio_cli.audio.decode import open_audio
 from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.detect.scoring import TagOptions
 from pe_audio_cli.detect.settings import LabelSettings, SettingsFile
-from pe_audio_cli.errors import AnnotationError, InputError, RunError, UsageError
+from pe_audio_cli.errors import AnnotationError, RunError, UsageError
 from pe_audio_cli.evaluate.annotations import Annotations, check_durations
 from pe_audio_cli.evaluate.exam import Exam, ExamOptions, grade
 from pe_audio_cli.evaluate.wordings import read_map
@@ -73,8 +73,8 @@ def durations_of(
                 if on_warning is not None:
                     for warning in stream.warnings:
                         on_warning(recording.file, warning)
-        except InputError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(f"{recording.file}: {FileError.caused_by(error, recording.file).message}")
         if on_done is not None:
             on_done(recording.file)
     if problems:
@@ -107,7 +107,11 @@ def evaluate(
     for result in results:
         if isinstance(result, FileError):
             raise RunError(f"{result.file}: {result.message}; nothing was evaluated")
-        answers.append(_answers(result, query.labels))
+        try:
+            answers.append(_answers(result, query.labels))
+        except Exception as error:
+            file = result.recording.file
+            raise RunError(f"{file}: {FileError.caused_by(error, file).message}; nothing was evaluated") from error
         if on_done is not None:
             on_done(result.recording.file)
     return grade(exam, query.model_name(encoder), answers, options)

@@ -7,6 +7,10 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pe_audio_cli._paths import reason
+from pe_audio_cli.errors import RunError
+from pe_audio_cli.run.spool import close_quietly
+
 __all__ = ["InOrder", "Row"]
 
 MEMORY = 64 << 20  # bytes that may wait in memory; more than that wait in a temporary file
@@ -31,14 +35,23 @@ class InOrder:
             int, dict[int, tuple[int, int, bool]]
         ] = {}  # by index and place: where it lies, its size, last
         self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, close_quietly, self._file)
 
     def put(self, row: Row) -> None:
-        """Take a row; one that is known already, from an earlier attempt, is passed over."""
+        """Take a row; one that is known already, from an earlier attempt, is passed over.
+
+        Raises :class:`RunError` if the temporary folder has no room for it.
+        """
         if (row.index, row.place) < self._next or row.place in self._held.get(row.index, {}):
             return
-        offset = self._file.seek(0, 2)
-        self._file.write(row.content)
+        try:
+            offset = self._file.seek(0, 2)
+            self._file.write(row.content)
+            self._file.flush()
+        except OSError as error:
+            what = "the temporary folder cannot hold the results that wait for those before them"
+            remedy = "make room there, or set TMPDIR to a folder that has some"
+            raise RunError(f"{what} ({reason(error)}): {remedy}") from error
         self._held.setdefault(row.index, {})[row.place] = offset, len(row.content), row.last
 
     def take(self) -> Iterator[Row]:

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from pe_audio_cli._paths import Unusable
+from pe_audio_cli._paths import Unusable, reason
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.results import FileError, Outcome, Result, Written
 from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal, stamp
-from pe_audio_cli.run.places import Tree, reason, whole_file
+from pe_audio_cli.run.places import Tree, whole_file
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["FOLDER_JOURNAL", "FileOutput", "FolderOutput", "Output", "StreamOutput", "entry_of", "file_of"]

@@ -6,16 +6,17 @@ A picture appears whole or not at all, and before its result is noted as done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
-from pe_audio_cli.errors import OutputError, RunError, UsageError
-from pe_audio_cli.results import LocalizeResult, Result, TagResult
+from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
+from pe_audio_cli.results import FileError, LocalizeResult, Result, TagResult
 from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output, file_of
 from pe_audio_cli.run.places import Tree, is_folder, reason, whole_file
+from pe_audio_cli.write.draft import unwritten
 
 __all__ = ["TagPicture", "TimelinePictures"]
 
@@ -65,10 +66,21 @@ class TimelinePictures(Beside):
         """Draw its picture, then pass it on; a recording that failed has none."""
         from pe_audio_cli.draw.timeline import draw_timeline
 
-        if isinstance(result, LocalizeResult):
-            timeline = result
-            _draw_whole(self._targets[file_of(result)], lambda stream: draw_timeline(timeline, stream, self._kind))
-        super().write(result)
+        if not isinstance(result, LocalizeResult):
+            super().write(result)
+            return
+        drawn = BytesIO()
+        try:
+            draw_timeline(result, drawn, self._kind)
+        except Exception as error:
+            raise unwritten(result, error) from error
+        target = self._targets[file_of(result)]
+        _keep(target, drawn)
+        try:
+            super().write(result)
+        except InputError:
+            target.unlink(missing_ok=True)
+            raise
 
 
 class TagPicture(Beside):
@@ -94,21 +106,31 @@ class TagPicture(Beside):
     def write(self, result: Result) -> None:
         """Note it for the picture, and pass it on."""
         if isinstance(result, TagResult):
-            self._map.add(self._n_written, result)
-        self._n_written += 1
+            try:
+                self._map.add(self._n_written, result)
+            except Exception as error:
+                raise unwritten(result, error) from error
         super().write(result)
+        self._n_written += 1
 
     def finish(self) -> None:
         """Draw the picture, then make the output whole."""
-        _draw_whole(self._target, lambda stream: self._map.draw(stream, self._kind))
+        drawn = BytesIO()
+        try:
+            self._map.draw(drawn, self._kind)
+        except Exception as error:
+            what = FileError.caused_by(error, str(self._target)).message
+            raise RunError(f"cannot draw {self._target}: {what}") from error
+        _keep(self._target, drawn)
         super().finish()
 
 
-def _draw_whole(target: Path, draw: Callable[[BinaryIO], None]) -> None:
+def _keep(target: Path, drawn: BytesIO) -> None:
+    """Write a picture that was drawn."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as part, part.open("wb") as stream:
-            draw(stream)
+            stream.write(drawn.getbuffer())
     except OSError as error:
         raise RunError(f"cannot write {target}: {reason(error)}") from error
 

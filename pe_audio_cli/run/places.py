@@ -38,7 +38,7 @@ def is_folder(path: str) -> bool:
     return path.endswith("/") or Path(path).is_dir()
 
 
-def reason(error: OSError | ValueError) -> str:
+def reason(error: OSError) -> str:
     """What the system says, without the path that it adds."""
     return error.strerror if error.strerror else str(error)
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.errors import OutputError, RunError, UsageError
+from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import Result, TagResult
 from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output
 from pe_audio_cli.run.places import is_folder, reason
+from pe_audio_cli.write.draft import put
 
 __all__ = ["Report"]
 
@@ -66,10 +67,17 @@ class Report(Beside):
         """Add it to the page, then pass it on."""
         assert not isinstance(result, TagResult)
         try:
-            self._page.write(result)
+            place, before = self._stream.tell(), dict(vars(self._page))
+            put(self._page, result)
         except OSError as error:
             raise self._failure(error) from error
-        super().write(result)
+        try:
+            super().write(result)
+        except InputError:  # an error takes its place, here too
+            self._stream.seek(place)
+            self._stream.truncate()
+            vars(self._page).update(before)
+            raise
 
     def finish(self) -> None:
         """Give the page its name, then make the output whole."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FrameSpool"]
+__all__ = ["FrameSpool", "close_quietly"]
 
 MEMORY = 4 << 20  # bytes; what is longer goes to a temporary file
 
@@ -24,11 +25,15 @@ class FrameSpool(Mapping[str, "NDArray[np.float32]"]):
         self._rows = {label: row for row, label in enumerate(labels)}
         self._widths: list[int] = []
         self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, close_quietly, self._file)
 
     def append(self, piece: NDArray[np.float32]) -> None:
-        """Add frames at the end: probabilities of shape ``(n_labels, k)``."""
+        """Add frames at the end: probabilities of shape ``(n_labels, k)``.
+
+        Raises :class:`OSError` if the temporary folder has no room for them.
+        """
         self._file.write(np.ascontiguousarray(piece, np.float32).tobytes())
+        self._file.flush()  # what does not fit is told here, not where somebody reads
         self._widths.append(piece.shape[1])
 
     def __getitem__(self, label: str) -> NDArray[np.float32]:
@@ -51,6 +56,12 @@ class FrameSpool(Mapping[str, "NDArray[np.float32]"]):
         """Pickled with all that it holds."""
         self._file.seek(0)
         return _restored, (tuple(self._rows), tuple(self._widths), self._file.read())
+
+
+def close_quietly(file: IO[bytes]) -> None:
+    """Close a temporary file that nobody needs: what was left in its buffer may not fit on the disk."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _restored(labels: Sequence[str], widths: Sequence[int], content: bytes) -> FrameSpool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
-from typing import Any, ClassVar, Literal, TextIO, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TextIO, TypeAlias
 
-from pe_audio_cli.errors import InputError
-from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, Measure, SearchResult, Written
+from pe_audio_cli.results import LocalizeResult, Measure, Written
+from pe_audio_cli.write.draft import put
 from pe_audio_cli.write.escape import one_line
 
 __all__ = [
@@ -22,13 +19,11 @@ __all__ = [
     "WriteOptions",
     "Writer",
     "fine_time",
-    "unwritten",
 ]
 
 PROBABILITY_DECIMALS = 6
 TIME_DECIMALS = 3  # milliseconds
 FINE_TIME_DECIMALS = 6  # microseconds: an event of one sample still has a length
-DRAFT_MEMORY = 4 << 20  # bytes of a result that are text in memory; what is longer is in a temporary file
 
 Command: TypeAlias = Literal["tag", "localize", "search"]
 
@@ -92,22 +87,7 @@ class Writer(ABC):
 
         Raises :class:`InputError` if it is this result that cannot be written. What the stream raises is passed on.
         """
-        stream, before = self.stream, dict(vars(self))
-        draft = _draft()
-        try:
-            self.stream = cast(TextIO, draft)
-            self.write(result)
-            draft.seek(0)
-        except Exception as error:
-            vars(self).update(before)  # what the format has counted
-            with contextlib.suppress(OSError):  # what is left in its buffer may not fit either
-                draft.close()
-            raise unwritten(result, error) from error
-        finally:
-            self.stream = stream
-        with draft:
-            shutil.copyfileobj(draft, stream)
-        stream.flush()
+        put(self, result)
 
     def close(self) -> None:  # noqa: B027 - most formats have nothing to end with
         """End the output; the stream stays open."""
@@ -121,10 +101,6 @@ class Writer(ABC):
     def name_of(cls, file: str) -> str:
         """What stands for a recording, before it is spelled: its path as given, unless the format has other habits."""
         return file
-
-
-def _draft() -> SpooledTemporaryFile[str]:
-    return SpooledTemporaryFile(DRAFT_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")
 
 
 class EventWriter(Writer):
@@ -146,16 +122,6 @@ class EventWriter(Writer):
     @abstractmethod
     def lines(self, result: LocalizeResult) -> Iterator[str]:
         """The text of one recording, piece by piece: there may be millions of events."""
-
-
-def unwritten(result: Written | EmbedResult, error: Exception) -> InputError:
-    """What was raised while a result was written or drawn, as the error of its recording or query."""
-    if isinstance(result, SearchResult):
-        file = result.query
-    else:
-        file = result.file if isinstance(result, FileError) else result.recording.file
-    failed = FileError.caused_by(error, file)
-    return InputError(failed.file, failed.kind, failed.message)
 
 
 def fine_time(seconds: float) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from pe_audio_cli.errors import UsageError
+from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.results import EmbedResult
+from pe_audio_cli.write.draft import unwritten
 from pe_audio_cli.write.escape import utf8_text
 from pe_audio_cli.write.mapped import MappedRows
 
@@ -45,7 +46,7 @@ class EmbeddingWriter(ABC):
 
     @abstractmethod
     def write(self, result: EmbedResult) -> None:
-        """Write the rows of one recording."""
+        """Write the rows of one recording; all of them or, where that raises :class:`InputError`, none."""
 
     @abstractmethod
     def close(self) -> None:
@@ -69,11 +70,19 @@ class ParquetWriter(EmbeddingWriter):
 
     def write(self, result: EmbedResult) -> None:
         """Write the rows of one recording, as soon as they fill a row group."""
+        waiting, n_waiting, was_flushed = list(self._waiting), self._n_waiting, False
         for rows in _slices(len(result.embeddings)):
-            self._waiting.append(self._batch(result, rows))
+            try:
+                self._waiting.append(self._batch(result, rows))
+            except Exception as error:
+                if was_flushed:  # half of it is in the file
+                    raise RunError(f"{result.recording.file}: its rows cannot be made ({error!r})") from error
+                self._waiting, self._n_waiting = waiting, n_waiting
+                raise unwritten(result, error) from error
             self._n_waiting += self._waiting[-1].num_rows
             if self._n_waiting >= ROW_GROUP:
                 self._flush()
+                was_flushed = True
 
     def close(self) -> None:
         """Write what is left, and the footer."""
@@ -122,8 +131,14 @@ class NpzWriter(EmbeddingWriter):
 
     def write(self, result: EmbedResult) -> None:
         """Take the rows of one recording."""
+        n_rows = len(self._embeddings)
         for rows in _slices(len(result.embeddings)):
-            self._embeddings.append(result.embeddings[rows].astype(self._type))
+            try:
+                numbers = result.embeddings[rows].astype(self._type)
+            except Exception as error:
+                self._embeddings.cut(n_rows)
+                raise unwritten(result, error) from error
+            self._embeddings.append(numbers)
         self._results.append((result.recording.file, result.recording.duration, result.starts, result.ends))
         self._fingerprint = result.fingerprint
 

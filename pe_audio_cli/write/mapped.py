@@ -43,6 +43,16 @@ class MappedRows:
             ) from error
         self._n_rows += len(rows)
 
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def cut(self, n_rows: int) -> None:
+        """Drop all rows but the first ``n_rows``."""
+        if n_rows < self._n_rows:
+            self._file.seek(n_rows * self._width * self._type.itemsize)
+            self._file.truncate()
+            self._n_rows = n_rows
+
     def array(self) -> NDArray[np.floating[Any]]:
         """All rows so far, of shape ``(n_rows, width)``: at least one; it reads from the file what is asked of it."""
         return np.memmap(self._file, self._type, "r", shape=(self._n_rows, self._width))

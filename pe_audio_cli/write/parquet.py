@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult, Written
-from pe_audio_cli.write.base import WriteOptions, Writer, unwritten
+from pe_audio_cli.write.base import WriteOptions, Writer
+from pe_audio_cli.write.draft import unwritten
 from pe_audio_cli.write.escape import utf8_text
 from pe_audio_cli.write.objects import error_object, event_object, localize_head, tag_object
 

@@ -1,0 +1,68 @@
+"""A result is written whole or not at all: first into a draft, and from there to where it belongs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar, cast
+
+from pe_audio_cli.errors import InputError
+from pe_audio_cli.results import EmbedResult, FileError, SearchResult, Written
+
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
+
+__all__ = ["put", "unwritten"]
+
+MEMORY = 4 << 20  # bytes of a draft that are in memory; what is longer is in a temporary file
+CHUNK = 1 << 16  # characters that go on at once
+
+WrittenT = TypeVar("WrittenT", bound=Written, contravariant=True)
+
+
+class Writes(Protocol[WrittenT]):
+    """What writes text to a stream, and may count or note what it has written in attributes of its own."""
+
+    stream: TextIO
+
+    def write(self, result: WrittenT) -> Any:
+        """Write one result."""
+
+
+def put(writer: Writes[WrittenT], result: WrittenT) -> None:
+    """Let ``writer`` write a result, and flush it; where that fails, nothing is written and the next can follow.
+
+    Raises :class:`InputError` if it is this result that cannot be written. What the stream raises is passed on.
+    """
+    stream, before = writer.stream, dict(vars(writer))
+    draft = _draft()
+    try:
+        writer.stream = cast(TextIO, draft)
+        writer.write(result)
+        draft.seek(0)
+    except Exception as error:
+        vars(writer).update(before)
+        with contextlib.suppress(OSError):  # what is left in its buffer may not fit either
+            draft.close()
+        raise unwritten(result, error) from error
+    finally:
+        writer.stream = stream
+    with draft:
+        while text := draft.read(CHUNK):
+            stream.write(text)
+    stream.flush()
+
+
+def unwritten(result: Written | EmbedResult, error: Exception) -> InputError:
+    """What was raised while a result was written or drawn, as the error of its recording or query."""
+    if isinstance(result, SearchResult):
+        file = result.query
+    else:
+        file = result.file if isinstance(result, FileError) else result.recording.file
+    failed = FileError.caused_by(error, file)
+    return InputError(failed.file, failed.kind, failed.message)
+
+
+def _draft() -> SpooledTemporaryFile[str]:
+    from tempfile import SpooledTemporaryFile  # takes a moment, for which --help need not wait
+
+    return SpooledTemporaryFile(MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")
