@@ -35,6 +35,9 @@ class StubHub:
     breaks_after: int | None = None  # bytes of a large file after which the connection breaks, each time
     stalls: bool = False  # whether it stays open then, and silent
     sizes: dict[str, int] = field(default_factory=dict)  # what is said of a file, if not the truth
+    lies: dict[str, dict] = field(default_factory=dict)  # what else is said of one
+    etag: str | None = None  # what all files are called in the answer to a request for one
+    endless: bool = False  # whether a file is followed by more than there should be
     asked: list[tuple[str, int]] = field(default_factory=list)
     endpoint: str = ""
 
@@ -73,7 +76,7 @@ class Answer(BaseHTTPRequestHandler):
         """A file as the API lists it."""
         size = self.hub.sizes.get(name, len(content))
         lfs = {"lfs": {"sha256": tag(content), "size": size, "pointerSize": 130}} if len(content) >= LARGE else {}
-        return {"rfilename": name, "size": size, "blobId": hashlib.sha1(content).hexdigest(), **lfs}
+        return {"rfilename": name, "size": size, "blobId": git_id(content), **lfs} | self.hub.lies.get(name, {})
 
     def send_file(self) -> None:
         asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
@@ -91,11 +94,13 @@ class Answer(BaseHTTPRequestHandler):
         if name is not None and self.command == "GET":
             self.hub.asked.append((name, start))
         self.send_response(206 if start else 200)
+        if name is not None and self.hub.endless:
+            content += bytes(10_000_000)
         self.send_header("Content-Length", str(len(content) - start))
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("ETag", f'"{tag(content)}"')
+        self.send_header("X-Repo-Commit", self.hub.commit if self.hub.etag is None else self.hub.etag)
+        self.send_header("ETag", f'"{tag(content) if self.hub.etag is None else self.hub.etag}"')
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -120,7 +125,12 @@ class Answer(BaseHTTPRequestHandler):
 
 def tag(content: bytes) -> str:
     """What the hub's cache calls a file."""
-    return (hashlib.sha256 if len(content) >= LARGE else hashlib.sha1)(content).hexdigest()
+    return hashlib.sha256(content).hexdigest() if len(content) >= LARGE else git_id(content)
+
+
+def git_id(content: bytes) -> str:
+    """What git calls a file by its content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 class Server(ThreadingHTTPServer):

@@ -272,3 +272,91 @@ def test_a_checkpoint_that_the_client_itself_left_unfinished_is_completed(hub):
     for name in ("config.json", "tokenizer.json", WEIGHTS):
         hf_hub_download(REPO, name)
     assert contents(pull(REPO).folder) == contents(REFERENCE / "pe-av-tiny")
+
+
+OUTSIDE = ["../../../../outside", "/tmp/outside", "..\\outside", "", None, 3, ["a" * 64]]
+OUTSIDE += ["a" * 63, "A" * 64, "a" * 64 + "\n"]
+NAMES = ["../../../outside.json", "/tmp/outside.json", "..\\outside.json", "C:outside.json", "a//b.json", "./b.json"]
+NAMES += ["a/../../b.json", "new\nline.json", "\x1b[2J.json"]
+
+
+@pytest.mark.parametrize("sha256", OUTSIDE, ids=map(repr, OUTSIDE))
+def test_a_sum_that_is_none_is_no_path(hub, tmp_path, sha256):
+    place = tmp_path / "home" / "outside.incomplete"
+    place.parent.mkdir()
+    place.write_text("somebody's")
+    hub.lies[WEIGHTS] = {"lfs": {"sha256": sha256, "size": 20_000, "pointerSize": 130}}
+    with pytest.raises(CheckpointError, match=r"could not be fetched|holds a name, sum or size that cannot be one"):
+        find(REPO)
+    assert place.read_text() == "somebody's" and not hub.asked
+    assert [path.name for path in tmp_path.rglob("*.incomplete")] == [place.name]
+
+
+@pytest.mark.parametrize("commit", ["../../../../outside", "main", "", "0" * 39, "0" * 40 + "/.."])
+def test_a_commit_that_is_none_is_no_path(hub, tmp_path, commit):
+    hub.commit = commit
+    with pytest.raises(CheckpointError, match="cannot be one"):
+        find(REPO)
+    assert not hub.asked and not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", NAMES, ids=map(repr, NAMES))
+def test_a_name_that_leaves_the_folder_is_no_path(hub, tmp_path, name):
+    hub.repos[REPO][name] = b"{}"
+    with pytest.raises(CheckpointError, match="cannot be one"):
+        find(REPO)
+    assert not hub.asked and not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("size", [-1, 10**30, "20", True, 2.5])
+def test_a_size_that_is_none_is_refused(hub, size):
+    hub.lies[WEIGHTS] = {"lfs": {"sha256": "a" * 64, "size": size, "pointerSize": 130}}
+    with pytest.raises(CheckpointError, match=r"cannot be one|could not be fetched"):
+        find(REPO)
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("etag", ["../../../../../outside", "x" * 64])
+def test_what_a_header_calls_a_file_is_no_path_either(hub, tmp_path, etag):
+    hub.etag = etag
+    assert contents(find(REPO)) == hub.repos[REPO]
+    assert not [path for path in tmp_path.rglob("*") if "outside" in path.name or etag in path.name]
+
+
+def test_a_hub_that_sends_more_than_it_said_fills_no_disk(hub, no_patience):
+    hub.endless = True
+    with pytest.raises(CheckpointError, match=r"was damaged on its way|could not be fetched"):
+        find(REPO)
+    assert cached(REPO) is None
+    assert sum(path.stat().st_size for path in storage(REPO).rglob("*") if path.is_file()) < 3_000_000
+
+
+def test_a_small_file_that_came_damaged_is_thrown_away(hub):
+    hub.lies["config.json"] = {"blobId": "a" * 40}
+    with pytest.raises(CheckpointError, match=r"config\.json was damaged on its way"):
+        find(REPO)
+    assert [path for path in storage(REPO).rglob("*") if path.suffix == ".part"] == []
+
+
+def test_a_hub_that_tells_no_sums_will_do(hub):
+    hub.lies = {name: {"lfs": None, "blobId": None} for name in hub.repos[REPO]}
+    folder = find(REPO)
+    assert contents(folder) == hub.repos[REPO] and cached(REPO) == folder
+
+
+@pytest.mark.parametrize("revision", ["../../outside", "/tmp/outside", ".."])
+def test_a_revision_of_the_user_s_leaves_no_folder_either(hub, tmp_path, revision):
+    with pytest.raises(CheckpointError):
+        find(REPO, revision)
+    assert not [path for path in tmp_path.rglob("*") if path.name == "outside"]
+
+
+def test_what_was_fetched_is_where_the_hub_s_client_finds_it(hub):
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    folder = find(REPO)
+    hub.asked.clear()
+    for name in hub.repos[REPO]:
+        assert try_to_load_from_cache(REPO, name) == str(folder / name)
+        assert Path(hf_hub_download(REPO, name)) == folder / name
+    assert hub.asked == []
