@@ -1,1 +1,6 @@
-"""Checkpoints and encoders: the only room that imports torch and transformers."""
+"""Labels and samples in, embeddings out: everything that knows torch."""
+
+from pe_audio_cli.model.threads import let_waiting_threads_sleep
+
+# Torch reads it when it is loaded, and all that loads it is below.
+let_waiting_threads_sleep()

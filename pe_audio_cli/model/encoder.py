@@ -20,7 +20,7 @@ from pe_audio_cli.model.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, L
 from pe_audio_cli.model.codec import compile_snakes, halo_frames, leave_out_idle_parts
 from pe_audio_cli.model.config import AudioConfig, Unsupported
 from pe_audio_cli.model.engine import pick_engine
-from pe_audio_cli.model.memory import keep_big_blocks
+from pe_audio_cli.model.memory import is_out_of_memory, keep_big_blocks
 from pe_audio_cli.model.packed import pack_linear_layers
 from pe_audio_cli.model.stock import stock_audio
 from pe_audio_cli.model.text import encode_labels
@@ -162,10 +162,14 @@ class PeEncoder:
     def _out_of_memory_explained(self) -> Iterator[None]:
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise RunError(
-                f"{self.device} is out of memory: use a smaller --batch-size, a shorter --window, or --device cpu"
-            ) from error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.device.type == "cpu":
+                remedy = "use a shorter --window, such as --window 30, or a machine with more"
+            else:
+                remedy = "use a smaller --batch-size, a shorter --window, such as --window 30, or --device cpu"
+            raise RunError(f"{self.device} is out of memory: {remedy}") from error
 
 
 def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:

@@ -1,11 +1,22 @@
-"""How the C library hands memory back, which the codec's speed hangs on."""
+"""Memory: how the C library hands it back, which the codec's speed hangs on, and how torch says that there is none."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
 
-__all__ = ["keep_big_blocks"]
+__all__ = ["is_out_of_memory", "keep_big_blocks"]
+
+# On a card torch has a class for it. Elsewhere it says: its allocator's own words (c10/core/impl/alloc_cpu.cpp), the
+# C++ library's, oneDNN's for whatever it could not set up, and those of Apple's cards.
+SIGNS = (
+    "defaultcpuallocator",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "could not create a primitive",
+    "out of memory",
+)
 
 # glibc's mallopt parameters by their numbers in malloc.h, and what they are set to.
 SETTINGS = {
@@ -13,6 +24,13 @@ SETTINGS = {
     -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: so much free heap is kept
     -8: 1,  # M_ARENA_MAX: one heap for all threads, in which each finds what another has freed
 }
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch has failed for want of memory, whatever the device."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
 
 
 def keep_big_blocks() -> bool:
