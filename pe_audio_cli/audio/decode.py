@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from types import TracebackType
 from typing import BinaryIO
 
@@ -20,22 +21,26 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.limits import Limits, remedy
+from pe_audio_cli.audio.mix import Mixer
 from pe_audio_cli.audio.opening import open_recording
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
-from pe_audio_cli.audio.source import Source
+from pe_audio_cli.audio.source import Block, Source
 from pe_audio_cli.audio.windows import SAMPLE_RATE
 from pe_audio_cli.errors import InputError
 
 __all__ = ["SAMPLE_RATE", "AudioStream", "open_audio"]
+
+MAX_GATHERED = 1 << 20  # samples of all channels that are mixed at once
+LOUD = 8.0  # times full scale: no recording that is merely too loud reaches that
 
 
 class AudioStream:
     """An open recording, decoded as it is read; a context manager.
 
     Attributes:
-        sample_rate: of the source, in Hz.
-        channels: of the source.
+        sample_rate: in Hz, that the source begins with.
+        channels: that it begins with.
 
     One thread at a time may use it, not only the one that opened it.
     """
@@ -48,12 +53,14 @@ class AudioStream:
         self._source = source
         self._stamp = _stamp(opened)
         self._limits = Limits.of_environment()
-        self._samples = 0  # decoded so far, at the source's rate
+        self._mixer = Mixer()
+        self._decoded: dict[int, int] = {}  # samples so far, by their rate
+        self._peak = 0.0
 
     @property
     def duration(self) -> float:
         """Seconds decoded so far, source samples over source rate; the recording's own once the blocks have run out."""
-        return self._samples / self.sample_rate
+        return sum(samples / rate for rate, samples in self._decoded.items())
 
     @property
     def fraction(self) -> float:
@@ -63,7 +70,7 @@ class AudioStream:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was amiss with a recording that could be decoded all the same; complete once the blocks have run out."""
-        return tuple(self._source.warnings)
+        return (*self._source.warnings, *self._mixer.warnings, *self._loudness_warning())
 
     @property
     def warning(self) -> str | None:
@@ -73,33 +80,38 @@ class AudioStream:
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Mono blocks at 48 kHz of shape ``(samples,)``, none empty, most of about a second; to be read once.
 
-        Channels are mixed by their mean, rates changed by :func:`pe_audio_cli.audio.resample.resampled`, which says how
-        many samples come out. At 48 kHz samples are passed on as they are.
+        Channels are mixed by their mean, or where they cancel each other as :class:`pe_audio_cli.audio.mix.Mixer` has
+        it; rates are changed by :func:`pe_audio_cli.audio.resample.resampled`, which says how many samples come out,
+        each stretch at one rate by itself. At 48 kHz samples are passed on as they are.
 
         Raises:
             InputError: there are no samples, or a NaN or infinite one, or the file was changed in the meantime.
         """
-        return resampled(self._source_blocks(), self.sample_rate)
+        for sample_rate, blocks in groupby(self._source_blocks(), lambda block: block.sample_rate):
+            yield from resampled((self._mixer.mix(block.samples, sample_rate) for block in blocks), sample_rate)
 
-    def _source_blocks(self) -> Iterator[NDArray[np.float32]]:
-        for block in _gathered(self._source.blocks(), self.sample_rate):
+    def _source_blocks(self) -> Iterator[Block]:
+        for block in _gathered(self._source.blocks()):
             self._check(block)
-            self._samples += len(block)
+            self._decoded[block.sample_rate] = self._decoded.get(block.sample_rate, 0) + len(block.samples)
             self._check_length()
             yield block
         if _stamp(self._opened) != self._stamp:
             raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
-        if self._samples == 0 and self._source.warnings:
+        if not self._decoded and self._source.warnings:
             message = f"nothing in it can be decoded ({self.warning}): export or download the recording again"
             raise InputError(self._file, "decode", message)
-        if self._samples == 0:
+        if not self._decoded:
             raise InputError(self._file, "empty", "it holds no samples: record or export it again, or leave it out")
 
-    def _check(self, block: NDArray[np.float32]) -> None:
-        finite = np.isfinite(block)
-        if finite.all():
+    def _check(self, block: Block) -> None:
+        """Note the peak. Raises :class:`InputError` for a sample that is no number."""
+        peak = max(float(block.samples.max()), -float(block.samples.min()))
+        if np.isfinite(peak):
+            self._peak = max(self._peak, peak)
             return
-        first = (self._samples + int(np.argmin(finite))) / self.sample_rate
+        finite = np.isfinite(block.samples).all(axis=1)
+        first = self.duration + int(np.argmin(finite)) / block.sample_rate
         message = f"a sample at {first:.3f} s is NaN or infinite: export it again, clipped or as integers"
         raise InputError(self._file, "samples", message)
 
@@ -108,6 +120,12 @@ class AudioStream:
         if self.duration > self._limits.seconds_per_byte * size:
             message = f"its {size:,} bytes make more than {self.duration:,.0f} s: {remedy('seconds_per_byte')}"
             raise InputError(self._file, "decode", message)
+
+    def _loudness_warning(self) -> list[str]:
+        if self._peak <= LOUD:
+            return []
+        advice = "export it again as float with a full scale of 1, or as integers"
+        return [f"its samples reach {self._peak:g} where full scale is 1, as if they were integers: {advice}"]
 
     def close(self) -> None:
         """Free the decoder and the file; no more blocks can be read."""
@@ -169,15 +187,19 @@ def _known_to_libsndfile(file: str, opened: BinaryIO) -> SndfileSource | None:
         return None
 
 
-def _gathered(blocks: Iterable[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:
-    """The same samples in blocks of at least ``size``, but for the last."""
+def _gathered(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same samples in blocks of about a second, of less where there are many channels or something changes."""
     parts: list[NDArray[np.float32]] = []
-    gathered = 0
+    n_gathered = 0
+    shape = (0, 0)  # their rate and channels
     for block in blocks:
-        parts.append(block)
-        gathered += len(block)
-        if gathered >= size:
-            yield np.concatenate(parts)
-            parts, gathered = [], 0
-    if gathered:
-        yield np.concatenate(parts)
+        changes = (block.sample_rate, block.samples.shape[1]) != shape
+        if parts and (changes or n_gathered >= min(shape[0], MAX_GATHERED // shape[1])):
+            yield Block(np.concatenate(parts), shape[0])
+            parts, n_gathered = [], 0
+        shape = block.sample_rate, block.samples.shape[1]
+        if len(block.samples):
+            parts.append(block.samples)
+            n_gathered += len(block.samples)
+    if parts:
+        yield Block(np.concatenate(parts), shape[0])

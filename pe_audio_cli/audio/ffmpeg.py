@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
-from pe_audio_cli.audio.source import check_header, cut_short, mixed_down
+from pe_audio_cli.audio.source import Block, check_header, cut_short
 from pe_audio_cli.errors import InputError
 
 __all__ = ["FFmpegSource"]
@@ -76,7 +76,9 @@ class FFmpegSource:
         self._gap_left = self._limits.gap_seconds
         self.warnings: list[str] = []
         self._start: float | None = None  # seconds; the time stamp of the timeline's zero
-        self._position = 0  # samples of the timeline so far
+        self._earlier = 0.0  # seconds of the timeline before the sample rate changed, if it did
+        self._position = 0  # samples of the timeline since then
+        self._changes: list[str] = []  # of rate and channels
         self._broken: list[float] = []  # seconds at which a packet was, and likewise
         self._refused = False  # whether the decoder refused to make a frame, as it does of one that is too large
         self._jumps: list[float] = []
@@ -99,23 +101,35 @@ class FFmpegSource:
 
     def _believe(self, file: str, sample_rate: int, channels: int) -> None:
         check_header(file, sample_rate, channels)
-        self.sample_rate, self.channels = sample_rate, channels
+        self.sample_rate = self._rate = sample_rate
+        self.channels = self._channels = channels
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Mono blocks of shape ``(samples,)``, of a second or a packet at most."""
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of a second or a packet at most."""
         for frame in self._frames:
-            if frame.sample_rate != self.sample_rate:
-                change = f"from {self.sample_rate} to {frame.sample_rate} Hz"
-                self.warnings.append(f"the sample rate changes {change} at {self._seconds:.3f} s: the rest is left out")
-                break
-            for block in itertools.chain(self._silence_before(frame), _mono(frame)):
-                self._position += len(block)
+            self._follow(frame)
+            for block in itertools.chain(self._silence_before(frame), _blocks(frame)):
+                self._position += len(block.samples)
                 yield block
         self._sum_up()
 
+    def _follow(self, frame: AudioFrame) -> None:
+        """Go on at the rate and with the channels of this frame."""
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        changes = []
+        if rate != self._rate:
+            changes.append(f"the sample rate changes from {self._rate} to {rate} Hz")
+        if channels != self._channels:
+            changes.append(f"the number of channels changes from {self._channels} to {channels}")
+        if changes:
+            check_header(self._file, rate, channels)
+            self._changes.append(f"{' and '.join(changes)} at {self._seconds:.3f} s")
+            self._earlier, self._position, self._rate, self._channels = self._seconds, 0, rate, channels
+
     @property
     def _seconds(self) -> float:
-        return self._position / self.sample_rate
+        """Of the timeline so far."""
+        return self._earlier + self._position / self._rate
 
     def _check_decoder(self) -> None:
         """Keep the decoder from making larger frames than are allowed, before it is opened."""
@@ -148,13 +162,13 @@ class FFmpegSource:
         except av.FFmpegError as error:
             self.warnings.append(f"damaged after {self._seconds:.3f} s ({error.strerror})")
 
-    def _silence_before(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+    def _silence_before(self, frame: AudioFrame) -> Iterator[Block]:
         if frame.time is None:
             return
         if self._start is None:
             self._start = frame.time
-        missing = round((frame.time - self._start) * self.sample_rate) - self._position
-        seconds = missing / self.sample_rate
+        missing = round((frame.time - self._start - self._earlier) * self._rate) - self._position
+        seconds = missing / self._rate
         if seconds > self._gap_left:
             self._jumps.append(self._seconds)
             self._start += seconds
@@ -162,10 +176,14 @@ class FFmpegSource:
             self._gap_left -= seconds
             if self._position > 0:
                 self._gaps.append((self._seconds, seconds))
-            for done in range(0, missing, self.sample_rate):
-                yield np.zeros(min(self.sample_rate, missing - done), np.float32)
+            for done in range(0, missing, self._rate):
+                n = min(self._rate, missing - done)
+                yield Block(np.zeros((n, frame.layout.nb_channels), np.float32), self._rate)
 
     def _sum_up(self) -> None:
+        if self._changes:
+            count = f" (changes: {len(self._changes)})" if len(self._changes) > 1 else ""
+            self.warnings.append(self._changes[0] + count)
         if self._broken:
             perhaps = f", perhaps frames larger than {variable('frame_bytes')} allows" if self._refused else ""
             broken = f"broken packets: {len(self._broken)}{perhaps}"
@@ -232,7 +250,7 @@ def _sound(file: str, container: InputContainer) -> AudioStream:
     return stream
 
 
-def _mono(frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+def _blocks(frame: AudioFrame) -> Iterator[Block]:
     """A frame in one block, or several where it is very large."""
     sample_type, silence, full_scale = SAMPLE_FORMATS[frame.format.name.removesuffix("p")]
     count, channels = frame.samples, frame.layout.nb_channels
@@ -242,11 +260,21 @@ def _mono(frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
         planes = [memoryview(AudioPlane(frame, channel)) for channel in range(channels)]
         rows = [np.frombuffer(plane, sample_type, count) for plane in planes]
         for done in range(0, count, step):
-            yield mixed_down(np.stack([row[done : done + step] for row in rows], axis=1), silence, full_scale)
+            samples = np.stack([row[done : done + step] for row in rows], axis=1)
+            yield Block(_scaled(samples, silence, full_scale), frame.sample_rate)
         return
     packed = np.frombuffer(memoryview(frame.planes[0]), sample_type, count * channels).reshape(count, channels)
     for done in range(0, count, step):
-        yield mixed_down(packed[done : done + step], silence, full_scale)
+        yield Block(_scaled(packed[done : done + step], silence, full_scale), frame.sample_rate)
+
+
+def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
+    """Samples as floats, given what stands for 0.0 in them and what for 1.0."""
+    if samples.dtype == np.float32:
+        return samples
+    with np.errstate(over="ignore"):  # infinity is refused later, by its place
+        scaled: NDArray[np.float32] = ((samples - np.float64(silence)) / full_scale).astype(np.float32)
+    return scaled
 
 
 @cache

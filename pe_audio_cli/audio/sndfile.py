@@ -13,12 +13,10 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from pe_audio_cli.audio.opening import rewound
-from pe_audio_cli.audio.source import check_header, cut_short, mixed_down
+from pe_audio_cli.audio.source import Block, check_header, cut_short
 from pe_audio_cli.errors import InputError
 
 __all__ = ["SndfileSource", "recognizes"]
@@ -66,22 +64,22 @@ class SndfileSource:
         """Whether libsndfile knows of samples, and how many; a header that was never finished hides them from it."""
         return 0 < int(self._sound.frames) < UNKNOWN_FRAMES
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Mono blocks of shape ``(samples,)``, of a tenth of a second at most."""
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of a tenth of a second at most."""
         size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
         frames = 0
         try:
             while len(block := self._sound.read(size, dtype="float32", always_2d=True)):
                 frames += len(block)
-                yield mixed_down(block)
+                yield Block(block, self.sample_rate)
         except soundfile.LibsndfileError:
             self.warnings.append(f"damaged after {frames / self.sample_rate:.3f} s")
-            for block in self._rest(frames):
-                frames += len(block)
-                yield block
+            for rest in self._rest(frames):
+                frames += len(rest.samples)
+                yield rest
         self.warnings += cut_short(frames / self.sample_rate, self._claimed_frames() / self.sample_rate)
 
-    def _rest(self, done: int) -> Iterator[NDArray[np.float32]]:
+    def _rest(self, done: int) -> Iterator[Block]:
         """What FFmpeg makes of the recording from sample ``done`` on: it goes on after damage, and keeps the time."""
         from pe_audio_cli.audio.ffmpeg import FFmpegSource  # not for a whole one: PyAV takes a moment
 
@@ -91,9 +89,9 @@ class SndfileSource:
             return
         with contextlib.closing(source):
             for block in source.blocks():
-                if len(block) > done:
-                    yield block[done:]
-                done = max(0, done - len(block))
+                if len(block.samples) > done:
+                    yield Block(block.samples[done:], block.sample_rate)
+                done = max(0, done - len(block.samples))
 
     def _claimed_frames(self) -> int:
         frames = int(self._sound.frames)

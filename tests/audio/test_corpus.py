@@ -291,7 +291,7 @@ DAMAGED = [
     holed("ogg", ogg, r"silence for \d\.\d+ s that are missing, first at 1", replace=False),
     damaged("mp3-twice", joined(mp3), "damaged at 3.0", 6.0, 0.1),
     damaged(
-        "rate-changes", lambda r: r.raw("a.mp3", mp3(r).read_bytes() + slow_mp3(r)), "48000 to 44100 Hz at 3", 3.0, 0.1
+        "rate-changes", lambda r: r.raw("a.mp3", mp3(r).read_bytes() + slow_mp3(r)), "48000 to 44100 Hz at 3", 6.0, 0.1
     ),
 ]
 CORPUS = [*PLAIN, *ENCODED, *LENGTHS, *HEADERS, *CONTENT, *DAMAGED]

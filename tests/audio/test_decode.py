@@ -421,3 +421,43 @@ def test_reading_may_stop_early(recordings: Recordings) -> None:
             assert len(next(blocks)) > 0
             assert stream.warning is None
         stream.close()
+
+
+# Loudness
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "subtype"),
+    [
+        *(("a.wav", "WAV", "FLOAT"), ("a.wav", "WAV", "DOUBLE"), ("a.aiff", "AIFF", "FLOAT"), ("a.au", "AU", "FLOAT")),
+        *(
+            ("a.caf", "CAF", "DOUBLE"),
+            ("a.w64", "W64", "FLOAT"),
+            ("a.rf64", "RF64", "FLOAT"),
+        ),
+    ],
+)
+def test_floats_in_the_range_of_integers_are_told_and_left_as_they_are(
+    recordings: Recordings, name: str, form: str, subtype: str
+) -> None:
+    samples = 20_000 * recordings.noise(48_000, 2)
+    file = recordings.sound(name, samples, 48_000, form, subtype)
+    with open_audio(str(file)) as stream:
+        decoded = np.concatenate(list(stream.blocks()))
+        (warning,) = stream.warnings
+    assert "full scale is 1" in warning
+    np.testing.assert_allclose(decoded, samples.mean(axis=1), rtol=1e-5, atol=1e-2)
+
+
+def test_ffmpeg_s_floats_in_the_range_of_integers_are_told(recordings: Recordings) -> None:
+    samples = 20_000 * recordings.noise(48_000, 2)
+    with open_audio(str(recordings.encode("a.mkv", "pcm_f32le", samples, 48_000))) as stream:
+        decoded = np.concatenate(list(stream.blocks()))
+        assert "full scale is 1" in stream.warnings[0]
+    assert np.abs(decoded).max() > 1_000
+
+
+def test_a_recording_that_is_merely_too_loud_is_no_matter(recordings: Recordings) -> None:
+    with open_audio(str(recordings.sound("a.wav", 15 * recordings.noise(48_000), 48_000, "WAV", "FLOAT"))) as stream:
+        assert len(list(stream.blocks())) > 0
+        assert stream.warnings == ()

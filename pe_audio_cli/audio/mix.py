@@ -1,0 +1,179 @@
+"""Channels to one: their mean, and where they cancel each other, those that do not.
+
+A balanced cable or a swapped capsule makes the second channel the first turned upside down. Their mean is then silence,
+or what noise there is, and nothing in it says that a sound was lost. So the energy of the mean is compared with that of
+the channels as they are read, a quarter of a second and an octave at a time, because the sound that cancels may be
+short, or lie beside noise that does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Mixer"]
+
+SEGMENT_SECONDS = 0.25  # what is decided on at once
+MAX_SAMPLES = 1 << 20  # of all channels, in a segment: where there are many channels, it is shorter
+TRANSFORM_SECONDS = 0.0125  # at least, of a Fourier transform, and less than twice as much
+LOWEST_BAND = 100.0  # Hz at which the lowest octave begins; below, there is mostly wind and handling noise
+# The power of the mean of n channels, relative to their mean power over n: 1 where they have nothing to do with each
+# other, whether one of them is heard or all, n where they are the same, 0 where they cancel each other.
+CANCELLED = 0.25  # below this they do
+IN_PHASE = 1.5  # above this they support each other
+SHARE = 0.3  # of what is heard in a segment, the bands that cancel must be, for the mean to be given up
+AUDIBLE = 1e-5  # of the power of the loudest band so far, -50 dB: what is less does not count
+SILENCE = 1e-9  # power of a band, -90 dB relative to full scale: likewise
+OPPOSED = -0.3  # correlation with the channels that are kept, below which another is left out
+LOUDER = 2.0  # times the power of the channel that was the loudest: then another is, so that they do not alternate
+FAINT = 0.1  # of the power of the loudest channel that is kept: less does not count in a mean
+HOLD_SECONDS = 10.0  # for which the mean stays given up, unless channels support each other
+FADE_SECONDS = 0.01  # from one mix to another
+TOLD_SECONDS, TOLD_SHARE = 0.5, 0.1  # that cancelled, or of what was heard: less is not worth a warning
+
+Samples = NDArray[np.float32]
+
+
+@dataclass
+class _Bands:
+    """A segment's power in each octave, ``own`` of shape ``(channels, n_bands)`` and ``mixed`` of ``(n_bands,)``."""
+
+    own: NDArray[Any]
+    mixed: NDArray[Any]
+    spectrum: NDArray[np.complexfloating[Any, Any]]  # (channels, n_transforms, n_bins)
+    starts: NDArray[np.intp]  # the first bin of each band
+
+    @property
+    def ratio(self) -> NDArray[Any]:
+        """How much of the channels is left in their mean; see ``CANCELLED``."""
+        mean = self.own.mean(axis=0)
+        return len(self.own) * self.mixed / np.where(mean > 0, mean, 1.0)
+
+
+class Mixer:
+    """Mixes the channels of one recording, segment by segment; it holds nothing but what it has decided."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0  # mixed so far
+        self._cancelled = 0.0  # seconds of segments in which channels cancel each other
+        self._first = 0.0  # when that began
+        self._loudest = 0.0  # power of a band
+        self._begin(48_000, 1)
+
+    def _begin(self, sample_rate: int, channels: int) -> None:
+        self._sample_rate, self._channels = sample_rate, channels
+        self._even = np.full(channels, 1 / channels)
+        self._weights: NDArray[np.float64] | None = None  # of the channels, in the segment before this one
+        self._kept: NDArray[np.float64] | None = None  # the weights, while the mean is given up
+        self._leader: int | None = None  # the loudest of those, now or when the mean was given up last
+        self._hold = 0.0
+
+    def mix(self, samples: Samples, sample_rate: int) -> Samples:
+        """Samples of shape ``(samples, channels)`` as ``(samples,)``; rate and channels may change between calls."""
+        if (sample_rate, samples.shape[1]) != (self._sample_rate, self._channels):
+            self._begin(sample_rate, samples.shape[1])
+        if self._channels == 1:
+            self._seconds += len(samples) / sample_rate
+            return samples[:, 0]
+        n_segments = max(1, round(len(samples) / (SEGMENT_SECONDS * sample_rate)), samples.size // MAX_SAMPLES)
+        return np.concatenate([self._segment(segment) for segment in np.array_split(samples, n_segments)])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be said of what was mixed so far, if anything."""
+        if self._cancelled == 0 or self._cancelled < min(TOLD_SECONDS, TOLD_SHARE * self._seconds):
+            return []
+        when = f"for {self._cancelled:.3f} s, first at {self._first:.3f} s"
+        what = "there the louder one was heard instead of their mean"
+        return [f"its channels cancel each other (opposite phase) {when}: {what}"]
+
+    def _segment(self, samples: Samples) -> Samples:
+        before, seconds = self._weights, len(samples) / self._sample_rate
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._decide(samples, seconds)
+            self._seconds += seconds
+            self._weights = self._even if self._kept is None else self._kept
+            mixed = _weighted(samples, self._weights)
+            if before is not None and (before != self._weights).any():
+                n = min(len(samples), max(1, round(FADE_SECONDS * self._sample_rate)))
+                fade = np.arange(n) / n
+                mixed[:n] = fade * mixed[:n] + (1 - fade) * _weighted(samples[:n], before)
+            return mixed.astype(np.float32)
+
+    def _decide(self, samples: Samples, seconds: float) -> None:
+        """Give the mean up, or take it up again."""
+        bands = _bands(samples, self._sample_rate)
+        powers = bands.own.mean(axis=0)
+        self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
+        heard = np.where(powers > max(SILENCE, AUDIBLE * self._loudest), np.sqrt(powers), 0.0)
+        lost = (bands.ratio < CANCELLED) & (heard > 0)
+        n_lost, n_sound = float(heard[lost].sum()), float(heard[bands.ratio > IN_PHASE].sum())
+        if n_lost > SHARE * heard.sum() and n_lost > n_sound:
+            self._first = self._first if self._cancelled else self._seconds
+            self._cancelled += seconds
+            self._hold = HOLD_SECONDS
+            self._keep(bands, lost)
+        elif self._kept is not None:
+            self._hold -= seconds
+            if self._hold <= 0 or n_sound > max(SHARE * heard.sum(), n_lost):
+                self._kept = None
+
+    def _keep(self, bands: _Bands, lost: NDArray[np.bool_]) -> None:
+        """Choose the channels that do not cancel each other in the bands that are lost, the loudest among them."""
+        n_bins = np.diff(np.append(bands.starts, bands.spectrum.shape[2]))
+        of_lost = bands.spectrum[:, :, np.repeat(lost, n_bins)].reshape(self._channels, -1)
+        powers = bands.own[:, lost].sum(axis=1)
+        if self._leader is not None:
+            powers[self._leader] *= LOUDER
+        order = np.argsort(-powers, kind="stable")
+        kept = np.zeros(self._channels)
+        total: NDArray[Any] = np.zeros_like(of_lost[0])
+        for channel in order:
+            own = of_lost[channel]
+            shared = float((total.real * own.real + total.imag * own.imag).sum())
+            if shared >= OPPOSED * np.sqrt(float(_power(total).sum()) * float(_power(own).sum())):
+                kept[channel] = 1.0
+                total = total + own
+        self._leader = int(order[0])
+        # Those that are next to silent here may be heard in other bands, and make the others no quieter.
+        self._kept = kept / np.count_nonzero(kept * powers >= FAINT * powers.max())
+
+
+def _weighted(samples: Samples, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weighted sum of the channels; without BLAS, whose threads wait for cores where others use them."""
+    total = np.zeros(len(samples))
+    for channel in np.flatnonzero(weights):
+        total += weights[channel] * samples[:, channel]
+    return total
+
+
+def _bands(samples: Samples, sample_rate: int) -> _Bands:
+    window, starts, lowest = _transform(sample_rate)
+    size = len(window)
+    n_transforms = -(-len(samples) // size)
+    whole = np.zeros((samples.shape[1], n_transforms * size), np.float32)
+    whole[:, : len(samples)] = samples.T
+    # In the mean over all transforms, the power of the samples that fall into a band, at full scale 1.
+    scale = np.sqrt(2 / (size * (window**2).sum() * n_transforms))
+    spectrum = np.fft.rfft(whole.reshape(-1, n_transforms, size) * (window * np.float32(scale)))
+    spectrum = spectrum[:, :, lowest:]
+    own = np.add.reduceat(_power(spectrum).sum(axis=1), starts, axis=1)
+    mixed = np.add.reduceat(_power(spectrum.sum(axis=0) / len(spectrum)).sum(axis=0), starts)
+    return _Bands(own, mixed, spectrum, starts)
+
+
+@cache
+def _transform(sample_rate: int) -> tuple[Samples, NDArray[np.intp], int]:
+    """The window of a Fourier transform, where each octave begins, and the lowest bin, from which that counts."""
+    size = max(16, 1 << int(np.ceil(np.log2(TRANSFORM_SECONDS * sample_rate))))
+    lowest = max(1, round(LOWEST_BAND * size / sample_rate))
+    starts = lowest * (2 ** np.arange(16) - 1)
+    return np.hanning(size).astype(np.float32), starts[starts <= size // 2 - lowest], lowest
+
+
+def _power(spectrum: NDArray[np.complexfloating[Any, Any]]) -> NDArray[Any]:
+    return np.asarray(spectrum.real**2 + spectrum.imag**2)
