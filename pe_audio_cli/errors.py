@@ -30,9 +30,16 @@ __all__ = [
     "RunError",
     "StoreError",
     "UsageError",
+    "first_problems",
 ]
 
 MOST_PROBLEMS = 20  # of annotations that are told at once
+
+
+def first_problems(problems: Sequence[str]) -> list[str]:
+    """As many of the problems as anybody reads, and how many more there are."""
+    n_more = len(problems) - MOST_PROBLEMS
+    return [*problems[:MOST_PROBLEMS], *([f"... and {n_more} problems more"] if n_more > 0 else [])]
 
 
 class PeAudioError(Exception):
@@ -69,8 +76,7 @@ class AnnotationError(UsageError):
     @property
     def lines(self) -> Sequence[str]:
         """A line for each problem, as far as anybody reads on."""
-        n_more = len(self.problems) - MOST_PROBLEMS
-        return [*self.problems[:MOST_PROBLEMS], *([f"... and {n_more} problems more"] if n_more > 0 else [])]
+        return first_problems(self.problems)
 
 
 class CheckpointError(UsageError):

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_audio_cli._paths import exists
 from pe_audio_cli.cli.exam_flags import ExamFlags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import with_flags
 from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.cli.walk import Walk, model_options, seconds
-from pe_audio_cli.errors import OutputError, UsageError
+from pe_audio_cli.errors import OutputError, UsageError, first_problems
 from pe_audio_cli.evaluate.forms import FORMS, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pe_audio_cli.audio.windows import WindowOptions
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluate.wordings import Question
     from pe_audio_cli.model.checkpoint import Checkpoint
     from pe_audio_cli.model.registry import Task
+    from pe_audio_cli.results import FileError
+    from pe_audio_cli.run.evaluate import Heard
     from pe_audio_cli.run.pipeline import Encoder
 
 __all__ = ["HELP", "evaluate"]
@@ -52,6 +56,7 @@ What is heard at all:
 Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.toml
 """
 
+SOME_FAILED = 1  # of the recordings, and the rest are evaluated
 AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are numbers in a knowledge base
 EVENT_FLAGS = ("offset_threshold", "median", "merge_gap", "min_duration")  # which whole recordings have no use for
 
@@ -64,6 +69,13 @@ def evaluate(
         str | None,
         typer.Option(metavar="FOLDER", help="Where the recordings are, if not beside the annotations."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Evaluate nothing if a row or a recording is bad; without it the rest is evaluated.",
+        ),
+    ] = False,
 ) -> None:
     """See ``HELP``, which shows the forms of annotations."""
     talk = Talk(flags.talk.quiet, flags.talk.verbose)
@@ -74,13 +86,13 @@ def evaluate(
         from pe_audio_cli.detect.settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluate.annotations import read_annotations
         from pe_audio_cli.evaluate.exam import Exam
-        from pe_audio_cli.run.evaluate import durations_of, require_extra
+        from pe_audio_cli.run.evaluate import listen, require_extra
 
         require_extra()
         tune = _tune_options(flags.tuning)
         format = _format(flags.report)
         _check_places(flags)
-        read = read_annotations(annotations, audio)
+        read = read_annotations(annotations, audio, strict)
         named = _settings(flags.found, read)
 
         def asked(settings: SettingsFile) -> tuple[ExamOptions, list[Question]]:
@@ -91,13 +103,20 @@ def evaluate(
         checkpoint, windows = _find_model(flags, read, talk)
         if named is None:
             options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
-        _say_what_is_odd(talk, read, questions)
         with talk.progress([recording.file for recording in read.recordings]) as progress:
-            durations = durations_of(read, progress.done, Walk(talk, fail_fast=True).warn)
-        exam = Exam(annotations, read, durations, questions)
-        report, encoder = _sit(exam, options, checkpoint, windows, flags, talk)
+            heard = listen(read, strict, progress.done, Walk(talk, fail_fast=True).warn)
+        warnings = _say_what_is_left_out(talk, heard)
+        _say_what_is_odd(talk, heard.annotations, questions, flags.words.map)
+        exam = Exam(annotations, heard.annotations, heard.durations, questions)
+        failed: list[FileError] = []
+        report, encoder = _sit(exam, options, checkpoint, windows, flags, talk, None if strict else failed.append)
+        warnings += [f"{error.file}: {error.message}" for error in failed]
+        for error in failed:
+            talk.error(f"{error.file}: {error.message}")
         _keep(report, encoder, flags.tuning.tune, questions)
-        _show(report, format, flags.report.output)
+        _show(replace(report, warnings=tuple(warnings)), format, flags.report.output)
+        if heard.unread or failed:
+            raise typer.Exit(SOME_FAILED)
 
 
 def _tune_options(flags: TuneFlags) -> TuneOptions | None:
@@ -179,7 +198,11 @@ def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> l
     return questions(labels, {**tuned, **mapped}, templates, compared)
 
 
-def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -> None:
+def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question], map: str | None) -> None:
+    from pe_audio_cli.run.labels import class_labels
+
+    if map is not None and exists(map) and class_labels(map):
+        talk.tell(f"--map {map} is the shipped label set; to name what is called so in this folder, write ./{map}")
     if read.n_joined:
         talk.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
     technical = [
@@ -189,6 +212,23 @@ def _say_what_is_odd(talk: Talk, read: Annotations, questions: list[Question]) -
     ]
     if technical:
         talk.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
+
+
+def _say_what_is_left_out(talk: Talk, heard: Heard) -> list[str]:
+    """Say it, and return all of it, be it more than anybody reads on a terminal."""
+    read = heard.annotations
+    for line in first_problems(read.problems):
+        talk.warn(line)
+    if read.problems:
+        talk.warn(
+            f"bad rows that were left out: {len(read.problems)} of {read.n_rows}; --strict evaluates nothing then"
+        )
+    for line in first_problems(read.clipped):
+        talk.warn(f"{line}, so the event ends there")
+    for line in heard.unread:
+        talk.error(line)
+    clipped = (f"{line}, so the event ends there" for line in read.clipped)
+    return [*read.problems, *clipped, *heard.warnings, *heard.unread]
 
 
 def _find_model(flags: ExamFlags, read: Annotations, talk: Talk) -> tuple[Checkpoint, WindowOptions]:
@@ -203,7 +243,13 @@ def _find_model(flags: ExamFlags, read: Annotations, talk: Talk) -> tuple[Checkp
 
 
 def _sit(
-    exam: Exam, options: ExamOptions, checkpoint: Checkpoint, windows: WindowOptions, flags: ExamFlags, talk: Talk
+    exam: Exam,
+    options: ExamOptions,
+    checkpoint: Checkpoint,
+    windows: WindowOptions,
+    flags: ExamFlags,
+    talk: Talk,
+    on_error: Callable[[FileError], None] | None,
 ) -> tuple[Report, Encoder]:
     """Put the questions to the model."""
     from pe_audio_cli.run.evaluate import evaluate
@@ -212,7 +258,7 @@ def _sit(
     with talk.progress([recording.file for recording in exam.annotations.recordings]) as progress:
         encoder = Walk(talk, fail_fast=True).encoder(checkpoint, flags.device)
         encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece)
-        return evaluate(exam, encoder, options, encoding, progress.done), encoder
+        return evaluate(exam, encoder, options, encoding, progress.done, on_error), encoder
 
 
 def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question]) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pe_audio_cli._paths import Unusable, is_file, reason
+from pe_audio_cli._small_files import read_small
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.errors import AnnotationError
 from pe_audio_cli.evaluate.objects import is_objects, read_objects
 from pe_audio_cli.evaluate.places import Places
+from pe_audio_cli.evaluate.praat import is_textgrid, read_textgrid
 from pe_audio_cli.evaluate.raven import is_raven, read_raven
 from pe_audio_cli.evaluate.rows import Problem, Row
-from pe_audio_cli.evaluate.tables import read_table
+from pe_audio_cli.evaluate.rttm import is_rttm, read_rttm
+from pe_audio_cli.evaluate.subtitles import is_subtitles, read_subtitles
+from pe_audio_cli.evaluate.tables import is_event_table, read_table
 from pe_audio_cli.evaluate.tracks import is_track, read_track
 from pe_audio_cli.results import FileError
 
@@ -21,10 +28,25 @@ __all__ = ["FORMS", "Form", "Kind", "read_file", "read_folder", "read_text"]
 
 Kind: TypeAlias = Literal["strong", "weak"]
 
-TRACK_ENDING = ".txt"  # of Audacity's label tracks, the only form in which an empty file says something
+MOST_BYTES = 256 << 20  # of annotations; those of all of AudioSet-strong are a fifth of that
+BEGINNING = 65536  # characters of a file's first line by which it is told
 
-# What a label file in a folder adds to its recording's name, the longest first.
-LABEL_FILE_ENDINGS = (".Table.1.selections.txt", ".selections.txt", TRACK_ENDING)
+_MARKS = {  # at the beginning of a text, in the order in which they are told apart
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+# Of forms in which an empty file says that nothing is heard: Audacity's label tracks and SubRip.
+ENDINGS_OF_EMPTY = (".txt", ".srt")
+
+# What a label file adds to its recording's name, in any case: Raven numbers its tables, and BirdNET-Analyzer signs its.
+_ENDING = re.compile(
+    r"((\.Table\.\d+)?\.selections\.txt|(\.BirdNET)?\.selection\.table\.txt|\.BirdNET\.results\.(txt|csv)|\.dcase\.tsv"
+    r"|\.(txt|csv|tsv|jsonl?|TextGrid|vtt|srt|rttm))$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,70 +69,122 @@ FORMS = (
     ),
     Form("strong", "Raven", "Selection ⇥ Begin Time (s) ⇥ End Time (s) ⇥ Begin Path ⇥ File Offset (s) ⇥ Label"),
     Form("strong", "Audacity", "a.wav, and a.txt (or a.wav.txt) with 0.0 ⇥ 2.4 ⇥ rain; a folder of them, or one"),
+    Form("strong", "BirdNET-Analyzer", "its tables, its csv and its labels for Audacity, as above"),
+    Form("strong", "Praat", "a.wav, and a.TextGrid, whose intervals with text in them are events"),
+    Form("strong", "subtitles", "a.mp4, and a.vtt or a.srt, whose cues are events"),
+    Form("strong", "RTTM", "SPEAKER a 1 onset duration <NA> <NA> a_label <NA> <NA>, in which _ is a blank"),
     Form("weak", "a row for each label", "file,label"),
+    Form("weak", "UrbanSound8K", "slice_file_name,fsID,start,end,salience,fold,classID,class"),
     Form("weak", "a row for each recording", "file,label with label1;label2 in its cells"),
     Form("weak", "a folder for each class", "dog/1.wav dog/2.wav rain/1.wav"),
 )
 
 
 def read_file(path: str) -> Iterator[Row | Problem]:
-    """The rows of one file, in whatever form; a form that names no recording is of the one that it is called after."""
-    text = read_text(path)
-    if is_objects(text):
-        return read_objects(path, text)
-    if is_raven(text):
-        return read_raven(path, text, _called_after(Path(path).name))
-    if not text.strip() and Path(path).suffix != TRACK_ENDING:
-        return iter(())
-    if is_track(text) or not text.strip():
-        return read_track(path, text, _called_after(Path(path).name))
-    return read_table(path, text)
+    """The rows of one file, in whatever form; a form that names no recording is of the one that it is called after.
+
+    Raises :class:`AnnotationError` if the file cannot be read.
+    """
+    return _read(path, _called_after(Path(path).name), read_table)
 
 
 def read_folder(folder: str, places: Places) -> Iterator[Row | Problem]:
     """The rows of all label files in a folder or, if it has none, its folders as classes.
 
-    A text is a label file if it looks like one, or is called after a recording; a note on the data set is neither.
+    A file is a label file if it is called after a recording and, in forms that hold much else, looks like one. So is a
+    text, whatever its name, that does; a note on the data set is neither.
     """
-    texts = sorted(path for path in Path(folder).rglob("*.txt") if not _is_hidden(path.relative_to(folder)))
-    tracks = [path for path in texts if _is_label_file(path, folder, places)]
-    for path in tracks:
-        name = _called_after(str(path.relative_to(folder)))
-        text = read_text(str(path))
-        yield from (read_raven if is_raven(text) else read_track)(str(path), text, name)
-    if not tracks:
+    none = True
+    for path in sorted(Path(folder).rglob("*")):
+        below = path.relative_to(folder)
+        if _is_hidden(below) or not _ENDING.search(path.name) or not is_file(path):
+            continue
+        name = _called_after(str(below))
+        if _is_label_file(path, _is_found(name, places)):
+            none = False
+            try:
+                yield from _read(str(path), name, read_track if path.suffix.lower() == ".txt" else read_table)
+            except AnnotationError as error:
+                yield from (Problem("", problem) for problem in error.problems)
+    if none:
         yield from _classes(folder)
 
 
+Reader: TypeAlias = Callable[[str, str, str], Iterator[Row | Problem]]
+
+# How the forms are told that may be of the recording that their file is called after, and how they are read.
+_OF_ONE_RECORDING: Sequence[tuple[Callable[[str], bool], Reader]] = (
+    (is_raven, read_raven),
+    (is_textgrid, read_textgrid),
+    (is_subtitles, read_subtitles),
+    (is_track, read_track),
+)
+
+
+def _read(path: str, name: str, otherwise: Reader) -> Iterator[Row | Problem]:
+    text = read_text(path)
+    if not text.strip():
+        return iter([Row(path, name, None)] if Path(path).suffix.lower() in ENDINGS_OF_EMPTY else [])
+    if is_objects(text):
+        return read_objects(path, text)
+    if is_rttm(text):
+        return read_rttm(path, text)
+    read = next((read for is_its_form, read in _OF_ONE_RECORDING if is_its_form(text)), otherwise)
+    return read(path, text, name)
+
+
 def read_text(path: str) -> str:
-    """A text in UTF-8, with or without a byte order mark. Raises :class:`AnnotationError` if it is none."""
+    """A text in UTF-8, with or without a byte order mark, or one of Praat's in UTF-16, which Praat itself prefers.
+
+    Raises :class:`AnnotationError` for any other.
+    """
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise AnnotationError([f"cannot read {path}: {error.strerror}"]) from error
+        data = read_small(path, MOST_BYTES)
+    except Unusable as error:
+        raise AnnotationError([f"cannot read {path}: {reason(error)}"]) from error
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if encoding is None and b"\0" in data:
+        encoding = "UTF-16 or no text"
+    try:
+        if encoding == "UTF-16" and is_textgrid(text := data.decode("utf-16")):
+            return text
+        if encoding is None:
+            return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AnnotationError([f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8"]) from error
+        row = data.count(b"\n", 0, error.start) + 1
+        encoding = f"not UTF-8 (row {row})" if encoding is None else encoding
+    raise AnnotationError([f"{path} is {encoding}: save it as UTF-8"])
 
 
 def _called_after(file: str) -> str:
     """The recording that a label file is called after."""
-    return next((file.removesuffix(ending) for ending in LABEL_FILE_ENDINGS if file.endswith(ending)), file)
+    return _ENDING.sub("", file)
 
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _is_label_file(path: Path, folder: str, places: Places) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        beginning = stream.readline()
-    if is_track(beginning) or is_raven(beginning):
-        return True
+def _is_found(name: str, places: Places) -> bool:
     try:
-        places.find(_called_after(str(path.relative_to(folder))))
+        places.find(name)
     except LookupError:
         return False
     return True
+
+
+def _is_label_file(path: Path, is_of_a_recording: bool) -> bool:
+    ending = path.suffix.lower()
+    if is_of_a_recording and ending not in (".csv", ".tsv", ".json", ".jsonl"):
+        return True
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            beginning = stream.readline(BEGINNING)
+    except OSError:
+        return True  # reading it will say why it cannot be read
+    if ending == ".txt":
+        return is_track(beginning) or is_raven(beginning)
+    return is_of_a_recording and (is_event_table(beginning) or (is_objects(beginning) and '"events"' in beginning))
 
 
 def _classes(folder: str) -> Iterator[Row | Problem]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pe_audio_cli._small_files import parse_json
 from pe_audio_cli.evaluate.rows import Problem, Row, event_row
 
 __all__ = ["is_objects", "read_objects"]
@@ -29,18 +30,24 @@ def read_objects(place: str, text: str) -> Iterator[Row | Problem]:
 
 def _values(place: str, text: str) -> Iterator[tuple[str, Any]]:
     """Each element of the array, or the value of each line."""
-    pieces = [(place, text)] if text.lstrip().startswith("[") else _lines(place, text)
-    for where, piece in pieces:
+    is_array = text.lstrip().startswith("[")
+    good = False
+    for where, piece in [(place, text)] if is_array else _lines(place, text):
         try:
-            value = json.loads(piece)
-        except ValueError as error:
-            number = f", row {error.lineno}" if isinstance(error, json.JSONDecodeError) and where == place else ""
+            value = parse_json(piece)
+        except json.JSONDecodeError as error:
+            number = f", row {error.lineno}" if is_array else ""
             yield where, Problem(where + number, "not JSON")
-            return
-        if where == place:
-            yield from ((f"{place}, recording {number}", each) for number, each in enumerate(value, start=1))
+            if not good:  # of something else altogether one line says enough
+                return
+        except ValueError as error:
+            yield where, Problem(where, str(error))
         else:
-            yield where, value
+            good = True
+            if is_array:
+                yield from ((f"{place}, recording {number}", each) for number, each in enumerate(value, start=1))
+            else:
+                yield where, value
 
 
 def _lines(place: str, text: str) -> list[tuple[str, str]]:

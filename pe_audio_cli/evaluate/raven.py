@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pe_audio_cli.evaluate.rows import Problem, Row, event_row, seconds
+from pe_audio_cli.evaluate.rows import Problem, Row, decimal_point, event_row, seconds
 from pe_audio_cli.evaluate.tables import Line, cell, column, first_line, read_lines
 
 __all__ = ["is_raven", "read_raven"]
 
 BEGIN, END = "begin time (s)", "end time (s)"  # from the start of the first recording that was open
 FILE_OFFSET = "file offset (s)"  # from the start of the selection's own recording
+NO_CALL = "nocall"  # both name and code of the row that BirdNET-Analyzer writes where it found nothing
 COLUMNS = {
     "selection": ("selection",),
     "file": ("begin path", "begin file"),
-    "label": ("label", "annotation", "species"),
+    "label": ("label", "annotation", "species", "common name"),
+    "code": ("species code",),
     "onset": (BEGIN,),
     "offset": (END,),
     "own onset": (FILE_OFFSET,),
@@ -41,7 +43,8 @@ def read_raven(place: str, text: str, name: str) -> Iterator[Row | Problem]:
     places = {what: column(header.cells, names) for what, names in COLUMNS.items()}
     if places["offset"] is None or places["label"] is None:
         yield Problem(
-            header.where, "there is no column 'End Time (s)', or none that is called Label, Annotation or Species"
+            header.where,
+            "there is no column 'End Time (s)', or none that is called Label, Annotation, Species or Common Name",
         )
         return
     if (
@@ -60,10 +63,16 @@ def read_raven(place: str, text: str, name: str) -> Iterator[Row | Problem]:
 
 
 def _row(where: str, cells: dict[str, str], name: str) -> Row | Problem:
-    row = event_row(where, cells["file"] or name, cells["label"], cells["onset"], cells["offset"])
-    if isinstance(row, Problem) or not cells["own onset"]:
+    file = cells["file"] or name
+    if cells["label"] == cells["code"] == NO_CALL:
+        return Row(where, file, None)
+    times = {what: decimal_point(cells[what]) for what in ("onset", "offset", "own onset")}
+    row = event_row(where, file, cells["label"], times["onset"], times["offset"])
+    if isinstance(row, Problem) or not times["own onset"]:
         return row
-    onset = seconds(cells["own onset"])
+    onset = seconds(times["own onset"])
     if onset is None or row.onset is None or row.offset is None:
         return Problem(where, f"the file offset {cells['own onset']!r} is not a number of seconds")
+    if onset < 0:
+        return Problem(where, f"the file offset {onset:g} s is before the recording begins")
     return replace(row, onset=onset, offset=onset + row.offset - row.onset)

@@ -34,6 +34,8 @@ def render(report: Report, format: str, width: int | None = None) -> str:
 
 def _json(report: Report) -> str:
     values = asdict(report)
+    if not report.warnings:
+        del values["warnings"]
     shape = {"schema": SCHEMA, **values.pop("subject"), **values}
     return json_text(json.dumps(_plain(shape), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
 

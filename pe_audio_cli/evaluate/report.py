@@ -114,7 +114,10 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them."""
+    """All of it. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
+
+    ``warnings`` tell what was left out of it, and what was taken otherwise than it is annotated.
+    """
 
     subject: Subject
     overall: Mapping[str, Estimate]
@@ -125,6 +128,7 @@ class Report:
     confusion: Confusion | None = None
     compared: tuple[Compared, ...] = field(default=())
     tuning: Tuning | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def report_of(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
-__all__ = ["Problem", "Row", "event_row", "seconds", "tag_row"]
+__all__ = ["Problem", "Row", "decimal_point", "event_row", "seconds", "tag_row"]
+
+# What float() takes beyond that, such as 1_0 for ten or nan, is a slip of the keyboard in a table.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row, or all of an annotation, cannot be used."""
+    """Why a row, or all of an annotation, cannot be used; ``where`` is empty if ``what`` says it."""
 
     where: str
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"{self.where}: {self.what}" if self.where else self.what
 
 
 def event_row(where: str, name: str, label: object, onset: object, offset: object) -> Row | Problem:
@@ -58,12 +62,19 @@ def tag_row(where: str, name: str, label: str) -> Row | Problem:
     return Row(where, name, label.strip() if label.strip() else None)
 
 
+def decimal_point(text: str) -> str:
+    """A number as it stands between tabs, with a point where its writer's language has a comma."""
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+
+
 def seconds(value: object) -> float | None:
-    """``value`` as a finite number, or None."""
-    if not isinstance(value, (str, int, float)):
+    """``value``, a number or text that holds one in digits, as a finite number; None if it is anything else."""
+    if isinstance(value, str):
+        value = float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         number = float(value)
-    except ValueError:
+    except OverflowError:  # an integer of JSON may have any number of digits
         return None
     return number if math.isfinite(number) else None

@@ -13,15 +13,28 @@ from io import StringIO
 from pe_audio_cli.evaluate.rows import Problem, Row, event_row, tag_row
 from pe_audio_cli.write.escape import text_of_cell
 
-__all__ = ["Line", "cell", "column", "first_line", "read_lines", "read_table", "separator_of"]
+__all__ = ["Line", "cell", "column", "first_line", "is_event_table", "read_lines", "read_table", "separator_of"]
 
+MOST_LINES = 100  # that the cells of a row may have
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
 
-# What data sets call these columns, in lower case; the first that is there counts.
-FILE = ("filename", "file", "fname", "path", "segment_id")
-ONSET = ("onset", "start", "start_time_seconds")
-OFFSET = ("offset", "end", "end_time_seconds")
-LABEL = ("event_label", "label", "event_labels", "labels", "category", "class")
+# What data sets and programs call these columns, in lower case; the first that is there counts.
+FILE = ("filename", "file", "fname", "path", "segment_id", "slice_file_name", "filepath")
+ONSET = ("onset", "start", "start_time_seconds", "start (s)")
+OFFSET = ("offset", "end", "end_time_seconds", "end (s)")
+LABEL = (
+    "event_label",
+    "label",
+    "event_labels",
+    "labels",
+    "category",
+    "class",
+    "common name",
+    "common_name",
+)
+# A table with these is UrbanSound8K's: its start and end are times in the recording on Freesound, fsID, that the slice
+# was cut from, and say nothing of the slice.
+OF_SLICES = ({"slice_file_name"}, {"fsid", "classid"})
 SEVERAL = ("event_labels", "labels")  # columns in which commas too stand between labels, as in DCASE and FSD50K
 OURS = ["file", "label", "start", "end", "probability"]
 
@@ -38,7 +51,7 @@ class Line:
 class _Columns:
     """The places of the columns that count; ``onset`` and ``offset`` are None in a table of weak labels."""
 
-    file: int
+    file: int | None
     label: int
     onset: int | None
     offset: int | None
@@ -46,10 +59,11 @@ class _Columns:
     ours: bool
 
 
-def read_table(place: str, text: str) -> Iterator[Row | Problem]:
+def read_table(place: str, text: str, name: str) -> Iterator[Row | Problem]:
     """The rows of a table; ``place`` is what messages call it.
 
-    A row with a name and nothing else says that the recording was listened to and nothing was heard.
+    A row with a name and nothing else says that the recording was listened to and nothing was heard. ``name`` is the
+    recording that the table is called after; it counts in one of times and labels in which no column names one.
     """
     header, *lines = read_lines(place, text)
     columns = header if isinstance(header, Problem) else _columns(header)
@@ -60,24 +74,49 @@ def read_table(place: str, text: str) -> Iterator[Row | Problem]:
         if isinstance(line, Problem):
             yield line
         else:
-            yield from _rows(line, columns)
+            yield from _rows(line, columns, name)
+
+
+def is_event_table(text: str) -> bool:
+    """Whether the header of ``text`` has columns of onsets, offsets and labels."""
+    cells, _ = _row_at([first_line(text)], 0, separator_of(text))
+    return isinstance(cells, list) and all(column(cells, names) is not None for names in (ONSET, OFFSET, LABEL))
 
 
 def read_lines(place: str, text: str) -> Iterator[Line | Problem]:
-    """The rows that are not blank, all as wide as the first; a row is known by the number of its first line."""
+    """The rows that are not blank, all as wide as the first; a row is known by the number of its first line.
+
+    One whose quotation mark is not closed is a problem of its own, and the next begins on the next line.
+    """
     separator = separator_of(text)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines = list(StringIO(text, newline=""))
     width: int | None = None
-    number = 1
-    try:
-        for cells in reader:
-            where, number = f"{place}, row {number}", reader.line_num + 1
-            if any(cell.strip() for cell in cells):
-                width = len(cells) if width is None else width
-                problem = _misshapen(where, cells, width, separator)
-                yield Line(where, cells) if problem is None else problem
-    except csv.Error:
-        yield Problem(f"{place}, row {number}", "a cell begins with a quotation mark, but does not end with one")
+    number = 0
+    while number < len(lines):
+        where = f"{place}, row {number + 1}"
+        cells, n_lines = _row_at(lines, number, separator)
+        number += n_lines
+        if isinstance(cells, str):
+            yield Problem(where, cells)
+        elif any(cell.strip() for cell in cells):
+            width = len(cells) if width is None else width
+            problem = _misshapen(where, cells, width, separator)
+            yield Line(where, cells) if problem is None else problem
+
+
+def _row_at(lines: Sequence[str], first: int, separator: str) -> tuple[list[str] | str, int]:
+    """The cells of the row that begins on a line, or what is wrong with it; and the number of its lines."""
+    row = ""
+    for n_lines, line in enumerate(lines[first : first + MOST_LINES], start=1):
+        row += line
+        try:
+            return next(csv.reader(StringIO(row, newline=""), delimiter=separator, strict=True), []), n_lines
+        except csv.Error as error:
+            if not str(error).startswith("unexpected end"):
+                break
+    if len(row) > csv.field_size_limit():
+        return f"a cell has more than {csv.field_size_limit():,} characters", 1
+    return "a cell begins with a quotation mark, but does not end with one", 1
 
 
 def separator_of(text: str) -> str:
@@ -112,7 +151,10 @@ def _misshapen(where: str, cells: Sequence[str], width: int, separator: str) -> 
 
 def _columns(header: Line) -> _Columns | Problem:
     file, label, onset, offset = (column(header.cells, names) for names in (FILE, LABEL, ONSET, OFFSET))
-    if file is None or label is None:
+    known = {name.strip().lower() for name in header.cells}
+    if any(names <= known for names in OF_SLICES):
+        onset = offset = None
+    if label is None or (file is None and onset is None):
         return Problem(
             header.where,
             "no header: the first row names the columns, as in 'filename onset offset event_label' or 'file,label'",
@@ -123,9 +165,11 @@ def _columns(header: Line) -> _Columns | Problem:
     return _Columns(file, label, onset, offset, several, header.cells == OURS)
 
 
-def _rows(line: Line, columns: _Columns) -> Iterator[Row | Problem]:
+def _rows(line: Line, columns: _Columns, recording: str) -> Iterator[Row | Problem]:
     places = (columns.file, columns.label, columns.onset, columns.offset)
     name, label, onset, offset = (cell(line, place) for place in places)
+    if columns.file is None:
+        name = recording
     if columns.ours:
         name, label = text_of_cell(name), text_of_cell(label)
     if columns.onset is None:

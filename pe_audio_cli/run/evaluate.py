@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluate.report import Report
     from pe_audio_cli.run.pipeline import Encoder
 
-__all__ = ["durations_of", "evaluate", "require_extra", "save", "words_for"]
+__all__ = ["Heard", "evaluate", "listen", "require_extra", "save", "words_for"]
 
 
 def require_extra() -> None:
@@ -43,44 +43,62 @@ def require_extra() -> None:
 def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
     """The words for each name, from a file or from the shipped set of a data set.
 
-    A file also tells what else to look for; a set, which may be large, only how to ask for these ``names``.
+    The bare name of a set stands for the set, whatever is called so in the current folder: ``./desed`` is a file. A
+    file also tells what else to look for; a set, which may be large, only how to ask for these ``names``.
     Raises :class:`UsageError` if it is neither, and :class:`AnnotationError` if the file makes no sense.
     """
     shipped = class_labels(map)
-    if not shipped or os.path.exists(map):
+    if not shipped:
         return read_map(map)
     return {name: (shipped[name],) for name in names if name in shipped}
 
 
-def durations_of(
+@dataclass(frozen=True)
+class Heard:
+    """Annotations of recordings that can be read, the seconds of each, and what was amiss.
+
+    ``warnings`` are of those that could be read all the same, ``unread`` of those that could not.
+    """
+
+    annotations: Annotations
+    durations: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def listen(
     annotations: Annotations,
+    strict: bool,
     on_done: Callable[[str], None] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
-) -> dict[str, float]:
-    """The seconds of each recording, all of which are decoded: a bad one is known before the model has begun.
+) -> Heard:
+    """Decode all recordings: bad ones are known before the model has begun.
 
     ``on_warning`` is told what was amiss with one that could be decoded all the same: its name, and a sentence.
 
-    Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs.
+    Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs, if it
+    is ``strict`` or nothing is left without them.
     """
-    durations, problems = {}, []
+    durations: dict[str, float] = {}
+    warnings, unread = [], []
     for recording in annotations.recordings:
         try:
             with open_audio(recording.file) as stream:
                 for _ in stream.blocks():
                     pass
                 durations[recording.file] = stream.duration
-                if on_warning is not None:
-                    for warning in stream.warnings:
+                for warning in stream.warnings:
+                    warnings.append(f"{recording.file}: {warning}")
+                    if on_warning is not None:
                         on_warning(recording.file, warning)
         except Exception as error:
-            problems.append(f"{recording.file}: {FileError.caused_by(error, recording.file).message}")
+            unread.append(f"{recording.file}: {FileError.caused_by(error, recording.file).message}")
         if on_done is not None:
             on_done(recording.file)
-    if problems:
-        raise AnnotationError(problems)
-    check_durations(annotations, durations)
-    return durations
+    if unread and (strict or not durations):
+        raise AnnotationError([*annotations.problems, *unread])
+    left = check_durations(annotations, durations, strict)
+    return Heard(left, durations, tuple(warnings), tuple(unread))
 
 
 def evaluate(
@@ -89,10 +107,12 @@ def evaluate(
     options: ExamOptions,
     encoding: EncodeOptions,
     on_done: Callable[[str], None] | None = None,
+    on_error: Callable[[FileError], None] | None = None,
 ) -> Report:
     """What the model makes of the recordings, against what their annotation says.
 
-    Raises :class:`RunError` if a recording cannot be encoded; nothing is evaluated then.
+    A recording that cannot be encoded is left out and handed to ``on_error``; without that, or if none is left,
+    :class:`RunError` is raised and nothing is evaluated.
     """
     query = _query(exam, encoder, options.settings)
     files = [recording.file for recording in exam.annotations.recordings]
@@ -103,18 +123,22 @@ def evaluate(
     else:
         how = TagOptions(aggregate=options.tags.default.aggregate)
         results = tag(files, encoder, query, how, encoding)
-    answers = []
-    for result in results:
-        if isinstance(result, FileError):
-            raise RunError(f"{result.file}: {result.message}; nothing was evaluated")
-        try:
-            answers.append(_answers(result, query.labels))
-        except Exception as error:
-            file = result.recording.file
-            raise RunError(f"{file}: {FileError.caused_by(error, file).message}; nothing was evaluated") from error
+    answers, answered = [], []
+    for recording, result in zip(exam.annotations.recordings, results, strict=True):
+        answer = _answers(result, query.labels)
+        if not isinstance(answer, FileError):
+            answers.append(answer)
+            answered.append(recording)
+        elif on_error is None or (not answered and recording.file == files[-1]):
+            raise RunError(f"{answer.file}: {answer.message}; nothing was evaluated")
+        else:
+            on_error(answer)
         if on_done is not None:
-            on_done(result.recording.file)
-    return grade(exam, query.model_name(encoder), answers, options)
+            on_done(recording.file)
+    annotations = replace(exam.annotations, recordings=tuple(answered))
+    durations = {recording.file: exam.durations[recording.file] for recording in answered}
+    left = replace(exam, annotations=annotations, durations=durations)
+    return grade(left, query.model_name(encoder), answers, options)
 
 
 def _query(exam: Exam, encoder: Encoder, settings: SettingsFile) -> Query:
@@ -126,14 +150,19 @@ def _query(exam: Exam, encoder: Encoder, settings: SettingsFile) -> Query:
     return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels))
 
 
-def _answers(result: LocalizeResult | TagResult, names: Sequence[str]) -> NDArray[np.float32]:
+def _answers(result: LocalizeResult | TagResult | FileError, names: Sequence[str]) -> NDArray[np.float32] | FileError:
     """The probabilities of each question in each frame in which the recording is heard, or in all of it."""
-    if isinstance(result, TagResult):
-        found = {tag.label: tag.probability for tag in result.tags}
-        return np.array([[found[name]] for name in names], np.float32)
-    assert result.frames is not None
-    n_heard = n_heard_frames(result.recording.duration)
-    return np.stack([result.frames[name][:n_heard] for name in names])
+    if isinstance(result, FileError):
+        return result
+    try:
+        if isinstance(result, TagResult):
+            found = {tag.label: tag.probability for tag in result.tags}
+            return np.array([[found[name]] for name in names], np.float32)
+        assert result.frames is not None
+        n_heard = n_heard_frames(result.recording.duration)
+        return np.stack([result.frames[name][:n_heard] for name in names])
+    except Exception as error:
+        return FileError.caused_by(error, result.recording.file)
 
 
 def save(path: Path, text: str) -> None:

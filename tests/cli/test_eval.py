@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
 from pe_audio_cli.evaluate.forms import FORMS
+from pe_audio_cli.results import FileError
 
 NAMES = ["loud", "=loud!", 'l"oud, ev']  # the longer, the louder it has to be
 ALL_ONE = ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1")
@@ -67,15 +68,22 @@ def label_flags(names: list[str] = NAMES) -> list[str]:
     return [part for name in names for part in ("--label", name)]
 
 
-@pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "raven", "dcase", "audacity"])
-def test_ones_own_output_is_right_in_every_form(form: str, folder: Path, tmp_path: Path) -> None:
+ONE_EACH = ("audacity", "textgrid", "vtt", "srt")  # forms of which a file holds one recording
+
+
+@pytest.mark.parametrize("several", [True, False], ids=["a file", "a folder"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "raven", "dcase", "rttm", *ONE_EACH])
+def test_ones_own_output_is_right_in_every_form(form: str, several: bool, folder: Path, tmp_path: Path) -> None:
+    if several and form in ONE_EACH:
+        pytest.skip("a file of this form holds one recording")
     place = tmp_path / "labels"
     place.mkdir()
-    annotations = str(place) + "/" if form == "audacity" else str(place / f"labels.{form}")
+    annotations = str(place / f"labels.{form}") if several else str(place) + "/"
     made = Ran("localize", folder, *label_flags(), "-f", form, "-o", annotations)
     assert made.code == 0, made
     report = Ran("eval", annotations, "--audio", folder, "-f", "json").report
-    assert {row["label"] for row in report["labels"]} == set(NAMES)
+    spelt = {name.replace('"', "'") for name in NAMES} if form == "rttm" else set(NAMES)
+    assert {row["label"] for row in report["labels"]} == spelt
     for figures in (report["overall"], *(row["figures"] for row in report["labels"])):
         assert {name: figures[name]["value"] for name in ALL_ONE} == dict.fromkeys(ALL_ONE, 1.0)
 
@@ -310,9 +318,103 @@ def test_bad_annotations_have_a_line_each_and_nothing_is_evaluated(case: str, fo
     rows, line = BAD[case]
     path, out = folder / "labels.tsv", folder / "out.toml"
     path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}\n", encoding="utf-8")
-    ran = Ran("eval", path, "--tune", out)
+    ran = Ran("eval", path, "--tune", out, "--strict")
     assert ran.code == 2 and ran.out == "" and not out.exists()
     assert len(ran.err.splitlines()) == 1 and line in ran.err
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_row_is_named_and_the_rest_evaluated_unless_it_is_strict(case: str, folder: Path) -> None:
+    (folder / "bad.wav").write_text("no sound")
+    rows, line = BAD[case]
+    good = "quiet.wav\nb.wav\t0\t0.7\tloud\nb.wav\t1.5\t2.6\tloud\n"
+    path = folder / "labels.tsv"
+    path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}\n{good}", encoding="utf-8")
+    ran = Ran("eval", path, "-f", "json")
+    assert line in ran.err
+    if case == "undecodable":  # a recording that fails is no bad row
+        assert ran.code == 1
+    else:
+        n_rows = 4 + rows.count("\n")
+        assert ran.code == 0 and f"1 of {n_rows} rows were left out, being bad; --strict refuses them" in ran.err
+    report = json.loads(ran.out)
+    assert report["n_recordings"] == 2 + (case == "twice")
+    assert len(report["warnings"]) == 1 and line in report["warnings"][0]
+    (loud,) = (row for row in report["labels"] if row["label"] == "loud")
+    assert case == "twice" or loud["figures"]["event_f1"]["value"] == 1
+    strict = Ran("eval", path, "-f", "json", "--strict")
+    assert (strict.code, strict.out) == (2, "") and line in strict.err
+    path.write_text(f"filename\tonset\toffset\tevent_label\n{good}", encoding="utf-8")
+    for flags in ([], ["--strict"]):
+        assert "warnings" not in Ran("eval", path, "-f", "json", *flags).report
+
+
+def test_a_recording_that_cannot_be_encoded_is_left_out_too(
+    folder: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pe_audio_cli.run import evaluate as run
+
+    real = run.localize
+
+    def failing(*arguments, **options):
+        for number, result in enumerate(real(*arguments, **options)):
+            yield FileError(result.recording.file, "encode", "out of memory") if number == 1 else result
+
+    monkeypatch.setattr(run, "localize", failing)
+    ran = Ran("eval", labelled, "--audio", folder, "-f", "json")
+    assert ran.code == 1 and "b.wav: out of memory" in ran.err
+    assert json.loads(ran.out)["n_recordings"] == 2 and "out of memory" in json.loads(ran.out)["warnings"][0]
+    strict = Ran("eval", labelled, "--audio", folder, "-f", "json", "--strict")
+    assert (strict.code, strict.out) == (1, "") and "nothing was evaluated" in strict.err
+
+
+def test_an_offset_a_little_beyond_the_end_is_clipped_and_said_as_in_desed(folder: Path) -> None:
+    path = folder / "labels.tsv"
+    rows = "a.wav\t0.5\t1.3\tloud\na.wav\t2\t4.128\tloud\nb.wav\t0\t0.7\tloud\nb.wav\t1.5\t2.6\tloud\n"
+    path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
+    ran = Ran("eval", path, "-f", "json")
+    said = f"{path}, row 3: the offset 4.128 s is beyond the end of {folder / 'a.wav'}, which is at 4.013 s"
+    assert ran.report["overall"]["event_f1"]["value"] == 1 and ran.report["labels"][0]["count"] == 4
+    assert f"warning: {said}, so the event ends there" in ran.err and "left out" not in ran.err
+    assert ran.report["warnings"] == [f"{said}, so the event ends there"]
+    strict = Ran("eval", path, "-f", "json", "--strict")
+    assert strict.code == 2 and said in strict.err
+
+
+def test_slices_of_urbansound8k_have_weak_labels(tmp_path: Path) -> None:
+    rows = [("dog_bark", 0.09), ("siren", 0.02)]
+    table = "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+    for number, (name, level) in enumerate(rows):
+        bursts(tmp_path / "audio" / f"fold{number + 1}" / f"{number}-3-0-0.wav", 1.0, 8_000, (0, 1, level))
+        table += f"{number}-3-0-0.wav,{number},{70.5 + number},{74.5 + number},1,{number + 1},{number},{name}\n"
+    for head in ("slice_file_name", "filename"):  # as it is, and as people rename its column
+        (tmp_path / "UrbanSound8K.csv").write_text(table.replace("slice_file_name", head), encoding="utf-8")
+        ran = Ran("eval", tmp_path / "UrbanSound8K.csv", "--audio", tmp_path / "audio", "--map", "urbansound8k")
+        assert ran.report["kind"] == "weak" and ran.report["n_recordings"] == 2
+        assert [row["label"] for row in ran.report["labels"]] == ["dog_bark", "siren"]
+
+
+@pytest.mark.parametrize("there", ["folder", "file", "nothing"])
+def test_the_name_of_a_shipped_set_is_the_set_whatever_lies_there(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bursts(Path("in/Alarm_bell_ringing/1.wav"), 1.0, 8_000, (0, 1, 0.1))
+    bursts(Path("in/Speech/1.wav"), 1.0, 8_000, (0, 1, 0.05))
+    if there == "folder":
+        Path("desed").mkdir()
+    elif there == "file":
+        Path("desed").write_text("Speech,my own words\n", encoding="utf-8")
+    ran = Ran("eval", "in", "--map", "desed", "--tune", "out.toml", "-f", "json")
+    assert ran.code == 0, ran
+    assert "my own words" not in Path("out.toml").read_text(encoding="utf-8")
+    said = "--map desed is the shipped label set; to name what is called so in this folder, write ./desed"
+    assert (said in ran.err) == (there != "nothing")
+    if there == "file":
+        Ran("eval", "in", "--map", "./desed", "--tune", "out.toml", "--overwrite", "-f", "json")
+        assert "my own words" in Path("out.toml").read_text(encoding="utf-8")
+    if there == "folder":
+        assert "cannot read ./desed" in Ran("eval", "in", "--map", "./desed").err
 
 
 def test_many_problems_are_cut_short(folder: Path) -> None:

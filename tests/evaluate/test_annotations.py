@@ -305,3 +305,251 @@ def test_what_is_not_there_is_said_in_one_line(folder: Path) -> None:
     (folder / "latin.csv").write_bytes(b"file,label\na.wav,caf\xe9\n")
     with pytest.raises(AnnotationError, match="not UTF-8"):
         read_annotations(str(folder / "latin.csv"))
+
+
+A_DOG, RAIN = ("a dog", 0.5, 1.25), ("rain", 0.0, 3.0)
+LONG_TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 4
+tiers? <exists>
+size = 2
+item [1]:
+    class = "IntervalTier"
+    name = "animals"
+    xmin = 0
+    xmax = 4
+    intervals: size = 3
+    intervals [1]:
+        xmin = 0
+        xmax = 0.5
+        text = ""
+    intervals [2]:
+        xmin = 0.5
+        xmax = 1.25
+        text = "a dog"
+    intervals [3]:
+        xmin = 1.25
+        xmax = 4
+        text = ""
+item [2]:
+    class = "IntervalTier"
+    name = "a ""quoted"" name ! of 3 [1]: tiers"
+    xmin = 0
+    xmax = 4
+    intervals: size = 2
+    intervals [1]:
+        xmin = 0
+        xmax = 3.0
+        text = "rain"
+    intervals [2]:
+        xmin = 3.0
+        xmax = 4
+        text = " "
+"""
+SHORT_TEXTGRID = '''"ooTextFile"
+"TextGrid"
+
+0
+4
+<exists>
+1
+"IntervalTier"
+"all"
+0
+4
+3
+0
+3.0
+"rain"
+3.0
+3.5
+""
+3.5
+4
+"a ""dog"""
+'''
+BIRDNET_TABLE = (
+    "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tCommon Name\tSpecies Code\t"
+    "Confidence\tBegin Path\tFile Offset (s)\n"
+)
+OF_ONE_RECORDING = {
+    "a.TextGrid": (LONG_TEXTGRID, [A_DOG, RAIN]),
+    "a.wav.textgrid": (SHORT_TEXTGRID, [('a "dog"', 3.5, 4.0), RAIN]),
+    "a.vtt": (
+        "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE no cue\n\n00:00.500 --> 00:01.250 align:start\n"
+        "<v Rex>a</v>\ndog\n\nsecond\n00:00:00.000 --> 00:00:03.000\nrain\n",
+        [A_DOG, RAIN],
+    ),
+    "a.srt": (
+        "1\n00:00:00,500 --> 00:00:01,250\na dog\n\n2\n00:00:00,000 --> 00:00:03,000\nrain\n",
+        [A_DOG, RAIN],
+    ),
+    "a.Table.2.selections.txt": (
+        "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t0.5\t1.25\ta dog\n2\t0\t3,0\train\n",
+        [A_DOG, RAIN],
+    ),
+    "a.wav.Table.13.selections.txt": ("Selection\tBegin Time (s)\tEnd Time (s)\tLabel\n1\t0\t3\train\n", [RAIN]),
+    "a.BirdNET.selection.table.txt": (
+        BIRDNET_TABLE + "1\tSpectrogram 1\t1\t0\t3.0\t0\t15000\train\train1\t0.8141\t/data/a.wav\t0\n",
+        [RAIN],
+    ),
+    "a.BirdNET.results.csv": (
+        "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
+        "0.5,1.25,Canis lupus,a dog,0.8141,D:\\x\\a.wav\n"
+        "0.0,3.0,Pluvia,rain,0.9,D:\\x\\a.wav\n",
+        [A_DOG, RAIN],
+    ),
+    "a.csv": ("Start (s),End (s),Scientific name,Common name,Confidence\n0.5,1.25,Canis lupus,a dog,0.8\n", [A_DOG]),
+    "a.BirdNET.results.txt": ("0.5\t1.25\tCanis lupus, a dog\t0.8141\n0.0\t3.0\train\t0.1000\n", [A_DOG, RAIN]),
+    "a.txt": ("0,5\t1,250000\ta dog\n\\\t100,0\t2000,0\n\\\t50,0\t60,0\n0,000000\t3,0\train\n", [A_DOG, RAIN]),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_RECORDING)
+def test_what_programs_write_for_one_recording(name: str, folder: Path) -> None:
+    text, expected = OF_ONE_RECORDING[name]
+    path = write(folder, name, *text.splitlines())
+    assert events(read_annotations(path), folder) == {"a.wav": expected}
+    assert events(read_annotations(str(folder)), folder) == {"a.wav": expected}
+
+
+def test_birdnet_tables_in_which_nothing_was_found_say_so(folder: Path) -> None:
+    nothing = "1\tSpectrogram 1\t1\t0\t3\t0\t15000\tnocall\tnocall\t1.0\tc.wav\t0"
+    write(folder, "c.BirdNET.selection.table.txt", BIRDNET_TABLE.rstrip(), nothing)
+    write(folder, "sub/b.BirdNET.results.txt")
+    write(folder, "a.srt")
+    read = read_annotations(str(folder))
+    said = {Path(each.file).name: each.references for each in read.recordings}
+    assert said == {"a.wav": (), "b.wav": (), "c.wav": ()}
+
+
+def test_rttm_with_other_lines_and_blanks_for_underscores(folder: Path) -> None:
+    path = write(
+        folder,
+        "all.rttm",
+        ";; a comment",
+        "SPKR-INFO a 1 <NA> <NA> <NA> unknown a_dog <NA>",
+        "SPEAKER a 1 0.5 0.75 <NA> <NA> a_dog 0.9 <NA>",
+        "SPEAKER b 1 1 1 <NA> <NA> rain <NA>",
+        "NON-LEX a 1 0.5 0.75 breath other a_dog <NA> <NA>",
+    )
+    assert events(read_annotations(path), folder) == {"a.wav": [A_DOG], "sub/b.wav": [("rain", 1.0, 2.0)]}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("-0.5", "-0.5 s is before"), ("-5", "-5 s is before"), ("x", "'x' is not")]
+)
+def test_a_file_offset_of_raven_before_the_recording_is_a_bad_row(said: str, expected: str, folder: Path) -> None:
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tLabel"
+    path = write(folder, "t.selections.txt", header, f"1\t0.5\t1.25\ta.wav\t{said}\train", "2\t4\t5\ta.wav\t1\train")
+    assert [problem.startswith(f"row 2: the file offset {expected}") for problem in problems(path)] == [True]
+    read = read_annotations(path, strict=False)
+    assert events(read, folder) == {"a.wav": [("rain", 1.0, 2.0)]} and len(read.problems) == 1
+
+
+BAD_OF_ONE = {
+    "a.txt": ("1.5\t1.5\ta dog\n0\t3\train\n", "row 1: a label of a point, 1.5 s, which has no length"),
+    "a.TextGrid": (
+        LONG_TEXTGRID.replace('IntervalTier"\n    name = "animals', 'TextTier"\n    name = "animals')
+        .replace("        xmin = 0\n        xmax = 0.5\n", "        number = 0.5\n", 1)
+        .replace("        xmin = 0.5\n        xmax = 1.25\n", "        number = 0.7\n", 1)
+        .replace("        xmin = 1.25\n        xmax = 4\n", "        number = 1\n", 1),
+        "tier 1, point 2: a point, 0.7 s, which has no length",
+    ),
+    "a.vtt": ("WEBVTT\n\nsome words\n\n00:00.000 --> 00:03.000\nrain\n", "row 3: not a subtitle"),
+    "a.srt": (
+        "1\n00:00:02,000 --> 00:00:01,000\na dog\n\n2\n00:00:00,000 --> 00:00:03,000\nrain\n",
+        "row 1: the onset 2 s is not before the offset 1 s",
+    ),
+    "a.rttm": (
+        "SPEAKER a 1 0 3 <NA> <NA> rain <NA> <NA>\nSPEAKER a 1 0 x <NA> <NA> rain <NA> <NA>\nSPEAKER a 1\n",
+        "row 2: the duration 'x' is not a number of seconds",
+    ),
+    "a.csv": ('file,label,start,end\na.wav,"rain,0,3\na.wav,rain,0,3\n', "row 2: a cell begins with a quotation mark"),
+    "b.csv": ("file,label,start,end\na.wav,rain,0,1_0\na.wav,rain,0,3\n", "row 2: the offset '1_0' is not a number"),
+    "a.jsonl": (
+        '{"file": "a.wav", "events": [{"label": "rain", "start": 0, "end": 3}]}\n{"file": "a.wav", "eve\n',
+        "row 2: not JSON",
+    ),
+    "b.jsonl": (
+        '{"file": "a.wav", "events": [{"label": "rain", "start": 0, "end": 3}, {"label": "x", "start": 0, "end": '
+        + "9" * 400
+        + '}, {"label": "x", "start": false, "end": true}]}\n',
+        "row 1, event 2: the offset ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OF_ONE)
+def test_a_bad_row_is_left_out_and_the_others_stay(name: str, folder: Path) -> None:
+    text, said = BAD_OF_ONE[name]
+    path = write(folder, name, *text.splitlines())
+    read = read_annotations(path, strict=False)
+    assert events(read, folder) == {"a.wav": [RAIN]}
+    assert any(problem.startswith(f"{path}, {said}") for problem in read.problems), read.problems
+    assert all("\n" not in problem for problem in read.problems)
+    assert list(read.problems) == [f"{path}, {problem}" for problem in problems(path)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.TextGrid", LONG_TEXTGRID[:300]),
+        ("a.TextGrid", LONG_TEXTGRID.replace("size = 2", "size = 99999999")),
+        ("a.TextGrid", LONG_TEXTGRID.replace('"IntervalTier"', '"PitchTier"')),
+        ("a.TextGrid", "ooBinaryFile\x08TextGrid"),
+        ("deep.json", "[" * 100_000),
+        ("deep.json", '[{"file": ' * 50_000),
+    ],
+)
+def test_a_file_that_is_not_whole_has_one_line(name: str, text: str, folder: Path) -> None:
+    (folder / name).write_text(text, encoding="utf-8")
+    for strict in (True, False):
+        with pytest.raises(AnnotationError) as raised:
+            read_annotations(str(folder / name), strict=strict)
+        assert len(raised.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16 or no text"), ("utf-32", "UTF-32"), ("latin-1", "not UTF-8 (row 3)")],
+)
+@pytest.mark.parametrize("name", ["labels.tsv", "a.txt"])
+def test_another_encoding_is_one_line_that_names_it(encoding: str, said: str, name: str, folder: Path) -> None:
+    table, track = [DCASE, "a.wav\t0\t1\train", "a.wav\t0\t1\tcafé"], ["0\t1\ta", "1\t2\tb", "2\t3\té"]
+    lines = table if name == "labels.tsv" else track
+    path = folder / name
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
+    for place in [path, folder] if name == "a.txt" else [path]:
+        with pytest.raises(AnnotationError) as raised:
+            read_annotations(str(place))
+        assert raised.value.problems == (f"{path} is {said}: save it as UTF-8",)
+
+
+def test_a_textgrid_in_utf_16_as_praat_itself_writes_it(folder: Path) -> None:
+    (folder / "a.TextGrid").write_text(LONG_TEXTGRID.replace("a dog", "café"), encoding="utf-16")
+    assert read_annotations(str(folder / "a.TextGrid")).labels == ("café", "rain")
+
+
+def test_other_files_called_after_recordings_leave_classes_classes(tmp_path: Path) -> None:
+    for name in ("dog/1.wav", "rain/1.wav"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    write(tmp_path, "dog/1.json", '{"id": 1, "tags": ["dog"]}')
+    write(tmp_path, "rain/1.csv", "author,licence", "me,CC0")
+    (tmp_path / "dog" / "1.txt").mkdir()
+    assert tags(read_annotations(str(tmp_path)), tmp_path) == {"dog/1.wav": ("dog",), "rain/1.wav": ("rain",)}
+
+
+def test_rows_beyond_the_end_are_left_out_and_a_recording_without_any_says_nothing(folder: Path) -> None:
+    path = write(folder, "x.tsv", DCASE, "a.wav\t0\t1\train", "a.wav\t2\t9\train", "b.wav\t5\t6\train", "c.wav")
+    read = read_annotations(path)
+    lasting = {each.file: 3.0 for each in read.recordings}
+    left = check_durations(read, lasting, strict=False)
+    assert events(left, folder) == {"a.wav": [("rain", 0.0, 1.0)], "c.wav": []}
+    assert [problem.split(":")[0].removeprefix(f"{path}, ") for problem in left.problems] == ["row 3", "row 4"]
+    assert left.n_rows == 4
+    with pytest.raises(AnnotationError):
+        check_durations(read, dict.fromkeys(lasting, 0.1) | {read.recordings[2].file: 0.0}, strict=True)
