@@ -72,8 +72,7 @@ def evaluate(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict",
-            help="Evaluate nothing if a row or a recording is bad; without it the rest is evaluated.",
+            "--strict", help="Evaluate nothing if a row or a recording is bad; by default the rest is evaluated."
         ),
     ] = False,
 ) -> None:
@@ -220,9 +219,8 @@ def _say_what_is_left_out(talk: Talk, heard: Heard) -> list[str]:
     for line in first_problems(read.problems):
         talk.warn(line)
     if read.problems:
-        talk.warn(
-            f"bad rows that were left out: {len(read.problems)} of {read.n_rows}; --strict evaluates nothing then"
-        )
+        n_bad = len(read.problems)
+        talk.warn(f"{n_bad} of {read.n_rows} rows are bad and left out; with --strict nothing would be evaluated")
     for line in first_problems(read.clipped):
         talk.warn(f"{line}, so the event ends there")
     for line in heard.unread:

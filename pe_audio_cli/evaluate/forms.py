@@ -29,7 +29,7 @@ __all__ = ["FORMS", "Form", "Kind", "read_file", "read_folder", "read_text"]
 Kind: TypeAlias = Literal["strong", "weak"]
 
 MOST_BYTES = 256 << 20  # of annotations; those of all of AudioSet-strong are a fifth of that
-BEGINNING = 65536  # characters of a file's first line by which it is told
+BEGINNING = 65536  # characters of a file by which it is told
 
 _MARKS = {  # at the beginning of a text, in the order in which they are told apart
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -179,7 +179,7 @@ def _is_label_file(path: Path, is_of_a_recording: bool) -> bool:
         return True
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            beginning = stream.readline(BEGINNING)
+            beginning = stream.read(BEGINNING)
     except OSError:
         return True  # reading it will say why it cannot be read
     if ending == ".txt":

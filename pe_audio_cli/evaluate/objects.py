@@ -31,19 +31,20 @@ def read_objects(place: str, text: str) -> Iterator[Row | Problem]:
 def _values(place: str, text: str) -> Iterator[tuple[str, Any]]:
     """Each element of the array, or the value of each line."""
     is_array = text.lstrip().startswith("[")
-    good = False
+    n_good = n_bad = 0
     for where, piece in [(place, text)] if is_array else _lines(place, text):
         try:
             value = parse_json(piece)
         except json.JSONDecodeError as error:
             number = f", row {error.lineno}" if is_array else ""
             yield where, Problem(where + number, "not JSON")
-            if not good:  # of something else altogether one line says enough
+            n_bad += 1
+            if n_good == 0 and n_bad > 1:  # it is something else altogether, of which two lines say enough
                 return
         except ValueError as error:
             yield where, Problem(where, str(error))
         else:
-            good = True
+            n_good += 1
             if is_array:
                 yield from ((f"{place}, recording {number}", each) for number, each in enumerate(value, start=1))
             else:
