@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +76,7 @@ class PeEncoder:
         Raises :class:`CheckpointError` for a checkpoint with a tensor missing, unexpected or of another shape, and
         :class:`UsageError` for a device or dtype that this machine doesn't have.
         """
+        _survive_forks()
         options = DeviceOptions() if options is None else options
         if options.threads is not None:
             torch.set_num_threads(options.threads)
@@ -170,6 +173,16 @@ class PeEncoder:
             else:
                 remedy = "use a smaller --batch-size, a shorter --window, such as --window 30, or --device cpu"
             raise RunError(f"{self.device} is out of memory: {remedy}") from error
+
+
+@cache
+def _survive_forks() -> None:
+    """Let torch work in processes that are forked from this one, with one thread each.
+
+    OpenMP's other threads do not exist there, and it would wait for them for ever. Once for the life of this process.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:

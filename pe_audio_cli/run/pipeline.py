@@ -9,6 +9,7 @@ from, and results come out in the order in which the recordings went in.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections import defaultdict, deque
@@ -31,6 +32,7 @@ from pe_audio_cli.audio.windows import (
     cut,
     whole_frames,
 )
+from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import Embeddings, FileError, Recording
 
 if TYPE_CHECKING:
@@ -382,7 +384,11 @@ def _keeper(sounds: float | None) -> SoundKeeper | None:
 
 
 def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:
-    """The same items, made in a thread that runs at most ``depth`` of them ahead."""
+    """The same items, made in a thread that runs at most ``depth`` of them ahead.
+
+    Raises :class:`RunError` in a process that was forked meanwhile: it has the queue, but not the thread that fills it.
+    """
+    process = os.getpid()
     ready: queue.Queue[tuple[ItemT | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
 
@@ -407,6 +413,11 @@ def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, No
     thread.start()
     try:
         while True:
+            if os.getpid() != process:
+                raise RunError(
+                    "a run does not go on in a process that was forked from it: ask the model anew there, or start "
+                    "processes with 'spawn'"
+                )
             item, error = ready.get()
             if error is not None:
                 raise error
@@ -414,5 +425,6 @@ def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, No
                 return
             yield item
     finally:
-        stopped.set()
-        thread.join(timeout=1.0)  # it may be waiting for a pipe that nobody writes to
+        if os.getpid() == process:
+            stopped.set()
+            thread.join(timeout=1.0)  # it may be waiting for a pipe that nobody writes to
