@@ -18,9 +18,9 @@ import sys
 from collections.abc import Iterator
 from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, Any, BinaryIO, TypeAlias
 
-from pe_audio_cli._paths import Unusable, is_link, reason
+from pe_audio_cli._paths import Unusable, exists, is_link, reason
 from pe_audio_cli.errors import OutputError
 
 __all__ = [
@@ -28,13 +28,16 @@ __all__ = [
     "Lock",
     "NewFile",
     "create",
-    "create_again",
+    "create_alone",
+    "discard",
     "file_id",
     "fitting",
     "growing",
     "helper",
+    "is_at",
     "open_helper",
     "publish",
+    "remove_left",
     "sweep",
     "sync_folder",
     "writable_place",
@@ -201,7 +204,7 @@ class Lock:
             descriptor = self._opened()
             try:
                 self._claim(descriptor)
-                if _is_at(descriptor, self.path):  # else its holder has just removed it
+                if is_at(descriptor, self.path):  # else its holder has just removed it
                     self._sign(descriptor)
                     self._descriptor, descriptor = descriptor, -1
             finally:
@@ -210,7 +213,7 @@ class Lock:
 
     def holds(self) -> bool:
         """Whether the lock is still in its place: its folder may have been removed, or made anew by others."""
-        return self._descriptor is not None and _is_at(self._descriptor, self.path)
+        return self._descriptor is not None and is_at(self._descriptor, self.path)
 
     def release(self) -> None:
         """Let go of the output, and remove the lock."""
@@ -289,12 +292,12 @@ def _content(descriptor: int) -> bytes:
 
 def _remove_open(descriptor: int, path: Path) -> None:
     """Remove an open file from its place, if it is still the one there; not on Windows, where nobody can."""
-    if sys.platform != "win32" and _is_at(descriptor, path):
+    if sys.platform != "win32" and is_at(descriptor, path):
         with contextlib.suppress(OSError):
             os.unlink(path)
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
     """Whether an open file is the one at a place."""
     try:
         there = os.lstat(path)
@@ -332,7 +335,7 @@ class NewFile:
         self.part = helper(self._place, ".part")
         self._lock = Lock(helper(self._place, ".lock"), path)
 
-    def open(self) -> BufferedWriter:
+    def open(self) -> BinaryIO:
         """The file to write to.
 
         Raises :class:`OutputError` if another process is at it, it exists by now, or its ``.part`` is not ours, and
@@ -340,8 +343,9 @@ class NewFile:
         """
         self._lock.take()
         try:
+            remove_left(self.part, self._lock)
             writable_place(self.path, overwrite=self._overwrite)
-            self._file = BufferedWriter(create_again(self.part, self._lock))
+            self._file: BinaryIO = BufferedWriter(create_alone(self.part))
         except BaseException:
             self._lock.release()
             raise
@@ -355,7 +359,7 @@ class NewFile:
         """
         self._file.flush()
         os.fsync(self._file.fileno())
-        if not _is_at(self._file.fileno(), self.part):
+        if not is_at(self._file.fileno(), self.part):
             raise FileNotFoundError(errno.ENOENT, f"{self.part} has been removed meanwhile")
         if sys.platform == "win32":
             self._file.close()  # what is open there cannot be renamed
@@ -375,36 +379,51 @@ class NewFile:
 
     def discard(self) -> None:
         """Remove what there is of it, unless it has been published; a second call does nothing."""
-        if not hasattr(self, "_file") or self._file.closed:
-            return
-        _remove_open(self._file.fileno(), self.part)
-        self.close()
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):
-                os.unlink(self.part)
+        if hasattr(self, "_file"):
+            discard(self._file, self.part)
+        self._lock.release()
 
 
-def create_again(part: Path, lock: Lock) -> FileIO:
-    """Create a helper file, in place of the one that a run left which died with this lock in hand.
+def discard(file: IO[Any], path: Path) -> None:
+    """Close a file that is given up, and remove it from its place, unless another is there by now or it is closed."""
+    if file.closed:
+        return
+    is_there = is_at(file.fileno(), path)
+    if is_there and sys.platform != "win32":  # where what is open cannot be removed
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):  # what is left in its buffer may not fit on the disk
+        file.close()
+    if is_there and sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def remove_left(part: Path, lock: Lock) -> None:
+    """Remove a helper file that a run left which died with this lock in hand.
 
     Raises :class:`OutputError` if something else is there.
     """
+    if lock.left_behind and exists(part):
+        open_helper(part).close()
+        os.unlink(part)
+
+
+def create_alone(part: Path) -> FileIO:
+    """Create a helper file. Raises :class:`OutputError` if anything is there."""
     try:
         return create(part)
     except FileExistsError:
-        if not lock.left_behind:
-            raise _foreign(part) from None
-        open_helper(part).close()
-    os.unlink(part)
-    return create(part)
+        raise _foreign(part) from None
 
 
 @contextlib.contextmanager
-def growing(target: Path) -> Iterator[BufferedWriter]:
-    """A file to write ``target`` to, which replaces it when it is whole, and is gone if that fails.
+def growing(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """A file to write ``target`` to, which gets its name when it is whole, and is gone if that fails.
 
-    Any number of processes may do so at once, each under a name of its own; the last one wins. What a process leaves
-    that is killed meanwhile, :func:`sweep` removes.
+    Any number of processes may do so at once, each under a name of its own; the last one wins, or without
+    ``overwrite`` the first one, and the others meet a :class:`FileExistsError`. What a process leaves that is killed
+    meanwhile, :func:`sweep` removes.
     """
     part = helper(target, f".{MARK}{secrets.token_hex(8)}.part")
     with BufferedWriter(create(part)) as file:
@@ -416,7 +435,7 @@ def growing(target: Path) -> Iterator[BufferedWriter]:
             os.fsync(file.fileno())
             if sys.platform == "win32":
                 file.close()
-            os.replace(part, target)
+            publish(part, target, overwrite=overwrite)
         except BaseException:
             with contextlib.suppress(OSError):  # what is left in the buffer may not fit on the disk
                 file.close()

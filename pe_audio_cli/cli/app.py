@@ -16,6 +16,7 @@ from pe_audio_cli.cli.guard import FAILED, GuardedCommands
 from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
 from pe_audio_cli.cli.models import models
+from pe_audio_cli.cli.options import Command
 from pe_audio_cli.cli.search import search
 from pe_audio_cli.cli.streams import flush_standard_output, prepare
 from pe_audio_cli.cli.tag import tag
@@ -30,12 +31,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(tag)
-app.command()(localize)
-app.command("eval", help=HELP)(evaluate)
-app.command()(embed)
-app.command()(index)
-app.command()(search)
+app.command(cls=Command)(tag)
+app.command(cls=Command)(localize)
+app.command("eval", help=HELP, cls=Command)(evaluate)
+app.command(cls=Command)(embed)
+app.command(cls=Command)(index)
+app.command(cls=Command)(search)
 app.add_typer(models, name="models")
 
 

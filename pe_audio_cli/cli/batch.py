@@ -14,7 +14,7 @@ from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.cli.walk import Walk, model_options, seconds
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.run.places import is_folder
+from pe_audio_cli.run.places import is_folder, refuse_to_overwrite
 from pe_audio_cli.write.base import WriteOptions, Writer
 from pe_audio_cli.write.registry import WRITERS, guess, writer_for
 from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
@@ -112,13 +112,13 @@ class Batch:
             done = output.open(
                 {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
             )
-            summary = Summary()
-            for entry in done:
-                summary.skip(entry)
+            summary = Summary(n_skipped=len(done))
+            for entry in done.values():
                 progress.done(entry.file)
+            todo = output.reading(item for at, item in enumerate(found) if at not in done)
             size = self.flags.device.batch_size
             encoding = EncodeOptions(windows, size, progress.piece, engine=engine)
-            walk.go(ask(found[len(done) :], encoder, query, rules, encoding), output, progress, summary)
+            walk.go(ask(todo, encoder, query, rules, encoding), output, progress, summary)
         walk.end(summary, names)
 
     @property
@@ -164,7 +164,7 @@ class Batch:
         return writer
 
     def _format(self) -> str:
-        path = self.flags.output.output
+        path = self.flags.output.path
         if self.flags.output.format is not None:
             return self.flags.output.format
         if path is None:
@@ -180,24 +180,27 @@ class Batch:
 
     def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         """Where results go, with the pictures that are made of them."""
-        self._check_places()
+        self._check_places(names)
         return self._pictured(self._plain_output(writer, names), names)
 
-    def _check_places(self) -> None:
+    def _check_places(self, names: Sequence[str]) -> None:
         flags = self.flags.output
         places = {
-            "--output": flags.output,
+            "--output": flags.path,
             "--plot": self.plot,
             "--report": None if self.report is None else self.report.path,
         }
         named = {flag: path for flag, path in places.items() if path is not None}
         if flags.overwrite and flags.resume:
             raise UsageError("--overwrite starts again and --resume goes on: choose one")
-        if (flags.resume and flags.output is None) or (flags.overwrite and not named):
+        if (flags.resume and flags.path is None) or (flags.overwrite and not named):
             raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
         for (one, path), (other, other_path) in combinations(named.items(), 2):
             if abspath(path) == abspath(other_path) and not is_folder(path):
                 raise UsageError(f"{one} and {other} are both {path}: give them different names")
+        refuse_to_overwrite(
+            named, {"one of the recordings": names, **self.flags.labels.files, **self.flags.inputs.files}
+        )
 
     def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
@@ -206,7 +209,7 @@ class Batch:
         from pe_audio_cli.run.shards import ShardedOutput
 
         options = WriteOptions(self.command, self.per_window)
-        path, overwrite, resume = self.flags.output.output, self.flags.output.overwrite, self.flags.output.resume
+        path, overwrite, resume = self.flags.output.path, self.flags.output.overwrite, self.flags.output.resume
         size = self.flags.output.shard_size
         in_folder = size is None and path is not None and is_folder(path)
         if not in_folder:

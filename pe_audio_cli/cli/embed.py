@@ -70,6 +70,7 @@ def embed(
         from pe_audio_cli.run import session
         from pe_audio_cli.run.embedding import TASK_OF_UNIT
         from pe_audio_cli.run.embedding_file import EmbeddingFile
+        from pe_audio_cli.run.places import refuse_to_overwrite
         from pe_audio_cli.write.embeddings import embedding_writer
 
         per = _unit(per_window, frames)
@@ -78,6 +79,7 @@ def embed(
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
         found = find_recordings(inputs.named())
         names = [item if isinstance(item, str) else item.file for item in found]
+        refuse_to_overwrite({"--output": output}, {"one of the recordings": names, **inputs.files})
         with talk.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(model), task, on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()

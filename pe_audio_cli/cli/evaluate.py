@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_audio_cli._paths import exists
+from pe_audio_cli._files import writable_place
+from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.cli.exam_flags import ExamFlags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import with_flags
@@ -92,6 +94,7 @@ def evaluate(
         format = _format(flags.report)
         _check_places(flags)
         read = read_annotations(annotations, audio, strict)
+        _refuse_to_overwrite(flags, annotations, read)
         named = _settings(flags.found, read)
 
         def asked(settings: SettingsFile) -> tuple[ExamOptions, list[Question]]:
@@ -112,8 +115,8 @@ def evaluate(
         warnings += [f"{error.file}: {error.message}" for error in failed]
         for error in failed:
             talk.error(f"{error.file}: {error.message}")
-        _keep(report, encoder, flags.tuning.tune, questions)
-        _show(replace(report, warnings=tuple(warnings)), format, flags.report.output)
+        _keep(report, encoder, flags.tuning.tune, questions, flags.report.overwrite)
+        _show(replace(report, warnings=tuple(warnings)), format, flags.report.output, flags.report.overwrite)
         if heard.unread or failed:
             raise typer.Exit(SOME_FAILED)
 
@@ -147,10 +150,23 @@ def _check_places(flags: ExamFlags) -> None:
     if len(places) == 2 and places[0].absolute() == places[1].absolute():
         raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
     for path in places:
-        if path.exists() and not flags.report.overwrite:
-            raise OutputError(f"{path} exists: choose another name, or --overwrite")
-        if not path.absolute().parent.is_dir():
+        writable_place(path, overwrite=flags.report.overwrite)
+        if not is_dir(path.absolute().parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _refuse_to_overwrite(flags: ExamFlags, annotations: str, read: Annotations) -> None:
+    """Raise :class:`OutputError` if something would be written over what is read."""
+    from pe_audio_cli.run.places import refuse_to_overwrite
+
+    outputs = {"--output": flags.report.output, "--tune": flags.tuning.tune}
+    inputs: dict[str, Iterable[str | Path]] = {
+        "the annotations": [annotations],
+        "one of the recordings": [recording.file for recording in read.recordings],
+        "the map of words": filter(None, [flags.words.map]),
+        "the settings file": filter(None, [flags.found.settings]),
+    }
+    refuse_to_overwrite({flag: path for flag, path in outputs.items() if path is not None}, inputs)
 
 
 def _task(read: Annotations) -> Task:
@@ -259,7 +275,7 @@ def _sit(
         return evaluate(exam, encoder, options, encoding, progress.done, on_error), encoder
 
 
-def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question]) -> None:
+def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question], overwrite: bool) -> None:
     if path is None or report.tuning is None:
         return
     from pe_audio_cli.detect.settings import SettingsFile
@@ -269,10 +285,10 @@ def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Q
     labels = dict.fromkeys(question.label for question in questions)
     wordings = {label: next(each.texts for each in questions if each.label == label) for label in labels}
     blank = SettingsFile("", encoder.name, encoder.fingerprint)
-    save(path, tuned_text(report, report.tuning, blank, wordings))
+    save(path, tuned_text(report, report.tuning, blank, wordings), overwrite=overwrite)
 
 
-def _show(report: Report, format: str, path: Path | None) -> None:
+def _show(report: Report, format: str, path: Path | None, overwrite: bool) -> None:
     from pe_audio_cli.evaluate.render import render
     from pe_audio_cli.run.evaluate import save
 
@@ -281,4 +297,4 @@ def _show(report: Report, format: str, path: Path | None) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        save(path, text)
+        save(path, text, overwrite=overwrite)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.registry import choices
 
 __all__ = [
     "BatchFlags",
+    "Command",
     "DeviceFlags",
     "EngineFlags",
     "InputFlags",
@@ -34,6 +36,7 @@ __all__ = [
     "with_flags",
 ]
 
+OUTPUTS = ("output", "plot", "report", "tune", "index")  # the flags that name what is written
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
 
 
@@ -56,6 +59,11 @@ class InputFlags:
             help="More of them: a text file with one a line, or a .parquet table with a column file, path or url.",
         ),
     ] = None
+
+    @property
+    def files(self) -> dict[str, Iterable[Path]]:
+        """The files that are read besides recordings, by what they are."""
+        return {"the manifest": filter(None, [self.manifest])}
 
     def named(self) -> list[str]:
         """All that the user named. Raises :class:`UsageError` if that is nothing, or the limits of reading are none."""
@@ -122,6 +130,11 @@ class LabelFlags:
             rich_help_panel="Labels",
         ),
     ] = None
+
+    @property
+    def files(self) -> dict[str, Iterable[str | Path]]:
+        """The files that are read, by what they are."""
+        return {"the label file": self.labels_file or (), "the settings file": filter(None, [self.settings])}
 
     @property
     def given(self) -> bool:
@@ -258,7 +271,7 @@ class OutputFlags:
             "-o",
             "--output",
             metavar="PATH",
-            help="Write there; a folder (or a name that ends in /) gets a file for each recording.",
+            help="Write there; a folder (or a name that ends in /) gets a file for each recording; - prints them.",
             rich_help_panel="Output",
         ),
     ] = None
@@ -280,6 +293,11 @@ class OutputFlags:
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel="Output")
     ] = False
+
+    @property
+    def path(self) -> str | None:
+        """The file or folder that was named; None for standard output, which ``-`` stands for as well."""
+        return None if self.output == "-" else self.output
 
 
 @dataclass(frozen=True)
@@ -306,6 +324,18 @@ class BatchFlags:
     windows: WindowFlags
     output: OutputFlags
     talk: TalkFlags
+
+
+class Command(TyperCommand):
+    """A command that takes each flag for an output once: two of them would be a wish that one of them is to fulfil."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        if not ctx.resilient_parsing:  # as it is when a shell completes a line
+            *_, order = self.make_parser(ctx).parse_args(args=list(args))
+            for twice in {flag.name for flag in order if flag.name in OUTPUTS and order.count(flag) > 1}:
+                ctx.fail(f"--{twice} is given twice: name one place")
+        return super().parse_args(ctx, args)
 
 
 def given_flags(context: typer.Context) -> frozenset[str]:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pe_audio_cli.results import Outcome
-    from pe_audio_cli.run.journal import Entry
 
 __all__ = ["Summary"]
 
@@ -24,13 +23,6 @@ class Summary:
     audio_seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
     _begin: float = field(default_factory=time.monotonic)
-
-    def skip(self, entry: Entry) -> None:
-        """Count a recording that an earlier run had done."""
-        if entry.error is None:
-            self.n_skipped += 1
-        else:
-            self.failures.append((entry.file, entry.error))
 
     def add(self, result: Outcome) -> None:
         """Count a result or an error."""

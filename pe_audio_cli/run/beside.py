@@ -6,12 +6,13 @@ Whatever can be refused is refused when one is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pe_audio_cli._paths import is_file
 from pe_audio_cli.errors import OutputError
-from pe_audio_cli.results import LocalizeResult, Result
+from pe_audio_cli.results import FileError, LocalizeResult, Result
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output
 
@@ -31,12 +32,16 @@ class Beside(Output):
         self.known = output.known
         self._output, self._frames = output, frames
         for target in targets:
-            if target.exists() and not (overwrite or output.known):
+            if is_file(target) and not (overwrite or output.known):
                 raise OutputError(f"{target} exists: choose another name for {flag}, or --overwrite")
 
-    def open(self, settings: Settings) -> list[Entry]:
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Begin the output, or go on with it."""
         return self._output.open(settings)
+
+    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
+        """What the output notes of inputs on their way to be read."""
+        return self._output.reading(inputs)
 
     def write(self, result: Result) -> None:
         """Pass a result on."""

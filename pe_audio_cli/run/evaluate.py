@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pe_audio_cli._files import NewFile
+from pe_audio_cli._paths import reason
 from pe_audio_cli.audio.decode import open_audio
 from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.detect.scoring import TagOptions
@@ -165,12 +167,16 @@ def _answers(result: LocalizeResult | TagResult | FileError, names: Sequence[str
         return FileError.caused_by(error, result.recording.file)
 
 
-def save(path: Path, text: str) -> None:
-    """Write a whole file, or none. Raises :class:`RunError` if it cannot be written."""
-    part = path.with_name(path.name + ".part")
+def save(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a whole file, or none.
+
+    Raises :class:`RunError` if it cannot be written, and :class:`OutputError` if it exists, or another run is at it.
+    """
+    file = NewFile(path, overwrite=overwrite)
     try:
-        part.write_text(text, encoding="utf-8", newline="")
-        os.replace(part, path)
+        file.open().write(text.encode())
+        file.publish()
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
+        raise RunError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        file.discard()

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+from pe_audio_cli._paths import reason
 from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.errors import RunError, StoreError, UsageError
 from pe_audio_cli.results import EmbedResult, FileError
 from pe_audio_cli.run.beside import refuse_unwritable
 from pe_audio_cli.run.journal import stamp
-from pe_audio_cli.run.places import STANDARD_INPUT, reason
+from pe_audio_cli.run.places import STANDARD_INPUT
 from pe_audio_cli.store.database import About, Database, Entry, need_search_extra
 from pe_audio_cli.store.vectors import refresh, sweep, vectors_path
 from pe_audio_cli.write.escape import utf8_text

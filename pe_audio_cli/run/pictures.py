@@ -6,16 +6,18 @@ A picture appears whole or not at all, and before its result is noted as done.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from pe_audio_cli._files import growing, sweep, writable_place
+from pe_audio_cli._paths import exists, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.results import FileError, LocalizeResult, Result, TagResult
 from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output, file_of
-from pe_audio_cli.run.places import Tree, is_folder, reason, whole_file
+from pe_audio_cli.run.places import Tree, is_folder, refuse_inputs_among
 from pe_audio_cli.write.draft import unwritten
 
 __all__ = ["TagPicture", "TimelinePictures"]
@@ -42,6 +44,7 @@ class TimelinePictures(Beside):
             refuse_unwritable(next(there for there in (Path(path), *Path(path).parents) if there.exists()), "a picture")
             tree = Tree(Path(path), f".{self._kind}", files)
             self._targets = {file: tree.place(file) for file in files}
+            refuse_inputs_among(self._targets.values(), files if overwrite else ())
         else:
             self._kind = _kind(path)
             if len(files) > 1:
@@ -52,15 +55,18 @@ class TimelinePictures(Beside):
             refuse_unwritable(Path(path).parent, "a picture")
             self._targets = {file: Path(path) for file in files}
         super().__init__(output, "--plot", self._targets.values(), frames=frames, overwrite=overwrite)
+        self._overwrite = overwrite or output.known  # a run that was killed may have drawn one more than it noted
+        self._drawn: set[Path] = set()
 
-    def open(self, settings: Settings) -> list[Entry]:
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Begin; what an earlier run has done must have its pictures."""
-        entries = super().open({**settings, "plot": self._path})
-        for target in (self._targets[entry.file] for entry in entries if entry.error is None):
-            if not target.exists():
+        done = super().open({**settings, "plot": self._path})
+        self._drawn = {self._targets[entry.file] for entry in done.values()}
+        for target in sorted(self._drawn):
+            if not exists(target):
                 self.abandon()
                 raise OutputError(f"cannot resume: {target} is gone; start again with --overwrite")
-        return entries
+        return done
 
     def write(self, result: Result) -> None:
         """Draw its picture, then pass it on; a recording that failed has none."""
@@ -75,7 +81,11 @@ class TimelinePictures(Beside):
         except Exception as error:
             raise unwritten(result, error) from error
         target = self._targets[file_of(result)]
-        _keep(target, drawn)
+        try:
+            _keep(target, drawn, self._overwrite or target in self._drawn)
+        except OutputError as error:
+            raise InputError(file_of(result), "output", str(error)) from error
+        self._drawn.add(target)
         try:
             super().write(result)
         except InputError:
@@ -94,8 +104,10 @@ class TagPicture(Beside):
         self._kind, self._target, self._files = _kind(path), Path(path), files
         refuse_unwritable(self._target.parent, "a picture")
         super().__init__(output, "--plot", [self._target], overwrite=overwrite)
+        writable_place(self._target, overwrite=overwrite)
+        self._overwrite = overwrite
 
-    def open(self, settings: Settings) -> list[Entry]:
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Begin: the map has a column for each of the settings' labels."""
         from pe_audio_cli.draw.heatmap import TagMap
 
@@ -121,16 +133,26 @@ class TagPicture(Beside):
         except Exception as error:
             what = FileError.caused_by(error, str(self._target)).message
             raise RunError(f"cannot draw {self._target}: {what}") from error
-        _keep(self._target, drawn)
+        try:
+            _keep(self._target, drawn, self._overwrite)
+        except OutputError as error:
+            raise RunError(str(error)) from error
         super().finish()
 
 
-def _keep(target: Path, drawn: BytesIO) -> None:
-    """Write a picture that was drawn."""
+def _keep(target: Path, drawn: BytesIO, overwrite: bool) -> None:
+    """Write a picture that was drawn.
+
+    Raises :class:`OutputError` if something is in its place, and :class:`RunError` if it cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as part, part.open("wb") as stream:
+        place = writable_place(target, overwrite=overwrite)
+        sweep(place)
+        with growing(place, overwrite=overwrite) as stream:
             stream.write(drawn.getbuffer())
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"{target} cannot be written, something is in its place: move that away") from error
     except OSError as error:
         raise RunError(f"cannot write {target}: {reason(error)}") from error
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pe_audio_cli._files import NewFile
+from pe_audio_cli._paths import reason
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.report.page import PageOptions, PageWriter
@@ -15,7 +16,7 @@ from pe_audio_cli.results import Result, TagResult
 from pe_audio_cli.run.beside import Beside, refuse_unwritable
 from pe_audio_cli.run.journal import Entry, Settings
 from pe_audio_cli.run.outputs import Output
-from pe_audio_cli.run.places import is_folder, reason
+from pe_audio_cli.run.places import is_folder
 from pe_audio_cli.write.draft import put
 
 __all__ = ["Report"]
@@ -46,21 +47,20 @@ class Report(Beside):
         if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
             raise UsageError(f"--report {options.path} is no page: its name ends in .html")
         refuse_unwritable(self._path.parent, "a report")
-        self._part = self._path.with_name(self._path.name + ".part")
-        self._begun = contextlib.ExitStack()
         super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
+        self._file = NewFile(self._path, overwrite=overwrite)
 
     def find_events_by(self, events: EventOptions) -> None:
         """Tell how the events of the page are found, which may depend on the checkpoint; before it is opened."""
         self._options = replace(self._options, events=events)
 
-    def open(self, settings: Settings) -> list[Entry]:
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Begin the page under a temporary name, then the output."""
         try:
             self._begin()
             return super().open(settings)
         except BaseException:
-            self._discard()
+            self._file.discard()
             raise
 
     def write(self, result: Result) -> None:
@@ -83,22 +83,24 @@ class Report(Beside):
         """Give the page its name, then make the output whole."""
         try:
             self._page.close()
-            self._stream.close()
-            os.replace(self._part, self._path)
+            self._stream.flush()
+            self._file.publish()
+        except FileExistsError as error:
+            raise RunError(
+                f"{self._path} has appeared since this run began, and stays as it is: the report is {self._file.part}"
+            ) from error
         except OSError as error:
             raise self._failure(error) from error
         super().finish()
 
     def abandon(self) -> str | None:
         """Drop the page, and leave the output as it leaves itself."""
-        self._discard()
+        self._file.discard()
         return super().abandon()
 
     def _begin(self) -> None:
         try:
-            self._stream = self._part.open("w", encoding="utf-8", newline="")
-            self._begun.callback(self._part.unlink, missing_ok=True)
-            self._begun.enter_context(self._stream)
+            self._stream = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
             self._page = PageWriter(self._stream, self._options, self._warn)
             self._page.open()
         except OSError as error:
@@ -106,7 +108,3 @@ class Report(Beside):
 
     def _failure(self, error: OSError) -> RunError:
         return RunError(f"cannot write {self._path}: {reason(error)}; there is no report")
-
-    def _discard(self) -> None:
-        with contextlib.suppress(OSError):  # the disk may be full, which may be why
-            self._begun.close()

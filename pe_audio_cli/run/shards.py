@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from pe_audio_cli._files import Lock, create_alone, discard, is_at, publish, remove_left, sweep, sync_folder
+from pe_audio_cli._paths import exists, is_dir, reason
 from pe_audio_cli.errors import OutputError, RunError, UsageError
-from pe_audio_cli.results import Result
-from pe_audio_cli.run.journal import Entry, Journal, Settings, read_journal
-from pe_audio_cli.run.outputs import FOLDER_JOURNAL, Output, entry_of
-from pe_audio_cli.run.places import reason
+from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.run.journal import Entry, Journal, Past, Settings, is_journal, matched, read_journal
+from pe_audio_cli.run.outputs import FOLDER_JOURNAL, FOLDER_LOCK, Output, Readings, refused
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["SUCCESS", "ShardedOutput"]
 
 SUCCESS = "_SUCCESS"  # an empty file that says that all shards are there, as Hadoop and Spark leave one
+FOLDER_PART = ".peaudio.shard.part"
 SHARD = re.compile(r"part-\d{5,}\..+")
 
 
 class ShardedOutput(Output):
     """A folder of ``part-00000.jsonl`` and so on, each of which appears whole or not at all; in the end ``_SUCCESS``.
 
-    A run that goes on with an earlier one begins after the last whole shard.
+    A run that goes on with an earlier one keeps the whole shards in which nothing failed and whose inputs are the same
+    as before, and makes the others anew.
     """
 
     def __init__(
@@ -47,80 +53,114 @@ class ShardedOutput(Output):
         if not writer.several:
             raise UsageError(f"{writer.name} holds one recording, and a shard {size}: leave out --shard-size")
         self._folder, self._new_writer, self._options, self._files = folder, writer, options, files
-        self._size, self._keep_journal = size, resume
-        self._journal_path = folder / FOLDER_JOURNAL
-        self.known = resume and self._journal_path.exists()
+        self._size, self._overwrite, self._resume = size, overwrite, resume
+        self._journal_path, self._part = folder / FOLDER_JOURNAL, folder / FOLDER_PART
+        self._lock = Lock(folder / FOLDER_LOCK, folder)
+        self._readings = Readings()
         self._stream: TextIO | None = None
         self._entries: list[Entry] = []  # of the shard that is being written
-        if not self.known and not overwrite:
-            self._refuse_to_replace()
+        with refused(f"cannot write into {folder}"):
+            self._look()
 
-    def open(self, settings: Settings) -> list[Entry]:
-        """Make the folder, or go on after its last whole shard; shards of another run vanish."""
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
+        """Make the folder, or go on with its whole shards; other shards vanish."""
         settings = {**settings, "shard_size": self._size}
-        try:
+        with refused(f"cannot write into {self._folder}"), contextlib.ExitStack() as on_failure:
             self._folder.mkdir(parents=True, exist_ok=True)
-            done = self._whole_shards(settings) if self.known else []
-            self._n_shards = -(-len(done) // self._size)
-            self._journal = Journal.start(self._journal_path, settings, done)
+            self._lock.take()
+            on_failure.callback(self._lock.release)
+            remove_left(self._part, self._lock)
+            self._look()
+            if self._lock.left_behind:
+                sweep(self._journal_path)
+            done = self._whole_shards(settings) if self.known else {}
+            past = Past(list(done.values()))
+            self._journal = Journal.start(self._journal_path, settings, past, replace=exists(self._journal_path))
+            on_failure.callback(self._journal.close)
+            self._kept = {at // self._size for at in done}
             (self._folder / SUCCESS).unlink(missing_ok=True)
-            for stray in self._shards() - set(map(self._shard, range(self._n_shards))):
+            for stray in self._shards() - set(map(self._shard, self._kept)):
                 stray.unlink()
-        except OSError as error:
-            raise OutputError(f"cannot write into {self._folder}: {reason(error)}") from error
+            on_failure.pop_all()
+        self._todo = (at for at in range(len(self._files)) if at not in done)
         return done
+
+    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
+        """Note what each input is when it is about to be read."""
+        return self._readings.noted(inputs)
 
     def write(self, result: Result) -> None:
         """Add it to its shard; what is noted in the journal is a shard that is whole."""
-        try:
+        entry = self._readings.entry(result)
+        with self._errors_explained():
             if self._stream is None:
                 self._begin_shard()
             self._writer.put(result)
-            self._entries.append(entry_of(result))
-            if len(self._entries) == self._size:
-                self._end_shard()
-        except OSError as error:
-            raise RunError(f"cannot write into {self._folder}: {reason(error)}; {self._how_to_go_on()}") from error
+        self._readings.taken()
+        at = next(self._todo)
+        self._entries.append(replace(entry, shard=at // self._size))
+        if (at + 1) % self._size == 0 or at + 1 == len(self._files):
+            with self._errors_explained():
+                self._end_shard(at // self._size)
 
     def finish(self) -> None:
-        """End the last shard, and say that all are there."""
-        try:
-            if self._entries:
-                self._end_shard()
+        """Say that all shards are there."""
+        with self._errors_explained():
+            gone = [place for place in map(self._shard, sorted(self._kept)) if not exists(place)]
+            if gone or not self._lock.holds():
+                raise RunError(f"{gone[0] if gone else self._folder} has been removed during the run")
             (self._folder / SUCCESS).touch()
-        except OSError as error:
-            raise RunError(f"cannot write into {self._folder}: {reason(error)}; {self._how_to_go_on()}") from error
-        self._journal.end(self._keep_journal)
+            sync_folder(self._folder)
+        self._journal.end(self._resume)
+        self._lock.release()
 
     def abandon(self) -> str | None:
         """Drop the shard that is not whole, and keep the others with their journal."""
-        if self._stream is not None:
-            with contextlib.suppress(OSError):  # what does not fit is dropped anyway
-                self._stream.close()
-            self._part.unlink(missing_ok=True)
-        if self._n_shards == 0:
+        self._drop_shard()
+        is_there = self._lock.holds()
+        if is_there and not self._kept:
             self._journal.remove()
-            return None
         self._journal.close()
-        return self._how_to_go_on()
+        self._lock.release()
+        return self._how_to_go_on() if is_there and self._kept else None
+
+    def _look(self) -> None:
+        has_journal = exists(self._journal_path)
+        if has_journal and not is_journal(self._journal_path):
+            raise OutputError(
+                f"{self._journal_path} is no journal of peaudio's: move it away, or choose another folder"
+            )
+        self.known = self._resume and has_journal
+        if self.known or self._overwrite:
+            return
+        if has_journal:
+            raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
+        if is_dir(self._folder) and self._shards():
+            raise OutputError(f"{self._folder} holds shards: choose another folder, or --overwrite")
 
     def _begin_shard(self) -> None:
-        self._part = self._shard(self._n_shards).with_suffix(".part")
-        self._stream = self._part.open("w", encoding="utf-8", newline="")
+        self._raw = create_alone(self._part)
+        self._stream = io.TextIOWrapper(io.BufferedWriter(self._raw), encoding="utf-8", newline="")
         self._writer = self._new_writer(self._stream, self._options)
         self._writer.open()
 
-    def _end_shard(self) -> None:
+    def _end_shard(self, number: int) -> None:
         assert self._stream is not None
         self._writer.close()
         self._stream.flush()
-        os.fsync(self._stream.fileno())
+        os.fsync(self._raw.fileno())
+        if not (self._lock.holds() and is_at(self._raw.fileno(), self._part)):
+            raise RunError(f"{self._folder} has been changed by others during the run; {self._how_to_go_on()}")
         self._stream.close()
-        os.replace(self._part, self._shard(self._n_shards))
+        publish(self._part, self._shard(number))
         for entry in self._entries:
             self._journal.add(entry)
-        self._n_shards += 1
+        self._kept.add(number)
         self._stream, self._entries = None, []
+
+    def _drop_shard(self) -> None:
+        if self._stream is not None:
+            discard(self._stream, self._part)
 
     def _shard(self, number: int) -> Path:
         return self._folder / f"part-{number:05}{self._new_writer.extensions[0]}"
@@ -129,21 +169,30 @@ class ShardedOutput(Output):
         """The shards in the folder, of whatever run, whole or not."""
         return {path for path in self._folder.iterdir() if SHARD.fullmatch(path.name)}
 
-    def _whole_shards(self, settings: Settings) -> list[Entry]:
-        """What an earlier run has done: all, or what fills whole shards, for its last may be too short for this one."""
-        entries = read_journal(self._journal_path, settings, self._files)
-        if len(entries) < len(self._files):
-            entries = entries[: len(entries) // self._size * self._size]
-        for path in map(self._shard, range(-(-len(entries) // self._size))):
-            if not path.exists():
-                raise OutputError(f"cannot resume: {path} is gone; start again with --overwrite")
-        return entries
+    def _whole_shards(self, settings: Settings) -> dict[int, Entry]:
+        """What an earlier run has done, as far as it fills whole shards of this one, by positions."""
+        past = read_journal(self._journal_path, settings)
+        done = matched(past.entries, self._files)
+        shards: dict[int, list[Entry]] = defaultdict(list)
+        for at, entry in enumerate(past.entries):
+            shards[at // self._size if entry.shard is None else entry.shard].append(entry)
+        kept: dict[int, Entry] = {}
+        for number, entries in shards.items():
+            places = range(number * self._size, min((number + 1) * self._size, len(self._files)))
+            if [done.get(at) for at in places] == entries:
+                if not exists(self._shard(number)):
+                    raise OutputError(f"cannot resume: {self._shard(number)} is gone; start again with --overwrite")
+                kept.update(zip(places, entries, strict=True))
+        return dict(sorted(kept.items()))
+
+    @contextlib.contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, OutputError) as error:
+            raise RunError(f"cannot write into {self._folder}: {reason(error)}; {self._how_to_go_on()}") from error
 
     def _how_to_go_on(self) -> str:
+        if not self._kept or not self._lock.holds():
+            return "nothing of it is kept"
         return f"whole shards are kept in {self._folder}: run the same again with --resume to go on"
-
-    def _refuse_to_replace(self) -> None:
-        if self._journal_path.exists():
-            raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
-        if self._folder.is_dir() and self._shards():
-            raise OutputError(f"{self._folder} holds shards: choose another folder, or --overwrite")

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import chain, pairwise
-from typing import TextIO
+from typing import Any, TextIO
 
 from pe_audio_cli.results import LocalizeResult
 from pe_audio_cli.write.base import PROBABILITY_DECIMALS, EventWriter, WriteOptions, fine_time
@@ -29,6 +29,7 @@ RAVEN_COLUMNS = (
     "Score",
 )
 RAVEN_VIEW = "Spectrogram 1"
+MOST = 1 << 53  # selections, or seconds, that a table can count
 RAVEN_CHANNEL = 1  # the first: what is heard is the mix of all
 
 
@@ -59,10 +60,19 @@ class RavenWriter(EventWriter):
 
     name = "raven"
     extensions = (".selections.txt",)
+    movable = False  # numbers and times go on from recording to recording
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         super().__init__(stream, options)
         self.state = [0, 0.0]  # selections so far, and the seconds of the recordings before the next
+
+    def restore(self, state: Any) -> None:
+        """Go on counting. Raises :class:`ValueError` if that is not what it counts."""
+        match state:
+            case [int(count), int() | float() as seconds] if 0 <= count < MOST and 0 <= seconds < MOST:
+                self.state = [count, seconds]
+            case _:
+                raise ValueError(state)
 
     def open(self, written: int = 0) -> None:
         """Write the header, unless it is there already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TextIO, TypeAlias
 
@@ -60,6 +60,8 @@ class Writer(ABC):
     """Whether one output can hold several recordings."""
     resumable: ClassVar[bool] = True
     """Whether an output that was interrupted can be gone on with."""
+    movable: ClassVar[bool] = True
+    """Whether a result can be moved to another place among others (:meth:`move`) as it has been written."""
     needs: ClassVar[str | None] = None
     """The package that must be installed for it and is not always."""
 
@@ -67,10 +69,15 @@ class Writer(ABC):
         self.stream = stream
         self.options = options
         self.state: Any = None
-        """What the format must know of the results so far to go on after them, as a JSON value: most formats nothing.
+        """What the format must know of the results so far to go on after them: a JSON value, for most formats None."""
 
-        Whoever goes on with an earlier run's output sets it, before ``open``, to what it was.
+    def restore(self, state: Any) -> None:
+        """Go on with an earlier run's output: before ``open``, ``state`` becomes what it was.
+
+        Raises :class:`ValueError` for what it cannot have been.
         """
+        if state is not None:
+            raise ValueError(state)
 
     def open(self, written: int = 0) -> None:  # noqa: B027 - most formats have nothing to begin with
         """Begin the output, after ``written`` results that an earlier run has left at the end of the stream.
@@ -88,6 +95,11 @@ class Writer(ABC):
         Raises :class:`InputError` if it is this result that cannot be written. What the stream raises is passed on.
         """
         put(self, result)
+
+    def move(self, chunks: Iterable[bytes]) -> None:
+        """Write a result as another writer of this format has written it elsewhere, in pieces; only if ``movable``."""
+        self.stream.flush()
+        self.stream.buffer.writelines(chunks)
 
     def close(self) -> None:  # noqa: B027 - most formats have nothing to end with
         """End the output; the stream stays open."""

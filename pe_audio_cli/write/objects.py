@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from pe_audio_cli.results import Event, FileError, Hit, LocalizeResult, Recording, SearchResult, Tag, TagResult, Written
@@ -49,6 +49,13 @@ class JsonWriter(Writer):
         self.stream.write(self._separator)
         self.stream.writelines(_encode(result))
         self.stream.flush()
+        self._separator = ",\n"
+
+    def move(self, chunks: Iterable[bytes]) -> None:
+        """Write an element as it stands in another array, with a separator of its own."""
+        self.stream.write(self._separator)
+        pieces = iter(chunks)
+        super().move(chain([next(pieces, b"").lstrip(b",\n")], pieces))
         self._separator = ",\n"
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -165,8 +166,8 @@ def test_an_output_that_cannot_be_made_leaves_no_report(tone, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
-def test_a_full_disk_is_one_error_and_leaves_no_report(folder, tmp_path):
-    (tmp_path / "r.html.part").symlink_to("/dev/full")
+def test_a_full_disk_is_one_error_and_leaves_no_report(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("pe_audio_cli._files.create", lambda path: FileIO("/dev/full", "r+b"))
     ran = run(folder, "--report", tmp_path / "r.html")
     assert ran.exit_code == 2
     (line,) = ran.stderr.splitlines()

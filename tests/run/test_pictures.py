@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,11 @@ def plain(path: Path, files: list[str], command: Command, **more: bool) -> Outpu
 def draw(output: Output, files: list[str], upto: int | None = None) -> int:
     """Write results up to one input, then stop as if interrupted (None: to the end). Returns how many were done."""
     one = tagged if isinstance(output, TagPicture) else localized
-    done = len(output.open(SETTINGS))
+    done = len(before := output.open(SETTINGS))
     try:
-        for place, file in enumerate(files[done:upto], start=done):
-            output.write(FileError(file, "decode", "no") if place == FAILED else one(file))
+        for place, file in enumerate(files[:upto]):
+            if place not in before:
+                output.write(FileError(file, "decode", "no") if place == FAILED else one(file))
         if upto is None:
             output.finish()
         else:
@@ -109,7 +111,7 @@ def test_a_resumed_run_draws_what_is_missing_and_no_more(out, pictures, files, u
     drawn = list(pictures.rglob("*.png"))
     for picture in drawn:
         picture.write_text("as it was")
-    assert draw(timelines(out, pictures, files, resume=True), files) == upto
+    assert draw(timelines(out, pictures, files, resume=True), files) == upto - (upto > FAILED)
     assert tree(pictures) == {"a.wav.png", "sub/a.wav.png", "sub/c.wav.png"}
     assert {picture for picture in pictures.rglob("*.png") if picture.read_bytes() == b"as it was"} == set(drawn)
 
@@ -125,11 +127,20 @@ def test_a_run_whose_pictures_are_gone_or_elsewhere_is_not_resumed(out, pictures
         draw(timelines(out, pictures, files, resume=True), files)
 
 
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, picture: Path) -> None:
+    """There is no room for this picture."""
+
+    def create(path: Path) -> FileIO:
+        is_it = path.parent == picture.parent and path.name.startswith(picture.name)
+        return FileIO("/dev/full", "r+b") if is_it else FileIO(path, "x+b")
+
+    monkeypatch.setattr("pe_audio_cli._files.create", create)
+
+
 @needs_a_full_disk
-def test_a_picture_that_cannot_be_written_leaves_nothing_and_can_be_drawn_later(out, pictures, files):
-    (pictures / "sub").mkdir(parents=True)
-    (pictures / "sub" / "a.wav.png.part").symlink_to("/dev/full")
-    with pytest.raises(RunError, match=r"cannot write .*a\.wav\.png: No space left"):
+def test_a_picture_that_cannot_be_written_leaves_nothing_and_can_be_drawn_later(out, pictures, files, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"cannot write .*a\.wav\.png: No space left"):
+        fill_the_disk(patch, pictures / "sub" / "a.wav.png")
         draw(timelines(out, pictures, files), files)
     assert tree(pictures) == {"a.wav.png"}
     assert draw(timelines(out, pictures, files, resume=True), files) == 1
@@ -179,8 +190,8 @@ def test_a_run_that_stops_early_has_none_and_leaves_an_older_one(tmp_path, files
 
 
 @needs_a_full_disk
-def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, files):
-    (tmp_path / "map.png.part").symlink_to("/dev/full")
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, files, monkeypatch):
+    fill_the_disk(monkeypatch, tmp_path / "map.png")
     with pytest.raises(RunError, match=r"cannot write .*map\.png: No space left"):
         draw(tag_map(tmp_path / "map.png", files), files)
     assert not [*tmp_path.glob("map.png*")]
