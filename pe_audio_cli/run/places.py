@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pe_audio_cli._files import FileId, file_id, fitting
 from pe_audio_cli._paths import is_dir, is_file
-from pe_audio_cli.audio.opening import is_address
+from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.errors import OutputError
 
 __all__ = ["STANDARD_INPUT", "Tree", "is_folder", "refuse_inputs_among", "refuse_to_overwrite"]
