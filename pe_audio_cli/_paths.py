@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 __all__ = ["AnyPath", "Unusable", "exists", "expanduser", "hindrance", "is_dir", "is_file", "is_link", "reason"]
+__all__ += ["unnameable"]
 
 AnyPath: TypeAlias = "str | os.PathLike[str]"
 
@@ -54,6 +55,14 @@ def hindrance(path: AnyPath) -> str | None:
     except Unusable as error:
         return reason(error)
     return None
+
+
+def unnameable(path: AnyPath) -> str | None:
+    """Why nothing could ever be called so on this system, in a few words; None if something could."""
+    try:
+        return "there is a NUL character in it" if b"\0" in os.fsencode(path) else None
+    except UnicodeError as error:
+        return reason(error)
 
 
 def expanduser(path: AnyPath) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,3 +81,17 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubHub]:
         )
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # else the tiny ones come in one piece
         yield served
+
+
+@pytest.fixture
+def powerless() -> Iterator[Path]:
+    """A folder for a test that runs as a user who may not read everything, even where root runs the tests."""
+    nobody = 65_534
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        user = os.geteuid()
+        os.seteuid(nobody if user == 0 else user)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(user)

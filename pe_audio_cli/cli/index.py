@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_audio_cli._paths import exists
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import DeviceFlags, InputFlags, ModelFlags, TalkFlags, with_flags
 from pe_audio_cli.cli.summary import Summary
@@ -86,7 +87,7 @@ def index(
                     builder.drop(plan.vanished)
                 results = _embedded(plan, builder, checkpoint, walk, device, progress)
                 walk.go(results, builder, progress, summary)
-            if index.exists():
+            if exists(index):
                 n_recordings, n_windows = builder.counts()
                 dropped = f", {len(plan.vanished)} dropped" if prune else ""
                 talk.tell(f"{index}: {_count(n_recordings, 'recording')}, {_count(n_windows, 'window')}{dropped}")

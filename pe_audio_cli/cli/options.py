@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from pe_audio_cli._paths import unnameable
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.registry import choices
 
@@ -356,6 +357,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
+        _refuse_impossible_text(values)
         for name, group in groups.items():
             values[name] = _build(group, values)
         command(**values)
@@ -365,6 +367,16 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     )
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _refuse_impossible_text(values: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` for text that no system takes as a name: it only comes from programs that go wrong."""
+    for name, value in values.items():
+        if name == "paths":  # each of which is a recording, and has an error of its own
+            continue
+        for text in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(text, (str, Path)) and (why := unnameable(text)) is not None:
+                raise UsageError(f"{name.replace('_', '-')}: {why}: {str(text)[:100]!r}")
 
 
 def _flags(group: Any) -> Iterator[inspect.Parameter]:

@@ -22,6 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+from pe_audio_cli._paths import expanduser
 from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError
 from pe_audio_cli.model.checkpoint import Checkpoint, weight_files
 
@@ -247,7 +248,7 @@ def storage(repo: str) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
-    return Path(constants.HF_HUB_CACHE).expanduser() / repo_folder_name(repo_id=repo, repo_type="model")
+    return Path(expanduser(constants.HF_HUB_CACHE)) / repo_folder_name(repo_id=repo, repo_type="model")
 
 
 def more_room() -> str:

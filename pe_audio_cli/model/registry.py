@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pe_audio_cli._paths import exists, expanduser, hindrance, is_dir
 from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.model import hub
 from pe_audio_cli.model.checkpoint import Checkpoint
@@ -100,10 +101,12 @@ def _local_folder(name: str) -> Path | None:
         return _shipped(name)
     if name in SIZES or not name:
         return None
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = Path(expanduser(name))
+    if is_dir(folder):
         return folder
-    if folder.is_file():
+    if (why := hindrance(folder)) is not None:
+        raise CheckpointError(f"cannot look for a model at {name} ({why}): check the path and its permissions")
+    if exists(folder):
         raise CheckpointError(f"{name} is a file; a model is a folder that holds config.json and model.safetensors")
     if name.startswith((".", "~")) or folder.is_absolute() or name.count("/") > 1 or name.endswith("/"):
         raise CheckpointError(f"no model folder at {name}: check the path")
@@ -112,7 +115,7 @@ def _local_folder(name: str) -> Path | None:
 
 def _shipped(name: str) -> Path:
     folder = SHIPPED / name
-    if not folder.is_dir():
+    if not is_dir(folder):
         raise CheckpointError(
             f"the {name} checkpoint is not part of this version: name another with -m (small, base, large, a folder, "
             "or a hub id), or set PEAUDIO_MODEL"
