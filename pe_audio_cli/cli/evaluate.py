@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_audio_cli._files import writable_place
-from pe_audio_cli._paths import is_dir
+from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.cli.exam_flags import ExamFlags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import with_flags
