@@ -100,8 +100,10 @@ def search(
         name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
         output = StreamOutput(writer_for(name, "search"), writing, sys.stdout)
-        with Index(index, model, offline=offline) as opened:
-            if not opened.is_fresh:
+        with Index(index, model, offline=offline, on_warning=talk.warn) as opened:
+            if opened.copy_is_foreign:
+                talk.warn(f"{index}.vectors is no copy of this index, and left alone: move it away for faster searches")
+            elif not opened.is_fresh:
                 talk.tell(f"making the copy of {index} that searches read; the next search finds it")
             begin = time.perf_counter()
             results = _ask(opened, texts, like, without, options, device)

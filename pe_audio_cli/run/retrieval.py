@@ -13,7 +13,9 @@ Neither torch nor transformers is loaded for words whose embeddings are in the l
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,13 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pe_audio_cli import _paths
 from pe_audio_cli.detect.scoring import heard_without, probabilities
-from pe_audio_cli.errors import InputError, StoreError, UsageError
+from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
 from pe_audio_cli.model.label_cache import LabelCache
 from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
-from pe_audio_cli.store.database import Database
+from pe_audio_cli.store.database import Clip, Database
 from pe_audio_cli.store.scan import Question, best
-from pe_audio_cli.store.vectors import blocks_of, is_fresh, vectors_path
+from pe_audio_cli.store.schema import damaged
+from pe_audio_cli.store.vectors import Say, blocks_of, distrust, is_foreign, is_fresh, refresh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "SearchOptions"]
 
+FAR = ("\\\\", "//")  # begin paths of Windows that another machine would be asked for
 TINY = np.finfo(np.float64).tiny
 
 
@@ -65,22 +70,32 @@ class SearchOptions:
 class Index:
     """An index that ``peaudio index`` has made, open to be searched; a context manager.
 
-    While it is open, nothing can be added to it.
+    While it is open, nothing can be added to it. Any number of threads may search it at once.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None, *, offline: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: str | None = None,
+        *,
+        offline: bool = False,
+        on_warning: Say | None = None,
+    ) -> None:
         """Open an index.
 
         Args:
             path: the file.
-            model: where its checkpoint is now; None is where it was when the index was made.
+            model: where its checkpoint is now, a name or hub id that may be fetched; None is where it was when the
+                index was made, and fetches nothing.
             offline: never touch the network.
+            on_warning: hears of a copy that was damaged, in one line; None is for nobody.
 
         Raises:
             StoreError: there is no index, or it is damaged, in use, of another version or of another model.
             CheckpointError: there is no such model.
         """
-        self._model, self._offline = model, offline
+        self._model, self._offline, self._on_warning = model, offline, on_warning
+        self._lock = threading.Lock()  # of what is better done once than by every thread
         self._database = Database.open(Path(path))
         self.about = self._database.about
         try:
@@ -150,7 +165,8 @@ class Index:
 
         recording = addressed(os.fspath(file))
         cutting = WindowOptions(self.about.window_seconds, self.about.overlap_seconds)
-        encoder = PeEncoder(self._checkpoint(), device)
+        with self._lock:
+            encoder = PeEncoder(self._checkpoint(), device)
         (embedded,) = embed([recording], encoder, "recording", EncodeOptions(cutting))
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)
@@ -164,6 +180,11 @@ class Index:
     def is_fresh(self) -> bool:
         """Whether the copy that searches read is up to date; if not, the first one makes it anew, and takes longer."""
         return is_fresh(self._database)
+
+    @property
+    def copy_is_foreign(self) -> bool:
+        """Whether something else lies where the copy should be, so that searches read the index itself."""
+        return is_foreign(self._database.path)
 
     def strange(self, texts: Sequence[str]) -> list[str]:
         """Those words for which the index's checkpoint was not trained, as far as it can tell."""
@@ -189,12 +210,7 @@ class Index:
     ) -> list[SearchResult]:
         options = SearchOptions() if options is None else options
         only = None if options.where is None else self._database.ids(options.where)
-        found = best(blocks_of(self._database), question, options.k, only)
-        numbers = sorted({int(number) for ids, _ in found for number in ids})
-        clips = self._database.clips(numbers)
-        if len(clips) < len(numbers):
-            copy = vectors_path(self._database.path)
-            raise StoreError(f"{copy} is damaged: delete it, and the next search makes it anew")
+        found, clips = self._found(question, options.k, only)
         results = []
         for query, (ids, keys) in zip(queries, found, strict=True):
             scores = probabilities(keys) if measure == "probability" else keys
@@ -205,12 +221,28 @@ class Index:
             results.append(SearchResult(query, measure, tuple(hits)))
         return results
 
+    def _found(
+        self, question: Question, k: int | None, only: NDArray[np.int64] | None
+    ) -> tuple[Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], dict[int, Clip]]:
+        """Ids and keys of the best windows for each query, and what is known of all of them."""
+        with self._lock, contextlib.suppress(OSError):
+            refresh(self._database)
+        for _ in range(2):
+            found = best(blocks_of(self._database, self._on_warning), question, k, only)
+            numbers = sorted({int(number) for ids, _ in found for number in ids})
+            clips = self._database.clips(numbers)
+            if len(clips) == len(numbers):
+                return found, clips
+            distrust(self._database)  # it may have rotted since its sums were compared
+        raise damaged(self._database.path, "windows of no recording")
+
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_texts, width)``; the text tower is loaded for those that are new."""
         if not texts:
             return np.empty((0, self.about.width), np.float32)
         cache = LabelCache.of_user(self.about.fingerprint, self.about.revision, self.about.width)
-        return cache.embed(texts, self._load_text)
+        with self._lock:
+            return cache.embed(texts, self._load_text)
 
     def _load_text(self) -> Encode:
         from pe_audio_cli.model.text import load_text
@@ -222,16 +254,33 @@ class Index:
         from pe_audio_cli.model.checkpoint import Checkpoint
         from pe_audio_cli.model.registry import ModelOptions, find_checkpoint
 
-        about = self.about
-        if self._model is None and Path(about.folder).is_dir():
-            checkpoint = Checkpoint.open(Path(about.folder), about.model)
-        elif self._model is None:
-            options = ModelOptions(about.model, about.revision if about.revision else None, self._offline)
-            checkpoint = find_checkpoint(options, "tag")
+        if self._model is None:
+            checkpoint = Checkpoint.open(self._folder(), self.about.model)
         else:
             checkpoint = find_checkpoint(ModelOptions(self._model, offline=self._offline), "tag")
-        about.check(self._database.path, checkpoint.fingerprint, checkpoint.name)
+        self.about.check(self._database.path, checkpoint.fingerprint, checkpoint.name)
         return checkpoint
+
+    def _folder(self) -> Path:
+        """Where the index's checkpoint is on this machine: an index that somebody made must not have it fetched.
+
+        Raises :class:`CheckpointError` if it is not here.
+        """
+        from pe_audio_cli.model import hub
+        from pe_audio_cli.model.registry import ModelOptions, hub_name, local_folder
+
+        about = self.about
+        if not about.folder.startswith(FAR) and _paths.is_dir(about.folder):
+            return Path(about.folder)
+        here = local_folder(ModelOptions(about.model))
+        if here is None:
+            here = hub.cached(hub_name(about.model, "tag"), about.revision or None)
+        if here is None:
+            raise CheckpointError(
+                f"{self._database.path} was made with {about.model}, which is not on this machine: fetch it with -m "
+                f"{about.model}, or name the folder where it is"
+            )
+        return here
 
 
 def _heard(

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import math
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pe_audio_cli._files import helper, publish
 from pe_audio_cli.errors import RunError, StoreError, UsageError
+from pe_audio_cli.store.condition import LIMIT, seconds_allowed, within
+from pe_audio_cli.store.files import check_index, clear_away, log_of, place_of, private_folder
+from pe_audio_cli.store.schema import CLIPS, COUNT, MAX, TABLES, About, damaged, read_about
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,48 +45,6 @@ STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that 
 LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
 BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
-
-TABLES = """
-CREATE TABLE about (
-    version INTEGER, state VARCHAR, model VARCHAR, folder VARCHAR, fingerprint VARCHAR, revision VARCHAR,
-    width INTEGER, logit_scale DOUBLE, logit_bias DOUBLE, window_seconds DOUBLE, overlap_seconds DOUBLE
-);
-CREATE TABLE recordings (
-    id BIGINT, path VARCHAR, size BIGINT, mtime_ns BIGINT, duration DOUBLE, sample_rate INTEGER, channels INTEGER
-);
-CREATE TABLE windows (id BIGINT, recording BIGINT, start DOUBLE, "end" DOUBLE, embedding FLOAT[{width}]);
-CREATE VIEW clips AS
-    SELECT windows.id, path, start, "end", duration, sample_rate, channels, embedding
-    FROM windows JOIN recordings ON recordings.id = windows.recording;
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What an index remembers of how its embeddings came about.
-
-    ``model`` is the checkpoint as the user called it, ``folder`` where it lay, ``fingerprint`` and ``revision`` what
-    tells it from any other. logit = ``logit_scale`` * (audio . text) + ``logit_bias``, of embeddings of ``width``
-    numbers. ``window_seconds`` is None where each recording is one window.
-    """
-
-    model: str
-    folder: str
-    fingerprint: str
-    revision: str
-    width: int
-    logit_scale: float
-    logit_bias: float
-    window_seconds: float | None
-    overlap_seconds: float
-
-    def check(self, path: Path, fingerprint: str, model: str) -> None:
-        """Raise :class:`StoreError` if the checkpoint called ``model`` is not the one that the index was made with."""
-        if fingerprint != self.fingerprint:
-            raise StoreError(
-                f"{path} was made with {self.model}, and {model} is another checkpoint now: name the one that it was "
-                "made with (-m), or index the recordings again, into another file"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,63 +75,68 @@ class Database:
     def __init__(self, path: Path, connection: DuckDBPyConnection) -> None:
         self.path = path
         self._connection = connection
-        self.about = self._read_about()
-        self._next_window = self._after_last("windows")
-        self._next_recording = self._after_last("recordings")
+        self._is_open = True
+        self._next_window = self._next_recording = 1
+        with _read_errors_explained(path):
+            self.about = read_about(connection, path, VERSION)
 
     @classmethod
     def create(cls, path: Path, about: About) -> None:
-        """Make an empty index, which appears whole or not at all. Raises :class:`RunError` if it cannot be written."""
+        """Make an empty index, which appears whole or not at all.
+
+        Raises :class:`RunError` if it cannot be written, and :class:`StoreError` if something is in its way.
+        """
         need_search_extra()
-        part = path.with_name(f"{path.name}.part")
-        logs = [_log_of(part), _log_of(path)]  # of an index that is gone, nothing must come into the new one
+        place = place_of(path)
+        part = helper(place, ".part")
+        for left in (part, log_of(part), log_of(place)):  # nothing of an index that is gone must come into the new one
+            clear_away(left, place)
         marks = ", ".join("?" * (2 + len(fields(About))))
-        with _write_errors_explained(path):
-            try:
-                for old in (part, *logs):
-                    old.unlink(missing_ok=True)
-                with contextlib.closing(_connect(part, read_only=False)) as connection:
-                    connection.execute(TABLES.format(width=about.width))
-                    connection.execute(f"INSERT INTO about VALUES ({marks})", [VERSION, _new_state(), *astuple(about)])
-                    connection.execute("CHECKPOINT")  # as closing does, but that would not tell of a full disk
-                os.replace(part, path)
-            except BaseException:
-                for new in (part, _log_of(part)):
-                    new.unlink(missing_ok=True)
-                raise
+        # Nobody else can put anything beside a database that DuckDB makes in a folder of our own.
+        with _write_errors_explained(path), private_folder(place) as folder:
+            with contextlib.closing(_connect(folder / "index", read_only=False)) as connection:
+                connection.execute(TABLES.format(width=about.width))
+                connection.execute(f"INSERT INTO about VALUES ({marks})", [VERSION, _new_state(), *astuple(about)])
+                connection.execute("CHECKPOINT")  # as closing does, but that would not tell of a full disk
+            publish(folder / "index", place)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = True) -> Database:
-        """Open an index.
+        """Open an index; whatever is refused stays as it is, byte for byte.
 
         Raises :class:`StoreError` if there is none, or if it is damaged, in use or of another version.
         """
         need_search_extra()
-        if path.is_dir():
-            raise StoreError(f"{path} is a folder, and an index is a file")
-        if not path.exists():
-            raise StoreError(f"there is no index at {path}: make one with peaudio index PATH... --index {path}")
+        check_index(path)
+        if not read_only:
+            cls.open(path).close()  # who may write moves DuckDB's log into the file: first see whether it is an index
         with _read_errors_explained(path):
-            connection = _connect(path, read_only=read_only)
+            connection = _connect(place_of(path), read_only=read_only)
         try:
-            return cls(path, connection)
+            database = cls(path, connection)
+            if not read_only:
+                database._next_window = database._after_last("windows")
+                database._next_recording = database._after_last("recordings")
         except BaseException:
             connection.close()
             raise
+        return database
 
     @property
     def state(self) -> str:
         """A name for what it holds now."""
-        return str(self._one("SELECT state FROM about"))
+        return str(self._one("SELECT state FROM about LIMIT 1"))
 
     def counts(self) -> tuple[int, int]:
         """How many recordings and windows there are."""
-        return int(self._one("SELECT count(*) FROM recordings")), int(self._one("SELECT count(*) FROM windows"))
+        return int(self._one(f"SELECT {COUNT} FROM recordings")), int(self._one(f"SELECT {COUNT} FROM windows"))
 
     def stamps(self) -> dict[str, tuple[int | None, int | None]]:
         """Size and time of change of each recording when it was read, by its path."""
-        with _read_errors_explained(self.path):
-            rows = self._connection.execute("SELECT path, size, mtime_ns FROM recordings").fetchall()
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT path, size, mtime_ns FROM recordings").fetchall()
+        if not all(isinstance(path, str) for path, _, _ in rows):
+            raise damaged(self.path, "a recording without a path")
         return {path: (size, mtime_ns) for path, size, mtime_ns in rows}
 
     def put(
@@ -211,46 +178,69 @@ class Database:
     def ids(self, where: str) -> NDArray[np.int64]:
         """The windows for which a condition in SQL holds, as rising ids.
 
-        Raises :class:`UsageError` for a condition that DuckDB does not understand.
+        Raises :class:`UsageError` for a condition that DuckDB does not understand, or that takes too long.
         """
         import duckdb
 
         if not where.strip():
             raise UsageError(f"the condition is blank: there are {COLUMNS}")
-        query = f"SELECT id FROM clips WHERE (\n{where}\n) ORDER BY id"
+        query = f"SELECT id FROM ({CLIPS}) AS clips WHERE (\n{where}\n) ORDER BY id"
         of_condition = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
+        seconds = seconds_allowed()
+
+        def ask(cursor: DuckDBPyConnection) -> NDArray[np.int64]:
+            if len(cursor.extract_statements(query)) != 1:
+                raise UsageError(f"the condition {where!r} is more than one")
+            return np.asarray(cursor.execute(query).fetchnumpy()["id"])
+
         with _read_errors_explained(self.path):
             try:
-                if len(self._connection.extract_statements(query)) != 1:
-                    raise UsageError(f"the condition {where!r} is more than one")
-                return np.asarray(self._connection.execute(query).fetchnumpy()["id"])
+                return within(seconds, self._new_cursor(), ask)
+            except TimeoutError as error:
+                raise UsageError(
+                    f"the condition {where!r} takes longer than {seconds:g} s: make it simpler, or set {LIMIT} to more"
+                ) from error
+            except duckdb.OutOfMemoryException as error:
+                raise UsageError(f"the condition {where!r} needs more memory than there is: make it simpler") from error
             except of_condition as error:
                 reason = f"{_reason(error)}; there are {COLUMNS}"
                 raise UsageError(f"the condition {where!r} does not work: {reason}") from error
 
     def clips(self, ids: Sequence[int]) -> dict[int, Clip]:
-        """The windows of these ids."""
-        query = (
-            'SELECT windows.id, path, start, "end", duration '
-            "FROM windows JOIN recordings ON recordings.id = windows.recording "
-            "WHERE windows.id IN (SELECT unnest(?))"
-        )
-        with _read_errors_explained(self.path):
-            rows = self._connection.execute(query, [list(ids)]).fetchall()
-        return {number: Clip(*rest) for number, *rest in rows}
+        """The windows of these ids; those that no recording has are missing. Raises :class:`StoreError` for others."""
+        query = f'SELECT id, path, start, "end", duration FROM ({CLIPS}) WHERE id IN (SELECT unnest(?))'
+        with self._cursor() as cursor:
+            rows = cursor.execute(query, [list(ids)]).fetchall()
+        clips = {number: Clip(*rest) for number, *rest in rows}
+        if len(clips) < len(rows) or not all(map(_is_true, clips.values())):
+            raise damaged(self.path, "a window that is nowhere in its recording, or in several")
+        return clips
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All windows by rising id, ``BLOCK`` at a time: ids ``(n,)`` and embeddings ``(n, width)``."""
-        # A cursor of its own: the connection can be asked other things before all is read, or if it never is. Rows
-        # come as they were put in, which DuckDB promises, so that gigabytes need no sorting.
-        with _read_errors_explained(self.path), self._connection.cursor() as cursor:
+        """All windows by rising id, ``BLOCK`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
+
+        Raises :class:`StoreError` if there are others than those of an index.
+        """
+        last = 0
+        # Rows come as they were put in, which DuckDB promises, so that gigabytes need no sorting.
+        with self._cursor() as cursor:
             for batch in cursor.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK):
-                embeddings = batch.column(1).flatten().to_numpy().reshape(-1, self.about.width)
-                yield batch.column(0).to_numpy(), embeddings
+                numbers = batch.column(1).flatten()
+                if batch.column(0).null_count or batch.column(1).null_count or numbers.null_count:
+                    raise damaged(self.path, "a window without an embedding")
+                ids = batch.column(0).to_numpy()
+                if len(ids) and (ids[0] <= last or (np.diff(ids) <= 0).any()):
+                    raise damaged(self.path, "windows out of order")
+                last = ids[-1] if len(ids) else last
+                yield ids, numbers.to_numpy().reshape(-1, self.about.width)
 
     def close(self) -> None:
         """Let go of the file, with all that was changed in it."""
-        self._connection.close()
+        import duckdb
+
+        self._is_open = False
+        with contextlib.suppress(duckdb.Error):  # a condition that was abandoned holds on to it
+            self._connection.close()
 
     def __enter__(self) -> Database:
         return self
@@ -280,45 +270,49 @@ class Database:
             self._connection.execute("DELETE FROM windows WHERE recording = ?", [recording])
             self._connection.execute("DELETE FROM recordings WHERE id = ?", [recording])
 
-    def _read_about(self) -> About:
-        import duckdb
-
-        with _read_errors_explained(self.path):
-            try:
-                ((version,),) = self._connection.execute("SELECT version FROM about").fetchall()
-            except (duckdb.ProgrammingError, ValueError) as error:
-                raise StoreError(f"{self.path} is a DuckDB database, but no index of peaudio") from error
-            if version != VERSION:
-                raise StoreError(
-                    f"{self.path} is an index of version {version}, and this peaudio reads version {VERSION}: index "
-                    "the recordings again, into another file"
-                )
-            columns = ", ".join(field.name for field in fields(About))
-            ((*about,),) = self._connection.execute(f"SELECT {columns} FROM about").fetchall()
-        return About(*about)
-
     def _after_last(self, table: str) -> int:
-        return int(self._one(f"SELECT coalesce(max(id), 0) + 1 FROM {table}"))
+        last = self._one(f"SELECT {MAX}(id) FROM {table}")
+        return 1 if last is None else int(last) + 1
 
     def _one(self, query: str) -> Any:
-        with _read_errors_explained(self.path):
-            ((value,),) = self._connection.execute(query).fetchall()
+        with self._cursor() as cursor:
+            ((value,),) = cursor.execute(query).fetchall()
         return value
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[DuckDBPyConnection]:
+        """A connection of its own for one question: any number of threads may ask, and not hear all of the answer."""
+        with _read_errors_explained(self.path), self._new_cursor() as cursor:
+            yield cursor
+
+    def _new_cursor(self) -> DuckDBPyConnection:
+        if not self._is_open:
+            raise StoreError(f"{self.path} has been closed: open it again")
+        return self._connection.cursor()
+
+
+def _is_true(clip: Clip) -> bool:
+    numbers = (clip.start, clip.end, clip.duration)
+    if not isinstance(clip.path, str) or not all(isinstance(number, float) for number in numbers):
+        return False
+    return 0 <= clip.start <= clip.end < math.inf and 0 <= clip.duration < math.inf
 
 
 def _connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
     import duckdb
 
-    # A condition that a user gives has no business with other files or the network.
-    config: dict[str, Any] = {"enable_external_access": "false"}
+    # A condition that a user gives has no business with other files, the network, or variables of Python.
+    config: dict[str, Any] = {
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+        "temp_directory": "",
+        "lock_configuration": "true",
+    }
     if not read_only:
         config |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": LOG_SIZE}
     return duckdb.connect(path, read_only=read_only, config=config)
-
-
-def _log_of(path: Path) -> Path:
-    """DuckDB's write-ahead log beside a database."""
-    return path.with_name(f"{path.name}.wal")
 
 
 def need_search_extra() -> None:
@@ -342,9 +336,7 @@ def _read_errors_explained(path: Path) -> Iterator[None]:
         holder = re.search(r"lock is held in .*\(PID (\d+)\)", str(error))
         if holder is not None:
             raise StoreError(f"{path} is in use by process {holder[1]}: wait until it is done") from error
-        raise StoreError(
-            f"{path} cannot be read as an index ({_reason(error)}): index the recordings again, into another file"
-        ) from error
+        raise damaged(path, _reason(error)) from error
 
 
 @contextlib.contextmanager
