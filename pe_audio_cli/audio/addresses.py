@@ -132,9 +132,10 @@ def _get(full: str, copy: str, progress: Any, stall: float) -> None:
     kind = fsspec.get_filesystem_class(scheme)
     options: dict[str, Any] = {}
     if scheme in ("http", "https"):
-        from aiohttp import ClientTimeout
+        from fsspec.implementations.http import aiohttp
 
-        options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=stall, sock_read=stall)}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall, sock_read=stall)
+        options["client_kwargs"] = {"timeout": timeout}
     # Not url_to_fs, which takes chains of addresses apart and follows them.
     filesystem = kind(**{**kind._get_kwargs_from_urls(full), **options})
     filesystem.get_file(kind._strip_protocol(full), copy, callback=progress.callback())

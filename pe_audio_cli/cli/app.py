@@ -12,12 +12,13 @@ from pe_audio_cli import __version__
 from pe_audio_cli._paths import reason
 from pe_audio_cli.cli.embed import embed
 from pe_audio_cli.cli.evaluate import HELP, evaluate
-from pe_audio_cli.cli.guard import FAILED, GuardedCommands
+from pe_audio_cli.cli.guard import FAILED, INTERRUPTED, GuardedCommands
 from pe_audio_cli.cli.index import index
 from pe_audio_cli.cli.localize import localize
 from pe_audio_cli.cli.models import models
 from pe_audio_cli.cli.options import Command
 from pe_audio_cli.cli.search import search
+from pe_audio_cli.cli.stop import end_soon
 from pe_audio_cli.cli.streams import flush_standard_output, prepare
 from pe_audio_cli.cli.tag import tag
 from pe_audio_cli.cli.talk import Talk
@@ -64,6 +65,8 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
+        if end.code == INTERRUPTED:
+            end_soon()
         sys.exit(_code_after_flushing(end.code))
     finally:
         if "duckdb" not in sys.modules:  # its bindings report as leaked what is not cleared away in the end

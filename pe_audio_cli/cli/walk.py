@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
@@ -98,10 +99,17 @@ class Walk:
         from pe_audio_cli.results import FileError
         from pe_audio_cli.run.outputs import file_of
 
+        handing_on = threading.Lock()
+
+        def give_up() -> None:
+            if handing_on.acquire(blocking=False):
+                self._abandon(sink)
+            self.talk.error("interrupted in a recording that did not end")
+
         try:
-            with stop_switch(self._say_that_it_stops) as switch:
+            with stop_switch(self._say_that_it_stops, give_up) as switch:
                 for result in results:
-                    with progress.paused():
+                    with progress.paused(), handing_on:
                         result = _handed_on(result, sink)
                     self._say_what_was_amiss(result)
                     progress.done(file_of(result))
@@ -114,10 +122,13 @@ class Walk:
                         raise KeyboardInterrupt
             sink.finish()
         except BaseException:
-            how_to_go_on = sink.abandon()
-            if how_to_go_on is not None:
-                self.talk.error(how_to_go_on)
+            self._abandon(sink)
             raise
+
+    def _abandon(self, sink: Sink[OutcomeT]) -> None:
+        how_to_go_on = sink.abandon()
+        if how_to_go_on is not None:
+            self.talk.error(how_to_go_on)
 
     def end(self, summary: Summary, inputs: Sequence[str]) -> None:
         """Say what it came to. Raises :class:`typer.Exit` with code 1 if some recordings failed."""
