@@ -20,6 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
+from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
 from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.mix import Mixer
 from pe_audio_cli.audio.opening import open_recording
@@ -151,7 +152,7 @@ def open_audio(file: str) -> AudioStream:
     file = addressed(file)
     opened = open_recording(file)
     try:
-        return AudioStream(file, opened, _source(file, opened))
+        return AudioStream(file, opened, _Joined(file, opened, _source(file, opened)))
     except BaseException:
         opened.close()
         raise
@@ -163,22 +164,59 @@ def _stamp(opened: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _source(file: str, opened: BinaryIO) -> Source:
-    if os.fstat(opened.fileno()).st_size == 0:
+class _Joined:
+    """A :class:`Source` of all recordings in a file, one after the other: most hold one, some were put together."""
+
+    def __init__(self, file: str, opened: Opened, first: Source) -> None:
+        self.sample_rate, self.channels = first.sample_rate, first.channels
+        self.warnings: list[str] = []
+        self.next_recording: int | None = None
+        self._file, self._opened, self._source = file, opened, first
+
+    def blocks(self) -> Iterator[Block]:
+        seconds = 0.0
+        part, n_parts = self._opened, 1
+        while True:
+            for block in self._source.blocks():
+                seconds += block.seconds
+                yield block
+            place = self._source.next_recording
+            self.warnings += self._source.warnings
+            if place is None:
+                return
+            part = part_of(part, place, size_of(part))
+            n_parts += 1
+            self.close()
+            try:
+                self._source = _source(self._file, part)
+            except InputError:
+                left = f"{part.size:,} bytes after {seconds:.3f} s, which begin like another recording"
+                self.warnings.append(f"{left}, cannot be decoded: export it again")
+                return
+            self.warnings.append(f"another recording follows at {seconds:.3f} s, in the same file: it was read too")
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _source(file: str, opened: Opened) -> Source:
+    if size_of(opened) == 0:
         raise InputError(file, "empty", "it is empty, 0 bytes long: record or download it again, or leave it out")
     known = _known_to_libsndfile(file, opened)
-    if known is not None and known.has_length:
+    if known is not None and known.has_length and known.header_is_wrong is None:
         return known
     from pe_audio_cli.audio.ffmpeg import FFmpegSource  # PyAV takes a moment that WAV and FLAC need not wait for
 
     if known is None:
         return FFmpegSource(file, opened)
     with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
-        return FFmpegSource(file, opened)
+        source = FFmpegSource(file, opened)
+        source.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
+        return source
     return known
 
 
-def _known_to_libsndfile(file: str, opened: BinaryIO) -> SndfileSource | None:
+def _known_to_libsndfile(file: str, opened: Opened) -> SndfileSource | None:
     if not recognizes(opened):
         return None
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +19,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio.excerpt import Excerpt, Opened, read_at, size_of
+from pe_audio_cli.audio.extent import next_recording
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.audio.source import Block, check_header, cut_short
@@ -70,7 +72,7 @@ class FFmpegSource:
         InputError: FFmpeg cannot read it, there is no sound in it, or its header claims the impossible.
     """
 
-    def __init__(self, file: str, opened: BinaryIO) -> None:
+    def __init__(self, file: str, opened: Opened) -> None:
         self._file, self._opened = file, opened
         self._limits = Limits.of_environment()
         self._gap_left = self._limits.gap_seconds
@@ -96,6 +98,7 @@ class FFmpegSource:
         except InputError:
             self.close()
             raise
+        self.next_recording = next_recording(opened)
         if self._container.start_time is not None:
             self._start = self._container.start_time / av.time_base
 
@@ -131,6 +134,11 @@ class FFmpegSource:
         """Of the timeline so far."""
         return self._earlier + self._position / self._rate
 
+    @property
+    def _is_mistimed(self) -> bool:
+        """Whether time stamps count on another rate than that of the frames: a FLAC's, where the header is damaged."""
+        return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)
+
     def _check_decoder(self) -> None:
         """Keep the decoder from making larger frames than are allowed, before it is opened."""
         context = self._stream.codec_context
@@ -163,7 +171,7 @@ class FFmpegSource:
             self.warnings.append(f"damaged after {self._seconds:.3f} s ({error.strerror})")
 
     def _silence_before(self, frame: AudioFrame) -> Iterator[Block]:
-        if frame.time is None:
+        if frame.time is None or self._is_mistimed:
             return
         if self._start is None:
             self._start = frame.time
@@ -205,7 +213,7 @@ class FFmpegSource:
         formats = set(self._container.format.name.split(","))
         # An MP3 has its length in a LAME tag, which also moves its start, or FFmpeg guesses.
         has_lame_tag = "mp3" in formats and bool(self._stream.start_time)
-        if not has_lame_tag and not formats & TIMED_DEMUXERS:
+        if (not has_lame_tag and not formats & TIMED_DEMUXERS) or self._is_mistimed:
             return None
         if self._stream.duration is not None and self._stream.time_base is not None:
             start = self._stream.start_time if self._stream.start_time is not None else 0
@@ -224,16 +232,18 @@ class FFmpegSource:
         self._container.close()
 
 
-def _open(file: str, opened: BinaryIO) -> InputContainer:
+def _open(file: str, opened: Opened) -> InputContainer:
     options = {
-        "fd": str(rewound(opened)),
         "format_whitelist": DEMUXERS,
         "codec_whitelist": _probing_decoders(),
         "protocol_whitelist": "fd",  # so that nothing in the file makes FFmpeg open another file, or the network
     }
     try:
         # Not `options`: PyAV hands those to every stream as well, and crashes where FFmpeg finds one more on its way.
-        return av.open("fd:", container_options=options, metadata_errors="replace")
+        if isinstance(opened, Excerpt):
+            return av.open(opened, "r", container_options=options, metadata_errors="replace")
+        options["fd"] = str(rewound(opened))
+        return av.open("fd:", "r", container_options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         message = "it is not a recording, or damaged beyond use: check that it plays, or convert it to WAV"
         raise InputError(file, "decode", message) from error
@@ -306,10 +316,9 @@ def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
     return 0
 
 
-def _ogg_is_complete(opened: BinaryIO) -> bool:
+def _ogg_is_complete(opened: Opened) -> bool:
     """Whether the last page is whole, and says that its stream ends with it (RFC 3533, section 6)."""
-    size = os.fstat(opened.fileno()).st_size
-    tail = os.pread(opened.fileno(), MAX_OGG_PAGE_BYTES, max(0, size - MAX_OGG_PAGE_BYTES))
+    tail = read_at(opened, max(0, size_of(opened) - MAX_OGG_PAGE_BYTES), MAX_OGG_PAGE_BYTES)
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < OGG_HEADER_BYTES or not page.startswith(b"OggS"):
         return False

@@ -8,38 +8,42 @@ follows the first stream of a chain. FFmpeg does better, and also where libsndfi
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import soundfile
 
+from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
+from pe_audio_cli.audio.extent import Rest, extent_of, next_recording, rest_of
+from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
-from pe_audio_cli.audio.source import Block, check_header, cut_short
+from pe_audio_cli.audio.source import TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.errors import InputError
 
 __all__ = ["SndfileSource", "recognizes"]
 
-MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")  # WAV, RF64, W64, AIFF, AU, CAF, FLAC
+# Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
 ID3_BYTES = 10  # of a tag's own header; the last four say how long the tag is, in 7 bits each (ID3v2.4, section 3.1)
 BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
 MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
+UNREAD_BYTES = 4_096  # after compressed samples: more than that may be sound
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: the header leaves the length open, as a streamed FLAC's does
 
-# libsndfile reads what is there, and tells only its log that a header claims more: in bytes, or, for RF64, in frames.
-CLAIM_IN_BYTES = re.compile(r"^ *(?:data|SSND|Data Size|riff) *: (?P<claimed>\d+) \(should be (?P<there>\d+)\)", re.M)
-CLAIM_IN_FRAMES = re.compile(r"frame count (?P<there>\d+) does not match .*'ds64' chunk of (?P<claimed>\d+)")
+# Bytes of a sample, of kinds that can be read from any place on.
+WIDTHS = {
+    **{"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1},
+    **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
+}
 # What programs write that cannot go back to fill in the size: all ones, or about 2 GiB.
 UNKNOWN_BYTES = (range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 0x1_0000_0000))
 
 
-def recognizes(opened: BinaryIO) -> bool:
+def recognizes(opened: Opened) -> bool:
     """Whether a recording is of a format that is libsndfile's here, by its first bytes, or those after an ID3 tag."""
-    head = os.pread(opened.fileno(), ID3_BYTES, 0)
+    head = read_at(opened, 0, ID3_BYTES)
     if head.startswith(b"ID3") and len(head) == ID3_BYTES:
         tag = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-        head = os.pread(opened.fileno(), ID3_BYTES, ID3_BYTES + tag)
+        head = read_at(opened, ID3_BYTES + tag, ID3_BYTES)
     return head.startswith(MAGIC)
 
 
@@ -51,13 +55,65 @@ class SndfileSource:
         InputError: its header claims an impossible rate or number of channels.
     """
 
-    def __init__(self, file: str, opened: BinaryIO) -> None:
+    def __init__(self, file: str, opened: Opened) -> None:
+        self.warnings: list[str] = []
+        self.next_recording: int | None = None
+        self._extent = extent_of(opened)
+        rest = None if self._extent is None else rest_of(opened, self._extent)
+        if rest is not None and rest.kind == "recording":
+            self.next_recording = rest.start
+            opened = part_of(opened, 0, rest.start)  # libsndfile refuses the whole
+        elif read_at(opened, 0, 4) == b"fLaC":
+            self.next_recording = next_recording(opened)
+            if self.next_recording is not None:
+                opened = part_of(opened, 0, self.next_recording)
         self._file, self._opened = file, opened
-        self._sound = soundfile.SoundFile(rewound(opened), closefd=False)
+        self._sound = soundfile.SoundFile(opened if isinstance(opened, Excerpt) else rewound(opened), closefd=False)
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        self.warnings: list[str] = []
         check_header(file, self.sample_rate, self.channels)
+        self.header_is_wrong = self._check_flac(opened)
+        if rest is not None and rest.kind == "samples":
+            self._look_beyond(rest)
+
+    def _check_flac(self, opened: Opened) -> str | None:
+        """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
+        claims = claims_of(opened)
+        if claims is None:
+            return None
+        if claims.frame_rate not in (0, claims.rate):
+            return f"its header claims {claims.rate} Hz, its frames {claims.frame_rate} Hz: those were believed"
+        surplus = (claims.frame_samples - claims.samples) / self.sample_rate
+        if claims.samples == 0 or surplus <= TOLERANCE_SECONDS:
+            return None
+        claimed, there = claims.samples / self.sample_rate, claims.frame_samples / self.sample_rate
+        return f"its header claims {claimed:.3f} s, and {there:.3f} s are there: all were read"
+
+    def _look_beyond(self, rest: Rest) -> None:
+        """Read on where there are clearly more samples than the header claims."""
+        assert self._extent is not None
+        width = WIDTHS.get(self._sound.subtype, 0) * self.channels
+        n_bytes = rest.stop - rest.start
+        if not width:
+            if n_bytes > UNREAD_BYTES:
+                self.warnings.append(f"{n_bytes:,} bytes after the sound that its header claims were not read")
+            return
+        claimed, there = int(self._sound.frames), (rest.stop - self._extent.start) // width
+        if there - claimed <= TOLERANCE_SECONDS * self.sample_rate:
+            return
+        self._sound.close()
+        self._sound = self._samples(self._extent.start, rest.stop)
+        if self._extent.claimed:
+            found = f"{there / self.sample_rate:.3f} s are there: all were read"
+            self.warnings.append(f"its header claims {claimed / self.sample_rate:.3f} s, and {found}")
+
+    def _samples(self, start: int, stop: int) -> soundfile.SoundFile:
+        """The bytes between two places as samples, of the kind that the header tells."""
+        sound = self._sound
+        little = read_at(self._opened, 0, 4) in (b"RIFF", b"RF64", b"BW64", b"riff")
+        endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
+        place = part_of(self._opened, start, stop)
+        return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
 
     @property
     def has_length(self) -> bool:
@@ -94,13 +150,12 @@ class SndfileSource:
                 done = max(0, done - len(block.samples))
 
     def _claimed_frames(self) -> int:
+        """As many as there are, or more by the header: libsndfile reads what is there, and does not say."""
         frames = int(self._sound.frames)
-        log = self._sound.extra_info
-        match = CLAIM_IN_BYTES.search(log) or CLAIM_IN_FRAMES.search(log)
-        if match is None:
+        if self._extent is None or self._extent.claimed is None:
             return frames
-        claimed, there = int(match["claimed"]), int(match["there"])
-        if there == 0 or any(claimed in unknown for unknown in UNKNOWN_BYTES):
+        claimed, there = self._extent.claimed, size_of(self._opened) - self._extent.start
+        if there >= claimed or there <= 0 or any(claimed in unknown for unknown in UNKNOWN_BYTES):
             return frames
         return frames * claimed // there
 

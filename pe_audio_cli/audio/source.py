@@ -35,12 +35,14 @@ class Source(Protocol):
     """An open recording, as one library decodes it.
 
     ``sample_rate`` (Hz) and ``channels`` are those that it begins with. ``warnings`` tell what was amiss, and are
-    complete once the blocks have run out.
+    complete once the blocks have run out. ``next_recording`` is the byte at which another recording begins in the same
+    file, one that is not among the blocks; None where there is none.
     """
 
     sample_rate: int
     channels: int
     warnings: list[str]
+    next_recording: int | None
 
     def blocks(self) -> Iterator[Block]:
         """All samples, in blocks of bounded size; rate and number of channels may change from one to the next."""

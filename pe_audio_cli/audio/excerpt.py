@@ -1,0 +1,77 @@
+"""A recording that is part of a file, and reading at a place without moving the file."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, BinaryIO, TypeAlias
+
+__all__ = ["Excerpt", "Opened", "part_of", "read_at", "size_of"]
+
+
+class Excerpt(io.RawIOBase):
+    """The bytes of an open file from ``start`` to ``stop`` as a file of their own, for libraries that read files.
+
+    The file stays open, and where it is.
+    """
+
+    def __init__(self, opened: BinaryIO, start: int, stop: int) -> None:
+        self._opened, self._start, self._size = opened, start, stop - start
+        self._place = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes from its own beginning."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; returns it, in bytes from its own beginning."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` with the next bytes; returns how many there were."""
+        content = self.read_at(self._place, len(memoryview(buffer).cast("B")))
+        memoryview(buffer).cast("B")[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+    def read_at(self, place: int, count: int) -> bytes:
+        """Up to ``count`` bytes from ``place`` on."""
+        count = min(count, self._size - place)
+        return os.pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._size
+
+    def part(self, start: int, stop: int) -> Excerpt:
+        """What lies between two of its places, as an excerpt of the same file."""
+        return Excerpt(self._opened, self._start + start, self._start + min(stop, self._size))
+
+
+Opened: TypeAlias = "BinaryIO | Excerpt"
+
+
+def part_of(opened: Opened, start: int, stop: int) -> Excerpt:
+    """The bytes between two places."""
+    return opened.part(start, stop) if isinstance(opened, Excerpt) else Excerpt(opened, start, stop)
+
+
+def read_at(opened: Opened, place: int, count: int) -> bytes:
+    """Up to ``count`` bytes of an open file, or of an excerpt of one, from ``place`` on."""
+    return opened.read_at(place, count) if isinstance(opened, Excerpt) else os.pread(opened.fileno(), count, place)
+
+
+def size_of(opened: Opened) -> int:
+    """In bytes."""
+    return opened.size if isinstance(opened, Excerpt) else os.fstat(opened.fileno()).st_size
