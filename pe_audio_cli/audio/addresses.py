@@ -30,6 +30,7 @@ FORM = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)(?P<chained>::[^/]*)?://"
 LATER_LINK = re.compile(r"::[A-Za-z][A-Za-z0-9+.-]*://")  # of a chain
 PARTS = re.compile(r"(?P<scheme>[^:]*(?:::[^/]*)?://)(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
 WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+GONE = 410  # what HTTP says where something was once, as it says 404 where nothing is
 HIDDEN = "***"
 SHORTEST_SECRET = 4  # characters; a shorter one is found all over a text by chance
 
@@ -184,7 +185,7 @@ def _refusal(address: Address, error: BaseException, stall: float) -> Exception:
     reason = _scrubbed(" ".join(str(error).split()) or type(error).__name__, address.full)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return error
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) == GONE:
         return InputError(address, "missing", "there is nothing at this address: check it")
     if isinstance(error, IsADirectoryError):
         return InputError(address, "unreadable", "it is a folder where a recording is expected: name a file in it")

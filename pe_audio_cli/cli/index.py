@@ -15,7 +15,7 @@ from pe_audio_cli.cli.talk import Progress, Talk
 from pe_audio_cli.cli.walk import Walk, model_options, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pe_audio_cli.audio.windows import WindowOptions
     from pe_audio_cli.model.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ def index(
     talk_flags: TalkFlags,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Drop recordings below PATH that are no longer there.", rich_help_panel=PANEL),
+        typer.Option("--prune", help="Drop recordings below PATH that are known to be gone.", rich_help_panel=PANEL),
     ] = False,
     window: Annotated[
         str | None,
@@ -87,9 +87,11 @@ def index(
                     builder.drop(plan.vanished)
                 results = _embedded(plan, builder, checkpoint, walk, device, progress)
                 walk.go(results, builder, progress, summary)
+            if prune and plan.out_of_sight:
+                talk.warn(_kept(plan.out_of_sight))
             if exists(index):
                 n_recordings, n_windows = builder.counts()
-                dropped = f", {len(plan.vanished)} dropped" if prune else ""
+                dropped = f", {builder.n_forgotten} dropped" if prune else ""
                 talk.tell(f"{index}: {_count(n_recordings, 'recording')}, {_count(n_windows, 'window')}{dropped}")
         walk.end(summary, [_name(item) for item in found])
 
@@ -107,6 +109,14 @@ def _embedded(
     encoder = walk.encoder(checkpoint, device)
     builder.begin(encoder)
     return embed(plan.todo, encoder, "window", EncodeOptions(builder.windows, device.batch_size, progress.piece))
+
+
+def _kept(out_of_sight: Sequence[str]) -> str:
+    others = " and others" if len(out_of_sight) > 1 else ""
+    return (
+        f"{_count(len(out_of_sight), 'recording')} kept that cannot be looked for, as on a disk that is not mounted: "
+        f"{out_of_sight[0]}{others}; what is gone for good is dropped once its folder is there without it"
+    )
 
 
 def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:

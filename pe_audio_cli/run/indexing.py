@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+from pe_audio_cli import _paths
+from pe_audio_cli._files import Lock, helper
 from pe_audio_cli._paths import reason
+from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.windows import WindowOptions
-from pe_audio_cli.errors import RunError, StoreError, UsageError
+from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.results import EmbedResult, FileError
 from pe_audio_cli.run.beside import refuse_unwritable
 from pe_audio_cli.run.journal import stamp
 from pe_audio_cli.run.places import STANDARD_INPUT
 from pe_audio_cli.store.database import About, Database, Entry, need_search_extra
+from pe_audio_cli.store.files import check_index, clear_way, place_of, sweep_folders
 from pe_audio_cli.store.vectors import refresh, sweep, vectors_path
 from pe_audio_cli.write.escape import utf8_text
 
@@ -28,16 +34,22 @@ __all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan"]
 
 DEFAULT_WINDOW = 10.0  # seconds: long enough to tell what is heard, short enough to find the place
 
+NO_UTF8 = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # how a byte is spelled that is none
+
 Stamp: TypeAlias = "tuple[int | None, int | None]"  # size in bytes, time of change in nanoseconds
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an index lacks: recordings to encode, with errors in their places, how many may stay, which are gone."""
+    """What an index lacks: recordings to encode, with errors in their places, how many may stay, which are gone.
+
+    ``out_of_sight`` are those that cannot be found and may be there all the same.
+    """
 
     todo: Sequence[str | FileError]
     n_unchanged: int
     vanished: Sequence[str]
+    out_of_sight: Sequence[str] = ()
 
 
 class IndexBuilder:
@@ -51,25 +63,39 @@ class IndexBuilder:
         """Open the index, if there is one, for nobody else meanwhile.
 
         ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one. Raises :class:`StoreError`
-        if it was made with another checkpoint or other windows, is damaged or in use, and :class:`OutputError` if none
-        can be written there.
+        if it was made with another checkpoint or other windows, is damaged or in use, or something is in its way, and
+        :class:`OutputError` if none can be written there, or another run is making it.
         """
         need_search_extra()
         self.path, self._checkpoint = path, checkpoint
         self._database: Database | None = None
         self._before: dict[str, Stamp] = {}  # by path, when the index was made
         self._now: dict[str, Stamp] = {}  # and before this run reads
-        if path.exists():
-            self._open(windows)
-        else:
-            refuse_unwritable(path.parent, "an index")
-            self.windows = WindowOptions(DEFAULT_WINDOW) if windows is None else windows
+        self._forgets = False
+        self.n_forgotten = 0
+        place = place_of(path)
+        if _paths.exists(place):
+            check_index(path)
+        refuse_unwritable(place.parent, "an index")
+        self._lock = Lock(helper(place, ".lock"), path)
+        self._take_lock()
+        try:
+            sweep_folders(place)
+            if _paths.exists(place):
+                self._open(windows)
+            else:
+                clear_way(place)
+                self.windows = WindowOptions(DEFAULT_WINDOW) if windows is None else windows
+        except BaseException:
+            self.close()
+            raise
 
     def plan(self, paths: Iterable[str], found: Iterable[str | FileError]) -> Plan:
         """What to do about the recordings that were ``found`` at ``paths``; each counts once, however it is named.
 
-        Vanished are those in the index that lie at or below ``paths`` and are no longer there. A path at which nothing
-        was found makes none vanish: it may be a disk that is not mounted. Raises :class:`UsageError` for standard
+        Vanished are those in the index that lie at or below ``paths`` and are known to be gone: their folder is there,
+        and they are not in it. A path at which nothing was found makes none vanish, and a folder that is not there or
+        cannot be looked into neither: it may be a disk that is not mounted. Raises :class:`UsageError` for standard
         input, which nobody could find again.
         """
         todo: dict[str, str | FileError] = {}
@@ -82,8 +108,11 @@ class IndexBuilder:
                 todo[key] = item
         missing = {item.file for item in todo.values() if isinstance(item, FileError)}
         roots = [_root(path) for path in paths if path not in missing]
-        vanished = [path for path in self._before if _is_gone(path) and any(_is_below(path, root) for root in roots)]
-        return Plan(list(todo.values()), len(self._now) - len(todo), vanished)
+        lost = [path for path in self._before.keys() - self._now.keys() if any(_is_below(path, root) for root in roots)]
+        found_at = {path: _look(path) for path in sorted(lost)}
+        vanished = [path for path, where in found_at.items() if where is Whereabouts.GONE]
+        out_of_sight = [path for path, where in found_at.items() if where is Whereabouts.UNKNOWN]
+        return Plan(list(todo.values()), len(self._now) - len(todo), vanished, out_of_sight)
 
     def begin(self, encoder: Encoder) -> None:
         """Say what encodes the recordings that are about to come."""
@@ -95,8 +124,8 @@ class IndexBuilder:
         What was known of a recording that has changed and cannot be read any more is dropped.
         """
         if isinstance(result, FileError):
-            if self._database is not None and result.kind != "missing" and _key(result.file) in self._before:
-                self._database.drop([_key(result.file)])
+            if self._database is not None and self._is_outdated(result):
+                self._drop([_key(result.file)])
             return
         recording = result.recording
         key = _key(recording.file)
@@ -107,9 +136,13 @@ class IndexBuilder:
         self._database.put(entry, result.starts, result.ends, result.embeddings)
 
     def drop(self, paths: Sequence[str]) -> None:
-        """Forget recordings, by the paths that the index has for them."""
+        """Forget recordings, by the paths that the index has for them.
+
+        From then on one at an address is forgotten too when the address turns out to lead nowhere.
+        """
+        self._forgets = True
         if self._database is not None and paths:
-            self._database.drop(paths)
+            self._drop(paths)
 
     def finish(self) -> None:
         """Make the copy from which searches read. Raises :class:`RunError` if it cannot be written."""
@@ -136,6 +169,7 @@ class IndexBuilder:
         """Let go of the index."""
         if self._database is not None:
             self._database.close()
+        self._lock.release()
 
     def __enter__(self) -> IndexBuilder:
         return self
@@ -145,10 +179,18 @@ class IndexBuilder:
     ) -> None:
         self.close()
 
-    def _open(self, windows: WindowOptions | None) -> None:
-        self._database = Database.open(self.path, read_only=False)
+    def _take_lock(self) -> None:
         try:
-            about = self._database.about
+            self._lock.take()
+        except OutputError:
+            if _paths.exists(self.path):
+                Database.open(self.path).close()  # which knows best who has it
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write an index into {self.path.parent}: {reason(error)}") from error
+
+    def _open(self, windows: WindowOptions | None) -> None:
+        def accept(about: About) -> None:
             about.check(self.path, self._checkpoint.fingerprint, self._checkpoint.name)
             self.windows = WindowOptions(about.window_seconds, about.overlap_seconds)
             if windows not in (None, self.windows):
@@ -156,11 +198,24 @@ class IndexBuilder:
                     f"{self.path} has {_spelled(self.windows)}: leave out --window and --overlap, or index into "
                     "another file"
                 )
-            self._before = self._database.stamps()
-        except BaseException:
-            self.close()
-            raise
+
+        self._database = Database.open(self.path, read_only=False, accept=accept)
+        self._before = self._database.stamps()
         sweep(self.path)
+
+    def _drop(self, paths: Sequence[str]) -> None:
+        assert self._database is not None
+        self._database.drop(paths)
+        self.n_forgotten += len(paths)
+
+    def _is_outdated(self, error: FileError) -> bool:
+        """Whether what the index has of a recording that could not be read is known not to be there any more."""
+        key = _key(error.file)
+        if key not in self._before:
+            return False
+        if is_address(error.file):
+            return self._forgets and error.kind == "missing"
+        return error.kind != "missing" and self._now[key] not in ((None, None), self._before[key])
 
     def _is_known(self, key: str) -> bool:
         now = self._now[key]
@@ -182,8 +237,13 @@ class IndexBuilder:
 
 
 def _key(file: str) -> str:
-    """What an index calls a recording: its absolute path, from wherever it was named."""
-    return utf8_text(os.path.abspath(file))
+    """What an index calls a recording: its absolute path, from wherever it was named, or its address."""
+    return utf8_text(str(file) if is_address(file) else os.path.abspath(file))
+
+
+def _spellings(key: str) -> set[str]:
+    r"""The paths that :func:`_key` makes ``key`` of: it holds bytes that are no UTF-8 as ``\\udcXX``."""
+    return {key, NO_UTF8.sub(lambda match: chr(int(match[1], 16)), key)}
 
 
 def _root(path: str) -> str:
@@ -197,15 +257,34 @@ def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
-def _is_gone(path: str) -> bool:
-    """Not merely out of sight, as in a folder that may not be read."""
+class Whereabouts(Enum):
+    """What is known of a recording that was not found."""
+
+    THERE = "there"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+def _look(key: str) -> Whereabouts:
+    """Where a recording is that the index calls ``key``: gone only if each file that it may be certainly is."""
+    found = {Whereabouts.UNKNOWN} if is_address(key) else set(map(_look_at, _spellings(key)))
+    return next(each for each in (Whereabouts.THERE, Whereabouts.UNKNOWN, Whereabouts.GONE) if each in found)
+
+
+def _look_at(path: str) -> Whereabouts:
     try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
+        os.lstat(path)
+        return Whereabouts.THERE
+    except FileNotFoundError:
+        pass
+    except _paths.Unusable:
+        return Whereabouts.UNKNOWN
+    folder, name = os.path.split(path)
+    try:
+        with os.scandir(folder) as entries:
+            return Whereabouts.THERE if any(entry.name == name for entry in entries) else Whereabouts.GONE
+    except _paths.Unusable:
+        return Whereabouts.UNKNOWN
 
 
 def _spelled(windows: WindowOptions) -> str:

@@ -19,7 +19,7 @@ import contextlib
 import math
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pe_audio_cli._files import helper, publish
+from pe_audio_cli._files import publish
+from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError, StoreError, UsageError
 from pe_audio_cli.store.condition import LIMIT, seconds_allowed, within
-from pe_audio_cli.store.files import check_index, clear_away, log_of, place_of, private_folder
+from pe_audio_cli.store.files import check_index, clear_way, place_of, private_folder
 from pe_audio_cli.store.schema import CLIPS, COUNT, MAX, TABLES, About, damaged, read_about
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ class Database:
         """
         need_search_extra()
         place = place_of(path)
-        part = helper(place, ".part")
-        for left in (part, log_of(part), log_of(place)):  # nothing of an index that is gone must come into the new one
-            clear_away(left, place)
+        clear_way(place)
         marks = ", ".join("?" * (2 + len(fields(About))))
         # Nobody else can put anything beside a database that DuckDB makes in a folder of our own.
         with _write_errors_explained(path), private_folder(place) as folder:
@@ -98,22 +97,27 @@ class Database:
                 connection.execute(TABLES.format(width=about.width))
                 connection.execute(f"INSERT INTO about VALUES ({marks})", [VERSION, _new_state(), *astuple(about)])
                 connection.execute("CHECKPOINT")  # as closing does, but that would not tell of a full disk
-            publish(folder / "index", place)
+            try:
+                publish(folder / "index", place)
+            except FileExistsError as error:
+                raise RunError(f"{path} has appeared meanwhile, and is left alone: name another index") from error
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = True) -> Database:
-        """Open an index; whatever is refused stays as it is, byte for byte.
+    def open(cls, path: Path, *, read_only: bool = True, accept: Callable[[About], None] | None = None) -> Database:
+        """Open an index; whatever is refused, by ``accept`` too, stays as it is, byte for byte.
 
         Raises :class:`StoreError` if there is none, or if it is damaged, in use or of another version.
         """
         need_search_extra()
         check_index(path)
         if not read_only:
-            cls.open(path).close()  # who may write moves DuckDB's log into the file: first see whether it is an index
+            cls.open(path, accept=accept).close()  # DuckDB moves its log into the file for who may write
         with _read_errors_explained(path):
             connection = _connect(place_of(path), read_only=read_only)
         try:
             database = cls(path, connection)
+            if accept is not None:
+                accept(database.about)
             if not read_only:
                 database._next_window = database._after_last("windows")
                 database._next_recording = database._after_last("recordings")
@@ -203,8 +207,9 @@ class Database:
             except duckdb.OutOfMemoryException as error:
                 raise UsageError(f"the condition {where!r} needs more memory than there is: make it simpler") from error
             except of_condition as error:
-                reason = f"{_reason(error)}; there are {COLUMNS}"
-                raise UsageError(f"the condition {where!r} does not work: {reason}") from error
+                raise UsageError(
+                    f"the condition {where!r} does not work: {_reason(error)}; there are {COLUMNS}"
+                ) from error
 
     def clips(self, ids: Sequence[int]) -> dict[int, Clip]:
         """The windows of these ids; those that no recording has are missing. Raises :class:`StoreError` for others."""
@@ -350,5 +355,7 @@ def _write_errors_explained(path: Path) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what DuckDB says, without the paths and pointers to its pages that follow."""
+    """The first line of what DuckDB or the system says, without the paths and pointers to its pages that follow."""
+    if isinstance(error, OSError):
+        return reason(error)
     return str(error).strip().split("\n")[0].removeprefix("IO Error: ").rstrip(".!")

@@ -22,7 +22,7 @@ from pe_audio_cli.errors import StoreError
 __all__ = [
     "check_index",
     "check_log",
-    "clear_away",
+    "clear_way",
     "is_ours",
     "is_plain",
     "log_of",
@@ -100,7 +100,7 @@ def check_log(path: Path) -> None:
         raise StoreError(f"{log} is in the way, and no log of this index: move it away")
 
 
-def clear_away(left: Path, index: Path) -> None:
+def _clear_away(left: Path, index: Path) -> None:
     """Remove what an index that is gone, or was never finished, has left: a database of DuckDB or a log of one.
 
     Raises :class:`StoreError` if anything else is there, which is nobody's to remove.
@@ -133,6 +133,18 @@ def sweep_folders(index: Path) -> None:
             folder = index.with_name(name)
             if not folder.is_symlink() and set(os.listdir(folder)) <= {"index", "index.wal"}:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_way(index: Path) -> None:
+    """Remove what an index that is gone has left, of which nothing must come into a new one.
+
+    Raises :class:`StoreError` if something else is in its place, or in that of its log.
+    """
+    if _paths.is_link(index):
+        raise StoreError(f"{index} is a link to nothing: remove it, or name another index")
+    part = helper(index, ".part")  # under which earlier versions made one
+    for left in (part, log_of(part), log_of(index)):
+        _clear_away(left, index)
 
 
 def _is_log(path: Path) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from support import REFERENCE, LevelEncoder, write_tone
@@ -14,6 +17,7 @@ from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.results import FileError
+from pe_audio_cli.run import indexing as module
 from pe_audio_cli.run.indexing import IndexBuilder, Plan
 from pe_audio_cli.run.session import EncodeOptions, embed
 from pe_audio_cli.store.database import Database
@@ -161,12 +165,229 @@ def test_only_what_lies_below_the_paths_vanishes(sounds, tmp_path, monkeypatch, 
     assert {Path(path).name for path in plan.vanished} == vanish
 
 
+NO_UTF8 = os.fsdecode(b"caf\xe9.wav")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_no_utf_8_stays_and_goes_like_any_other(sounds, tmp_path):
+    (sounds / "a.wav").rename(sounds / NO_UTF8)
+    for _ in range(3):
+        update(tmp_path / "i", sounds, prune=True)
+        assert len(names(tmp_path / "i")) == 3
+    (sounds / NO_UTF8).rename(sounds / os.fsdecode(b"caf\xe9.seen no more"))
+    update(tmp_path / "i", sounds, prune=True)
+    assert names(tmp_path / "i") == ["b.wav", "c.wav"]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_no_utf_8_stays_where_its_file_is_there_and_not_found(sounds, tmp_path):
+    hidden = sounds / os.fsdecode(b"caf\xe9 without an extension")
+    (sounds / "a.wav").rename(hidden)
+    update(tmp_path / "i", sounds, hidden)
+    plan = update(tmp_path / "i", sounds, prune=True)
+    assert (plan.vanished, plan.out_of_sight) == ([], [])
+    assert len(names(tmp_path / "i")) == 3
+
+
+def test_a_folder_that_is_not_there_may_be_a_disk_that_is_not_mounted(sounds, tmp_path):
+    update(tmp_path / "i", sounds)
+    (sounds / "sub").rename(tmp_path / "elsewhere")
+    plan = update(tmp_path / "i", sounds, prune=True)
+    assert (plan.vanished, plan.out_of_sight) == ([], [str(sounds / "sub" / "c.wav")])
+    assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+    (sounds / "sub").mkdir()
+    update(tmp_path / "i", sounds, prune=True)
+    assert names(tmp_path / "i") == ["a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize("trouble", ["folder cannot be listed", "disk fails", "link leads to nothing"])
+def test_what_cannot_be_looked_for_stays(sounds, tmp_path, monkeypatch, trouble):
+    update(tmp_path / "i", sounds)
+    (sounds / "sub" / "c.wav").unlink()
+    if trouble == "folder cannot be listed":
+        listed = os.scandir
+
+        def scandir(path="."):
+            if os.fspath(path).endswith("sub"):
+                raise PermissionError(13, "Permission denied", path)
+            return listed(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+    elif trouble == "disk fails":
+        asked = os.lstat
+
+        def lstat(path, **more):
+            if os.fspath(path).endswith("c.wav"):
+                raise OSError(5, "Input/output error", path)
+            return asked(path, **more)
+
+        monkeypatch.setattr(os, "lstat", lstat)
+    else:
+        (sounds / "sub" / "c.wav").symlink_to("/no/such/disk/c.wav")
+    update(tmp_path / "i", sounds, prune=True)
+    monkeypatch.undo()
+    assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+
+
+ADDRESS = "https://example.com/sounds/bell.wav"
+
+
+def index_an_address(index: Path, sounds: Path) -> None:
+    encoder = LevelEncoder()
+    with IndexBuilder(index, CHECKPOINT) as builder:
+        builder.plan([ADDRESS], [ADDRESS])
+        builder.begin(encoder)
+        for result in embed([str(sounds / "a.wav")], encoder, "window", EncodeOptions(builder.windows)):
+            builder.write(replace(result, recording=replace(result.recording, file=ADDRESS)))
+        builder.finish()
+
+
+def test_an_address_is_no_path(sounds, tmp_path):
+    index_an_address(tmp_path / "i", sounds)
+    with Database.open(tmp_path / "i") as database:
+        assert list(database.stamps()) == [ADDRESS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "prune", "stays"),
+    [
+        ("unreadable", True, True),  # 503, or nothing for too long
+        ("unreadable", False, True),
+        ("decode", True, True),  # what a network that wants a password answers in another's name
+        ("missing", False, True),
+        ("missing", True, False),
+    ],
+)
+def test_an_address_is_forgotten_only_where_it_is_known_to_lead_nowhere(sounds, tmp_path, kind, prune, stays):
+    index_an_address(tmp_path / "i", sounds)
+    with IndexBuilder(tmp_path / "i", CHECKPOINT) as builder:
+        plan = builder.plan([ADDRESS], [ADDRESS])
+        assert (plan.todo, plan.vanished) == ([ADDRESS], [])
+        if prune:
+            builder.drop(plan.vanished)
+        builder.write(FileError(ADDRESS, kind, "answers"))
+        assert builder.n_forgotten == (not stays)
+        builder.finish()
+    with Database.open(tmp_path / "i") as database:
+        assert list(database.stamps()) == [ADDRESS] * stays
+
+
+def test_addresses_are_not_below_a_folder(sounds, tmp_path, monkeypatch):
+    index_an_address(tmp_path / "i", sounds)
+    monkeypatch.chdir(sounds)
+    update(tmp_path / "i", ".", prune=True)
+    with Database.open(tmp_path / "i") as database:
+        assert ADDRESS in database.stamps()
+
+
+def test_what_has_not_changed_and_cannot_be_read_now_stays(sounds, tmp_path, monkeypatch):
+    update(tmp_path / "i", sounds)
+    file = str(sounds / "a.wav")
+    with IndexBuilder(tmp_path / "i", CHECKPOINT) as builder:
+        monkeypatch.setattr(module, "stamp", lambda item: (None, None))
+        builder.plan([file], [file])
+        builder.write(FileError(file, "unreadable", "the system cannot read it"))
+        builder.finish()
+    assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+
+
 def test_an_index_is_made_with_the_first_recording(tmp_path):
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "a.wav").write_text("no recording")
     plan = update(tmp_path / "i", tmp_path / "sounds", tmp_path / "nowhere")
     assert [isinstance(item, FileError) for item in plan.todo] == [False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sounds"]
+
+
+def test_a_second_run_is_refused_before_there_is_an_index_and_after(sounds, tmp_path):
+    encoder = LevelEncoder()
+    with IndexBuilder(tmp_path / "i", CHECKPOINT) as builder:
+        with pytest.raises(OutputError, match=rf"i is being written by another run \(process {os.getpid()}\)"):
+            IndexBuilder(tmp_path / "i", CHECKPOINT)
+        builder.plan([str(sounds)], find_recordings([str(sounds)]))
+        builder.begin(encoder)
+        for result in embed([str(sounds / "a.wav")], encoder, "window", EncodeOptions(builder.windows)):
+            builder.write(result)
+        with pytest.raises((StoreError, OutputError)):
+            IndexBuilder(tmp_path / "i", CHECKPOINT)
+        builder.finish()
+    assert names(tmp_path / "i") == ["a.wav"]
+    assert {path.name for path in tmp_path.iterdir()} == {"sounds", "i", "i.vectors"}
+    update(tmp_path / "i", sounds)
+    assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+
+
+def test_an_index_that_appears_meanwhile_is_left_alone(sounds, tmp_path):
+    encoder = LevelEncoder()
+    with IndexBuilder(tmp_path / "i", CHECKPOINT) as builder:
+        plan = builder.plan([str(sounds)], find_recordings([str(sounds)]))
+        builder.begin(encoder)
+        (tmp_path / "i").write_text("mine")
+        results = embed(plan.todo, encoder, "window", EncodeOptions(builder.windows))
+        with pytest.raises(RunError, match="i has appeared meanwhile, and is left alone"):
+            builder.write(next(results))
+        results.close()
+    assert (tmp_path / "i").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["i", "sounds"]
+
+
+PLANTED = ["i.part", "i.part.wal", "i.wal", "i.lock"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("name", PLANTED)
+def test_what_others_have_put_in_the_place_of_its_files_is_refused(sounds, tmp_path, name, kind):
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    if kind == "link":
+        (tmp_path / name).symlink_to(theirs)
+    else:
+        (tmp_path / name).write_text("precious")
+    with pytest.raises((StoreError, OutputError), match=rf"{name} is in the way"):
+        update(tmp_path / "i", sounds)
+    assert (theirs.read_text(), (tmp_path / name).read_text()) == ("precious", "precious")
+    assert {path.name for path in tmp_path.iterdir()} == {"sounds", "theirs", name}
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_others_have_put_in_the_place_of_the_copy_is_left_alone(sounds, tmp_path, kind):
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    if kind == "link":
+        vectors_path(tmp_path / "i").symlink_to(theirs)
+    else:
+        vectors_path(tmp_path / "i").write_text("precious")
+    with pytest.raises(RunError, match=r"i.vectors: something is there that is no copy of this index: move it away"):
+        update(tmp_path / "i", sounds)
+    assert (theirs.read_text(), vectors_path(tmp_path / "i").read_text()) == ("precious", "precious")
+    assert len(spans(tmp_path / "i")) == 4
+
+
+def test_a_log_beside_an_index_that_is_none_of_it_is_refused(sounds, tmp_path):
+    update(tmp_path / "i", sounds)
+    (tmp_path / "i.wal").write_text("precious")
+    before = (tmp_path / "i").read_bytes()
+    for attempt in (lambda: update(tmp_path / "i", sounds), lambda: spans(tmp_path / "i")):
+        with pytest.raises(StoreError, match=r"i\.wal is in the way"):
+            attempt()
+    assert ((tmp_path / "i").read_bytes(), (tmp_path / "i.wal").read_text()) == (before, "precious")
+
+
+def test_an_index_that_is_refused_stays_as_it_is(sounds, tmp_path):
+    """Even one with a log that DuckDB would move into it."""
+    update(tmp_path / "i", sounds)
+    with duckdb.connect(tmp_path / "i") as connection:
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        connection.execute("UPDATE about SET model = 'another'")
+        log = (tmp_path / "i.wal").read_bytes()
+    assert log
+    before = (tmp_path / "i").read_bytes()
+    (tmp_path / "i.wal").write_bytes(log)
+    with pytest.raises(StoreError, match="was made with another"):
+        IndexBuilder(tmp_path / "i", Checkpoint.open(REFERENCE / "pe-av-tiny", "other"))
+    with pytest.raises(StoreError, match="has windows of 10 s"):
+        IndexBuilder(tmp_path / "i", CHECKPOINT, WindowOptions(5.0))
+    assert ((tmp_path / "i").read_bytes(), (tmp_path / "i.wal").read_bytes()) == (before, log)
 
 
 def test_its_windows_are_kept_to(sounds, tmp_path):
