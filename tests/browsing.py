@@ -58,6 +58,11 @@ class Page:
     def keys(self, *keys: str) -> None:
         ActionChains(self.chrome).send_keys(*keys).perform()
 
+    def slide(self, name: str, value: int) -> None:
+        """Move a slider to a value."""
+        script = "const it = document.getElementById(arguments[0]); it.value = arguments[1];"
+        self.run(script + "it.dispatchEvent(new Event('input'))", name, value)
+
     def focus(self, selector: str) -> None:
         self.run("document.querySelector(arguments[0]).focus()", selector)
 

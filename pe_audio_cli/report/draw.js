@@ -144,7 +144,8 @@ function drawBar(pen, { left, wide }, height, isChosen, ink) {
   pen.lineWidth = 1;
 }
 
-function drawAxis(canvas, view, colour) {
+/** Times below the tracks, in the unit of the whole recording, `longest` seconds. */
+function drawAxis(canvas, view, longest, colour) {
   const { pen, width } = cleared(canvas);
   const seconds = view.end - view.start;
   const step = TICKS.find((tick) => (tick / seconds) * width >= TICK_PIXELS) ?? TICKS[TICKS.length - 1];
@@ -156,6 +157,6 @@ function drawAxis(canvas, view, colour) {
     const x = ((tick * step - view.start) / seconds) * width;
     pen.fillRect(Math.min(Math.round(x), width - 1), 0, 1, 4);
     pen.textAlign = x < 12 ? "left" : x > width - 12 ? "right" : "center";
-    pen.fillText(clock(tick * step, decimals), x, 15);
+    pen.fillText(clock(tick * step, decimals, longest), x, 15);
   }
 }

@@ -1,9 +1,22 @@
-// The list of events as files: what `--format csv` and `--format audacity` write, but for probabilities, of which the
-// page knows two decimals.
+// The list of events as files: what `--format csv`, `raven`, `audacity`, `srt` and `vtt` write, but for probabilities,
+// of which the page knows two decimals.
 
 const WHITE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"; // as Python counts
 const BLANK = new RegExp(`[${WHITE}]`);
 const FORMULA = new RegExp(`^[${WHITE}']*[=+\\-@\\uff1d\\uff0b\\uff0d\\uff20]`);
+const RAVEN_COLUMNS = [
+  "Selection",
+  "View",
+  "Channel",
+  "Begin Time (s)",
+  "End Time (s)",
+  "Low Freq (Hz)",
+  "High Freq (Hz)",
+  "Begin Path",
+  "File Offset (s)",
+  "Label",
+  "Score",
+];
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]/g;
 
 /** Events as {file, label, start, end, probability}, one line each. */
@@ -11,8 +24,8 @@ function csvText(events) {
   const rows = events.map((event) => [
     event.file === "-" ? "-" : cellText(event.file),
     cellText(event.label),
-    event.start.toFixed(3),
-    event.end.toFixed(3),
+    fixed(event.start, 3),
+    fixed(event.end, 3),
     event.probability === null ? "" : event.probability.toFixed(2),
   ]);
   const lines = [["file", "label", "start", "end", "probability"], ...rows];
@@ -22,8 +35,72 @@ function csvText(events) {
 /** An Audacity label track. */
 function audacityText(events) {
   return events
-    .map((event) => `${event.start.toFixed(6)}\t${event.end.toFixed(6)}\t${oneLine(event.label)}\n`)
+    .map((event) => `${fixed(event.start, 6)}\t${fixed(event.end, 6)}\t${oneLine(event.label)}\n`)
     .join("");
+}
+
+/** A Raven selection table of recordings, one after the other, each with its events. */
+function ravenText(recordings) {
+  let text = `${RAVEN_COLUMNS.join("\t")}\n`;
+  let selection = 0;
+  let before = 0; // seconds of the recordings before this one
+  for (const { path, sampleRate, duration, events } of recordings) {
+    for (const { label, start, end, probability } of events) {
+      selection += 1;
+      const times = [fixed(before + start, 6), fixed(before + end, 6)];
+      const place = [...times, "0.0", fixed(sampleRate / 2, 1), tsvCell(oneLine(path)), fixed(start, 6)];
+      const ours = [tsvCell(oneLine(label)), probability === null ? "" : probability.toFixed(2)];
+      text += `${[selection, "Spectrogram 1", 1, ...place, ...ours].join("\t")}\n`;
+    }
+    before += duration;
+  }
+  return text;
+}
+
+/** SubRip, with what players take for markup or a time line in full width. */
+function srtText(events) {
+  const fullWidth = (sign) => String.fromCharCode(sign.charCodeAt(0) + 0xfee0);
+  const spelt = (label) => oneLine(label).replace(/[<>{}\\]|(?<=\p{Nd}):(?=\p{Nd})/gu, fullWidth);
+  return events.map((event, at) => `${at + 1}\n${cueTimes(event, ",")}\n${spelt(event.label)}\n\n`).join("");
+}
+
+/** WebVTT. */
+function vttText(events) {
+  const escaped = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  const spelt = (label) => oneLine(label).replace(/[&<>]/g, (sign) => escaped[sign]);
+  return `WEBVTT\n${events.map((event) => `\n${cueTimes(event, ".")}\n${spelt(event.label)}\n`).join("")}`;
+}
+
+/** In whole milliseconds, of which an event lasts one at least: no player shows less. */
+function cueTimes(event, decimal) {
+  const start = evenlyRounded(event.start * 1000);
+  const end = Math.max(evenlyRounded(event.end * 1000), start + 1);
+  const padded = (number, digits) => String(number).padStart(digits, "0");
+  const written = (time) => {
+    const seconds = Math.floor(time / 1000);
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    return parts.map((part) => padded(part, 2)).join(":") + decimal + padded(time % 1000, 3);
+  };
+  return `${written(start)} --> ${written(end)}`;
+}
+
+/** As Python rounds: of two whole numbers that are equally near, to the even one. */
+function evenlyRounded(number) {
+  const below = Math.floor(number);
+  return number - below === 0.5 ? below + (below % 2) : Math.round(number);
+}
+
+/** As Python writes a number with so many decimals, which it rounds to even where `toFixed` rounds up. */
+function fixed(number, decimals) {
+  const exact = number.toFixed(80); // all digits of a time
+  const cut = exact.length - 80 + decimals;
+  const isTie = /^50*$/.test(exact.slice(cut)) && /[02468]$/.test(exact.slice(0, cut));
+  return isTie ? exact.slice(0, cut) : number.toFixed(decimals);
+}
+
+/** Quoted only where readers of CSV would take the beginning for that of a quoted cell. */
+function tsvCell(text) {
+  return text.startsWith('"') ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Quoted where RFC 4180 asks for it. */

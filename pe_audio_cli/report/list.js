@@ -4,24 +4,42 @@ const ROWS = 200; // events listed at once
 const SHORTEST_PLAY = 0.4; // seconds that are heard of an event at least: less is a click
 const NEW_EVENT = 1; // seconds
 
-/** Work out the events again, after the threshold or the reader's changes. */
+/** Work out the events again, after the threshold, the rule, the filter or the reader's changes. */
 function refresh() {
-  const { recording, onset } = state;
-  state.events = recording.events(onset);
+  const { recording, onset, rule } = state;
+  state.events = recording.events(onset, rule);
+  state.shown = state.events.filter(({ label }) => isShown(label));
   if (!state.events.includes(state.chosen)) state.chosen = null;
   if (!state.events.includes(state.changing)) state.changing = null;
   element.threshold.value = onset;
   element["threshold-value"].textContent = exactText(settings.thresholds[onset]);
   element.threshold.ariaValueText = element["threshold-value"].textContent;
+  for (const name of ["gap", "shortest"]) showLength(name, rule[name]);
   element.undo.hidden = recording.history.length === 0;
   const changes = recording.edits.length;
-  element.count.textContent = counted(state.events.length) + (changes ? `, ${changes} changed by you` : "");
+  const { length } = state.shown;
+  const found = counted(state.events.length);
+  const of = length === state.events.length ? found : `${length} of ${found}`;
+  element.count.textContent = of + (changes ? `, ${changes} changed by you` : "");
   listEvents();
   draw();
 }
 
+/** Whether the filter lets a label through, whatever its case. */
+function isShown(label) {
+  return label.toLowerCase().includes(state.filter.trim().toLowerCase());
+}
+
+/** Show how long a gap or an event is at a slider, in frames, of which null is none. */
+function showLength(name, frames) {
+  const output = element[`${name}-value`];
+  element[name].value = frames ?? 0;
+  output.textContent = frames === null ? "off" : `${(frames / settings.framesPerSecond).toFixed(2)} s`;
+  element[name].ariaValueText = output.textContent;
+}
+
 function listEvents() {
-  const { events, changing } = state;
+  const { shown: events, changing } = state;
   const n_pages = Math.max(1, Math.ceil(events.length / ROWS));
   state.firstRow = Math.min(state.firstRow, (n_pages - 1) * ROWS);
   const shown = events.slice(state.firstRow, state.firstRow + ROWS);
@@ -48,7 +66,7 @@ function eventRow(event) {
   const name = newButton(event.label, () => hear(event));
   name.className = "hear";
   name.dir = "auto";
-  const at = `${event.label} at ${clock(event.start, 2)}`;
+  const at = `${event.label} at ${clock(event.start, 2, state.recording.duration)}`;
   const edit = newButton("Edit", () => startChange(event));
   edit.ariaLabel = `Edit ${at}`;
   const remove = newButton("Delete", () => removeEvent(event));
@@ -60,12 +78,12 @@ function eventRow(event) {
 }
 
 function timeText(time) {
-  return clock(time, Number.isInteger(Math.round(time * 1e6) / 1e4) ? 2 : 3);
+  return clock(time, Number.isInteger(Math.round(time * 1e6) / 1e4) ? 2 : 3, state.recording.duration);
 }
 
 /** The row of an event, once the page of the list is shown on which it is. */
 function rowOf(event) {
-  const place = state.events.indexOf(event);
+  const place = state.shown.indexOf(event);
   if (place < 0) return undefined;
   if (place < state.firstRow || place >= state.firstRow + ROWS) {
     state.firstRow = place - (place % ROWS);
@@ -86,7 +104,7 @@ function hear(event) {
   player.hear(event.start, Math.max(event.end, event.start + SHORTEST_PLAY));
   const row = rowOf(event);
   for (const other of element.events.tBodies[0].rows) other.classList.toggle("chosen", other === row);
-  row.scrollIntoView({ block: "nearest" });
+  row?.scrollIntoView({ block: "nearest" });
   draw();
 }
 
@@ -97,9 +115,8 @@ function formRow(event) {
   row.className = "form";
   const label = newInput("Label", { value: event.label, required: true });
   label.setAttribute("list", "labels");
-  const seconds = { type: "number", step: "any", min: 0, max: state.recording.duration, required: true };
-  const start = newInput("Start, in seconds", { ...seconds, value: event.start });
-  const end = newInput("End, in seconds", { ...seconds, value: event.end });
+  const start = newTimeInput("Start", event.start);
+  const end = newTimeInput("End", event.end);
   const save = newButton("Save", () => saveChange(event, label, start, end));
   const cancel = newButton("Cancel", () => endChange(event));
   row.addEventListener("keydown", (key) => {
@@ -113,9 +130,31 @@ function formRow(event) {
   return row;
 }
 
+/** A field for a time in the unit of the list, which keeps all of its digits until it is changed. */
+function newTimeInput(name, time) {
+  const text = timeText(time);
+  const input = newInput(`${name} ${unitText()}`, { value: text, required: true, inputMode: "decimal", size: 9 });
+  input.seconds = () => (input.value === text ? time : secondsOf(input.value));
+  return input;
+}
+
+/** What is wrong with a time, or an empty text. */
+function timeProblem(time) {
+  const { duration } = state.recording;
+  if (Number.isNaN(time)) return `A time is written as in the list, ${unitText()}.`;
+  return time > duration ? `The recording ends at ${timeText(duration)}.` : "";
+}
+
+/** What the times of the recording are written in. */
+function unitText() {
+  const { duration } = state.recording;
+  return duration < 60 ? "(s)" : duration < 3600 ? "(min:s)" : "(h:min:s)";
+}
+
 function startChange(event) {
   state.changing = event;
   listEvents();
+  element.events.querySelector(".form").scrollIntoView({ block: "nearest" });
   element.events.querySelector(".form input").select();
 }
 
@@ -128,8 +167,9 @@ function startEvent() {
 }
 
 function saveChange(event, label, start, end) {
-  const [first, last] = [start.valueAsNumber, end.valueAsNumber];
-  end.setCustomValidity(first >= last ? "The end must come after the start." : "");
+  const [first, last] = [start.seconds(), end.seconds()];
+  start.setCustomValidity(timeProblem(first));
+  end.setCustomValidity(first >= last ? "The end must come after the start." : timeProblem(last));
   label.setCustomValidity(label.value.trim() === "" ? "An event needs a label." : "");
   if (![label, start, end].every((input) => input.reportValidity())) return;
   const now = state.recording.eventOf(label.value, first, last);
@@ -144,9 +184,9 @@ function endChange(event) {
 }
 
 function removeEvent(event) {
-  const place = state.events.indexOf(event);
+  const place = state.shown.indexOf(event);
   applyChange(event, null);
-  const next = state.events[Math.min(place, state.events.length - 1)];
+  const next = state.shown[Math.min(place, state.shown.length - 1)];
   (rowOf(next)?.querySelector("td:last-child button:last-child") ?? element.add).focus();
 }
 
@@ -165,17 +205,33 @@ function undo() {
 
 // Files
 
-async function saveCsv() {
-  const listed = [];
+/** All recordings that could be read, each with its events: a table holds any number. */
+async function allEvents() {
+  const all = [];
   for (const recording of recordings.filter(({ error }) => error === undefined)) {
     await recording.load();
-    listed.push(...recording.events(state.onset).map((event) => ({ ...event, file: recording.file })));
+    const { file, path, sampleRate, duration } = recording;
+    all.push({ file, path, sampleRate, duration, events: recording.events(state.onset, state.rule) });
   }
+  return all;
+}
+
+async function saveCsv() {
+  const all = await allEvents();
+  const listed = all.flatMap(({ file, events }) => events.map((event) => ({ ...event, file })));
   saveAs("events.csv", csvText(listed), "text/csv");
   state.unsaved = false;
 }
 
-function saveAudacity() {
-  saveAs(`${state.recording.name}.labels.txt`, audacityText(state.events), "text/plain");
+async function saveRaven() {
+  const all = await allEvents();
+  const name = recordings.length === 1 ? state.recording.name : "events";
+  saveAs(`${name}.selections.txt`, ravenText(all), "text/plain");
+  state.unsaved = false;
+}
+
+/** Save the events of the recording that is shown, in a format that holds one. */
+function saveOne(ending, textOf) {
+  saveAs(state.recording.name + ending, textOf(state.events), "text/plain");
   if (recordings.length === 1) state.unsaved = false;
 }

@@ -1,5 +1,7 @@
 // Which recording is shown, and what the reader's keys and clicks do.
 
+const LONGEST_SLIDER = 2; // seconds, of a gap or of the shortest event, unless the command asked for more
+
 async function open(recording) {
   player.load(null);
   Object.assign(state, { recording, events: [], chosen: null, changing: null, firstRow: 0, allTracks: false });
@@ -27,7 +29,8 @@ function show(recording) {
   element.play.disabled = url === null;
   element.labels.replaceChildren(...recording.labels.map((label) => new Option(label, label)));
   element.timeline.ariaValueMax = recording.duration.toFixed(2);
-  element.threshold.disabled = !recording.exact;
+  for (const name of ["threshold", "gap", "shortest"]) element[name].disabled = !recording.exact;
+  for (const unit of element.events.querySelectorAll("th .unit")) unit.textContent = unitText();
   showNote(recording);
   paint();
   refresh();
@@ -69,7 +72,7 @@ function showNote(recording) {
   const notes = [];
   if (!recording.exact) {
     const listed = recording.fixed.length / 4;
-    notes.push("This recording is too long for its threshold to be moved here.");
+    notes.push("This recording is too long for its events to be found anew here.");
     if (listed < recording.eventsFound) notes.push(`Only the first ${listed} of ${recording.eventsFound} events are listed.`);
   }
   if (recording.soundUrl() === null) notes.push("There is no sound: it came through standard input.");
@@ -145,6 +148,20 @@ element.threshold.addEventListener("input", () => {
   state.onset = Number(element.threshold.value);
   refresh();
 });
+for (const name of ["gap", "shortest"]) {
+  element[name].max = Math.max(LONGEST_SLIDER * settings.framesPerSecond, state.rule[name] ?? 0);
+  element[name].addEventListener("input", () => {
+    state.rule[name] = Number(element[name].value) || null;
+    refresh();
+  });
+}
+element.filter.addEventListener("input", () => {
+  state.filter = element.filter.value;
+  state.firstRow = 0;
+  refresh();
+});
+element.audio.addEventListener("loadedmetadata", () => (element.audio.hidden = element.audio.videoWidth === 0));
+element.audio.addEventListener("emptied", () => (element.audio.hidden = true));
 for (const [name, act] of [
   ["play", KEYS[" "]],
   ["zoom-in", KEYS["+"]],
@@ -153,7 +170,10 @@ for (const [name, act] of [
   ["add", startEvent],
   ["undo", undo],
   ["save-csv", saveCsv],
-  ["save-audacity", saveAudacity],
+  ["save-raven", saveRaven],
+  ["save-audacity", () => saveOne(".labels.txt", audacityText)],
+  ["save-srt", () => saveOne(".srt", srtText)],
+  ["save-vtt", () => saveOne(".vtt", vttText)],
   ["previous", () => turn(-1)],
   ["next", () => turn(1)],
 ]) {
@@ -163,6 +183,9 @@ new ResizeObserver(() => {
   draw();
   showPlace();
 }).observe(element.timeline);
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--stage", `${element.stage.offsetHeight}px`);
+}).observe(element.stage);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   if (!state.recording?.isLoaded) return;
   paint();
@@ -174,6 +197,9 @@ addEventListener("beforeunload", (leaving) => {
 
 element.threshold.min = settings.offset ?? 0; // events never end above the threshold at which they begin
 element.threshold.max = settings.thresholds.length - 1;
-if (recordings.length > 1) element["save-csv"].textContent = "Save CSV of all recordings";
+if (recordings.length > 1) {
+  element["save-csv"].textContent = "Save CSV of all recordings";
+  element["save-raven"].textContent = "Save Raven table of all recordings";
+}
 listRecordings();
 if (recordings.length > 0) open(recordings[0]);

@@ -27,6 +27,7 @@ from pe_audio_cli.detect.events import EventOptions, n_heard_frames
 from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
 from pe_audio_cli.report.link import relative_url
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
+from pe_audio_cli.write.annotation import RavenWriter
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
@@ -165,6 +166,7 @@ def _facts(result: LocalizeResult) -> dict[str, Any]:
     rank_of = {label: rank for rank, label in enumerate(sorted(result.labels))}
     return {
         "file": result.recording.file,
+        "path": RavenWriter.name_of(result.recording.file),
         "duration": result.recording.duration,
         "sampleRate": result.recording.sample_rate,
         "channels": result.recording.channels,

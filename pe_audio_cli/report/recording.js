@@ -48,19 +48,19 @@ class Recording {
     return this.soundType === null ? this.link : this.embedded;
   }
 
-  /** The events at a threshold, with the reader's changes, by start and then by label. */
-  events(onset) {
+  /** The events at a threshold by a rule, with the reader's changes, by start and then by label. */
+  events(onset, rule) {
     const corrected = this.edits.map(({ was }) => was).filter((event) => event !== null);
-    const found = this.found(onset).filter((event) => !corrected.some((was) => overlap(was, event)));
+    const found = this.found(onset, rule).filter((event) => !corrected.some((was) => overlap(was, event)));
     const changed = this.edits.map(({ now }) => now).filter((event) => event !== null);
     return found.concat(changed).sort((a, b) => a.start - b.start || this.orderOf(a) - this.orderOf(b));
   }
 
-  /** What the command line finds at a threshold. */
-  found(onset) {
+  /** What the command line finds at a threshold by a rule. */
+  found(onset, rule) {
     if (!this.exact) return this.foundBefore();
     return this.rows.flatMap((row, place) => {
-      const spans = findSpans(row, onset, this.settings);
+      const spans = findSpans(row, onset, rule);
       const events = [];
       for (let at = 0; at < spans.length; at += 2) {
         events.push(this.eventAt(place, spans[at], spans[at + 1], highest(row, spans[at], spans[at + 1])));

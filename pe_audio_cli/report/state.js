@@ -5,8 +5,11 @@ const { settings, recordings } = readPage();
 const state = {
   recording: null,
   onset: settings.onset, // the place of the threshold
+  rule: { offset: settings.offset, median: settings.median, gap: settings.gap, shortest: settings.shortest },
+  filter: "", // that labels have to hold to be shown
   view: { start: 0, end: 1 }, // seconds
   events: [], // of the recording, at the threshold, with the reader's changes
+  shown: [], // those of them whose labels the filter lets through
   chosen: null, // the event that was clicked last
   changing: null, // the event whose row is a form; one that is not listed yet is to be added
   firstRow: 0,

@@ -21,7 +21,7 @@ function draw() {
     const its = events.filter(({ label }) => label === canvas.dataset.label);
     drawTrack(canvas, recording, view, onset, its, chosen, colour);
   }
-  drawAxis(element.axis, view, colour);
+  drawAxis(element.axis, view, recording.duration, colour);
 }
 
 /** Make a row for each label, unless they are there. */
@@ -31,7 +31,7 @@ function makeTracks() {
   if (shown.length === canvases.length && shown.every((label, row) => label === canvases[row].dataset.label)) return;
   element.tracks.replaceChildren(...shown.map(newTrack));
   const { labels } = state.recording;
-  if (labels.every((label) => shown.includes(label))) return;
+  if (!labels.some((label) => isShown(label) && !shown.includes(label))) return;
   const more = newButton(`Show all ${labels.length} labels`, () => {
     state.allTracks = true;
     draw();
@@ -44,9 +44,10 @@ function makeTracks() {
 function trackLabels() {
   const { recording, allTracks } = state;
   const { labels, peaks } = recording;
-  const places = labels.map((_, place) => place).sort((a, b) => peaks[b] - peaks[a]);
+  const places = labels.map((_, place) => place).filter((place) => isShown(labels[place]));
+  places.sort((a, b) => peaks[b] - peaks[a]);
   const shown = allTracks ? places : places.slice(0, TRACKS);
-  const made = recording.edits.map(({ now }) => now?.label).filter((label) => label !== undefined);
+  const made = recording.edits.map(({ now }) => now?.label).filter((label) => label !== undefined && isShown(label));
   return [...new Set([...shown.sort((a, b) => a - b).map((place) => labels[place]), ...made])];
 }
 
@@ -73,9 +74,9 @@ function showPlace() {
   const { offsetLeft, clientWidth } = element.spectrogram;
   element.cursor.hidden = time < start || time > end;
   element.cursor.style.transform = `translateX(${offsetLeft + (clientWidth * (time - start)) / (end - start)}px)`;
-  element.time.textContent = `${clock(time, 2)} / ${clock(recording.duration, 2)}`;
+  element.time.textContent = `${clock(time, 2, recording.duration)} / ${clock(recording.duration, 2)}`;
   element.timeline.ariaValueNow = time.toFixed(2);
-  element.timeline.ariaValueText = `${clock(time, 2)} of ${clock(recording.duration, 2)}`;
+  element.timeline.ariaValueText = `${clock(time, 2, recording.duration)} of ${clock(recording.duration, 2)}`;
 }
 
 /** Move the view to a time, unless it is there. */

@@ -9,6 +9,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -23,8 +24,10 @@ from pe_audio_cli.cli.app import app
 from pe_audio_cli.detect.events import EventOptions, find_events
 from pe_audio_cli.report import page as report_page
 from pe_audio_cli.results import FileError, LocalizeResult
+from pe_audio_cli.write.annotation import AudacityWriter, RavenWriter
 from pe_audio_cli.write.base import WriteOptions
 from pe_audio_cli.write.rows import CsvWriter
+from pe_audio_cli.write.subtitles import SrtWriter, VttWriter
 
 pytestmark = pytest.mark.timeout(400)  # a browser on a busy machine takes its time
 
@@ -121,7 +124,132 @@ def test_a_recording_of_many_hours_shows_the_tools_events_and_leaves_the_thresho
     assert "too long" in page.find("#note").text
 
 
+@pytest.mark.parametrize("options", [EventOptions(0.5), EventOptions(0.6, 0.3, 0.12, merge_gap=0.2, min_duration=3.0)])
+def test_the_sliders_of_gap_and_duration_find_what_the_tool_finds(page, tmp_path, options):
+    duration = 6.55
+    file = write_tone(tmp_path / "x.wav", seconds=duration)
+    result = result_of(file, wandering(LABELS, duration), options, duration)
+    write_page(tmp_path / "report.html", [result], options)
+    page.open(tmp_path / "report.html")
+    assert page.rows == listed(result, options)
+    assert page.find("#gap-value").text == ("off" if options.merge_gap is None else "0.20 s")
+    assert page.find("#shortest-value").text == ("off" if options.min_duration is None else "3.00 s")
+    for gap, shortest in [(0, 0), (1, 0), (3, 0), (0, 2), (3, 5), (50, 50)]:
+        for name, value in (("gap", gap), ("shortest", shortest)):
+            page.slide(name, value)
+        now = dataclasses.replace(
+            options, merge_gap=gap / 25 if gap else None, min_duration=shortest / 25 if shortest else None
+        )
+        assert page.rows == listed(result, now), (gap, shortest)
+        assert page.find("#gap").get_attribute("aria-valuetext") == (f"{gap / 25:.2f} s" if gap else "off")
+    assert page.complaints() == []
+
+
+def test_the_filter_leaves_the_labels_that_hold_it_in_list_and_timeline(page, heard, tmp_path):
+    everything = page.rows
+    page.find("#filter").send_keys("WIN")
+    assert [row[0] for row in page.rows] == ["wind"]
+    assert page.find("#count").text == "1 of 3 events"
+    assert [name.text for name in page.all("#tracks .name")] == ["wind"]
+    page.buttons("Delete")[0].click()
+    assert page.rows == [] and page.find("#count").text == "0 of 2 events, 1 changed by you"
+    page.find("#undo").click()
+    page.save_into(tmp_path)
+    page.find("#save-vtt").click()
+    page.until(lambda: [*tmp_path.glob("a tone*.vtt")])
+    (saved,) = tmp_path.glob("a tone*.vtt")
+    assert saved.read_text(encoding="utf-8").count("-->") == 3, "what is saved is not filtered"
+    page.find("#filter").send_keys(Keys.CONTROL, "a")
+    page.find("#filter").send_keys(Keys.DELETE)
+    assert page.rows == everything and len(page.all("#tracks canvas")) == 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 900)])
+def test_the_timeline_stays_in_sight_while_the_list_scrolls(page, tmp_path, width, height):
+    labels = [f"label {number}" for number in range(12)]
+    result = result_of(write_tone(tmp_path / "x.wav", seconds=9), wandering(labels, 9.0), EventOptions(0.5), 9.0)
+    write_page(tmp_path / "report.html", [result], EventOptions(0.5))
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    page.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.open(tmp_path / "report.html")
+        assert len(page.rows) > 40
+        page.run("document.querySelectorAll('#events tbody tr')[40].scrollIntoView({ block: 'nearest' })")
+        for row in (40, 20):
+            page.run("document.querySelectorAll('#events tbody tr .hear')[arguments[0]].click()", row)
+            page.until(lambda: page.run("return scrollY") > 300)
+            picture, axis, chosen = (
+                page.run("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
+                for selector in ("#spectrogram", "#axis", "#events .chosen")
+            )
+            assert 0 <= picture["top"] < picture["bottom"] < axis["bottom"] <= chosen["top"] + 1, "nothing is covered"
+            assert chosen["bottom"] <= height + 1
+            assert picture["left"] == pytest.approx(axis["left"]) and picture["right"] == pytest.approx(axis["right"])
+    finally:
+        page.chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_one_unit_of_time_in_list_and_editor(page, tmp_path):
+    row = np.zeros(75 * 25, np.float32)
+    row[[*range(25, 50), *range(1600, 1625)]] = 0.9
+    result = result_of("x.wav", {"rain": row}, EventOptions(), 75.0)
+    write_page(tmp_path / "report.html", [result], EventOptions())
+    page.open(tmp_path / "report.html")
+    assert [row[1:3] for row in page.rows] == [["0:01.00", "0:02.00"], ["1:04.00", "1:05.00"]]
+    assert [heading.text for heading in page.all("#events th")[1:3]] == ["Start (min:s)", "End (min:s)"]
+    assert page.find("#time").text == "0:00.00 / 1:15.00"
+    page.buttons("Edit")[1].click()
+    fields = page.all("#events .form input")
+    assert [field.get_attribute("value") for field in fields] == ["rain", "1:04.00", "1:05.00"]
+    for start, end in (("1:04", "1:75.5"), ("a minute", "1:05"), ("1:04", "1:16")):
+        fill(page, "rain", start, end)
+        page.keys(Keys.ENTER)
+        assert page.all("#events .form"), (start, end)
+    fill(page, "rain", "63.5", "1:05.5")
+    page.keys(Keys.ENTER)
+    assert page.rows[1][1:3] == ["1:03.50", "1:05.50"]
+
+
+def test_an_edit_of_the_label_alone_keeps_every_digit_of_its_times(page, tmp_path):
+    result = result_of("x.wav", {"rain": np.ones(26, np.float32)}, EventOptions(), 1.0123456)
+    write_page(tmp_path / "report.html", [result], EventOptions())
+    page.open(tmp_path / "report.html")
+    page.buttons("Edit")[0].click()
+    fill(page, "hail", "0.00", "1.012")
+    page.keys(Keys.ENTER)
+    assert page.run("return state.events[0].end") == 1.0123456
+
+
 # Sound and cursor
+
+
+def test_a_film_is_shown_and_a_recording_is_not(page, heard, tmp_path):
+    assert not page.find("#audio").is_displayed()
+    film = tmp_path / "in" / "film.webm"
+    write_film(film, 3.0)
+    write_page(tmp_path / "film.html", [result_of(film, wandering(LABELS, 3.0), EventOptions(), 3.0)], EventOptions())
+    page.open_and_hear(tmp_path / "film.html")
+    page.until(lambda: page.find("#audio").is_displayed())
+    assert page.find("#audio").tag_name == "video" and page.audio("videoWidth") == 64
+    page.click_at(page.find("#spectrogram"), 0.5)
+    assert page.audio("currentTime") == pytest.approx(1.5, abs=0.02)
+    page.until(lambda: page.run("return document.documentElement.scrollWidth <= innerWidth"))
+
+
+def write_film(path: Path, seconds: float) -> None:
+    """A film of grey frames and silence."""
+    with av.open(str(path), "w") as container:
+        picture, sound = container.add_stream("libvpx", rate=10), container.add_stream("libopus", rate=48_000)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24")
+        for number in range(round(10 * seconds)):
+            frame.pts = number
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, round(48_000 * seconds)), np.float32), "flt", "mono")
+        silence.sample_rate = 48_000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
 
 
 def test_a_click_on_an_event_plays_it_and_stops_at_its_end(page, heard):
@@ -185,8 +313,9 @@ def test_a_recording_that_is_gone_is_said_to_be(page, heard, tmp_path):
 
 
 def test_everything_is_reached_by_keyboard_in_the_order_in_which_it_stands(page, heard):
-    controls = ["play", "threshold", "zoom-out", "zoom-all", "zoom-in"]
-    order = [*controls, "timeline", "add", "save-csv", "save-audacity", "rain"]
+    controls = ["play", "threshold", "gap", "shortest", "zoom-out", "zoom-all", "zoom-in"]
+    saves = [f"save-{name}" for name in ("csv", "raven", "audacity", "srt", "vtt")]
+    order = [*controls, "timeline", "filter", "add", *saves, "rain"]
     reached = []
     for _ in order:
         page.keys(Keys.TAB)
@@ -291,6 +420,45 @@ def test_the_edited_list_is_saved_as_csv_and_as_audacity_labels(page, heard, tmp
 
 
 AWKWARD = ['quo"te', "com,ma", "two\nlines", "tab\there", "Ärger 𝄞", "\u2028\ufeff"]
+
+
+EXPORTS = {"raven": RavenWriter, "audacity": AudacityWriter, "srt": SrtWriter, "vtt": VttWriter}
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_what_is_saved_is_what_the_tool_writes(page, tmp_path, form):
+    """To the byte, but for probabilities, of which the page knows two decimals; and the tool reads it back."""
+    labels = [*AWKWARD, "a <b> & {c}\\N 12:30", "=1+1", "٣:٤"]
+    durations = [1.0078125, 63.0625, 2.0]  # of which Python and JavaScript would round some otherwise
+    options = EventOptions(0.5, min_duration=0.4)
+    results = []
+    for seed, (name, duration) in enumerate(zip(["a.wav", 'b "c"\tü.wav', "c.wav"], durations, strict=True)):
+        frames = {label: wandering(["x"], duration, seed + place)["x"] for place, label in enumerate(labels)}
+        results.append(result_of(tmp_path / name, frames, options, duration))
+    if form != "raven":
+        results = results[1:2]
+    write_page(tmp_path / "report.html", results, options)
+    page.save_into(tmp_path)
+    page.open(tmp_path / "report.html")
+    stream = io.StringIO(newline="")
+    writer = EXPORTS[form](stream, WriteOptions("localize"))
+    writer.open()
+    for result in results:
+        writer.write(result)
+    writer.close()
+    page.find(f"#save-{form}").click()
+    ending = {"raven": ".selections.txt", "audacity": ".labels.txt"}.get(form, f".{form}")
+    page.until(lambda: [*tmp_path.glob(f"*{ending}")])
+    (saved,) = tmp_path.glob(f"*{ending}")
+    text, expected = saved.read_bytes().decode("utf-8"), stream.getvalue()
+    assert len(expected.splitlines()) > 20
+    if form == "raven":  # its last column is the probability
+        rows, expected_rows = ([line.rpartition("\t") for line in each.split("\n")] for each in (text, expected))
+        assert [row[0] for row in rows] == [row[0] for row in expected_rows]
+        for (_, _, score), (_, _, exact) in zip(rows[1:-1], expected_rows[1:-1], strict=True):
+            assert float(score) == pytest.approx(float(exact), abs=0.0051)
+    else:
+        assert text == expected
 
 
 def test_awkward_labels_are_saved_as_the_tool_writes_them(page, heard):
