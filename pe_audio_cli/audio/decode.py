@@ -26,7 +26,7 @@ from pe_audio_cli.audio.mix import Mixer
 from pe_audio_cli.audio.opening import open_recording
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
-from pe_audio_cli.audio.source import Block, Source
+from pe_audio_cli.audio.source import Block, Source, check_track
 from pe_audio_cli.audio.windows import SAMPLE_RATE
 from pe_audio_cli.errors import InputError
 
@@ -142,8 +142,11 @@ class AudioStream:
         self.close()
 
 
-def open_audio(file: str) -> AudioStream:
+def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     """Open a recording as the user named it: a file, a pipe, or ``-`` for standard input.
+
+    ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
+    choose, with a warning.
 
     Raises:
         InputError: it is missing, unreadable, empty, without sound, or nothing that can be decoded.
@@ -152,7 +155,7 @@ def open_audio(file: str) -> AudioStream:
     file = addressed(file)
     opened = open_recording(file)
     try:
-        return AudioStream(file, opened, _Joined(file, opened, _source(file, opened)))
+        return AudioStream(file, opened, _Joined(file, opened, _source(file, opened, audio_track), audio_track))
     except BaseException:
         opened.close()
         raise
@@ -167,11 +170,12 @@ def _stamp(opened: BinaryIO) -> tuple[int, int]:
 class _Joined:
     """A :class:`Source` of all recordings in a file, one after the other: most hold one, some were put together."""
 
-    def __init__(self, file: str, opened: Opened, first: Source) -> None:
+    def __init__(self, file: str, opened: Opened, first: Source, audio_track: int | None) -> None:
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.warnings: list[str] = []
         self.next_recording: int | None = None
         self._file, self._opened, self._source = file, opened, first
+        self._audio_track = audio_track
 
     def blocks(self) -> Iterator[Block]:
         seconds = 0.0
@@ -188,7 +192,7 @@ class _Joined:
             n_parts += 1
             self.close()
             try:
-                self._source = _source(self._file, part)
+                self._source = _source(self._file, part, self._audio_track)
             except InputError:
                 left = f"{part.size:,} bytes after {seconds:.3f} s, which begin like another recording"
                 self.warnings.append(f"{left}, cannot be decoded: export it again")
@@ -199,18 +203,19 @@ class _Joined:
         self._source.close()
 
 
-def _source(file: str, opened: Opened) -> Source:
+def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source:
     if size_of(opened) == 0:
         raise InputError(file, "empty", "it is empty, 0 bytes long: record or download it again, or leave it out")
     known = _known_to_libsndfile(file, opened)
     if known is not None and known.has_length and known.header_is_wrong is None:
+        check_track(file, audio_track, 1)
         return known
     from pe_audio_cli.audio.ffmpeg import FFmpegSource  # PyAV takes a moment that WAV and FLAC need not wait for
 
     if known is None:
-        return FFmpegSource(file, opened)
+        return FFmpegSource(file, opened, audio_track)
     with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
-        source = FFmpegSource(file, opened)
+        source = FFmpegSource(file, opened, audio_track)
         source.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
         return source
     return known

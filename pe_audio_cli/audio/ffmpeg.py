@@ -23,11 +23,12 @@ from pe_audio_cli.audio.excerpt import Excerpt, Opened, read_at, size_of
 from pe_audio_cli.audio.extent import next_recording
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
-from pe_audio_cli.audio.source import Block, check_header, cut_short
+from pe_audio_cli.audio.source import Block, check_header, check_track, cut_short
 from pe_audio_cli.errors import InputError
 
 __all__ = ["FFmpegSource"]
 
+MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
 BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
@@ -72,7 +73,7 @@ class FFmpegSource:
         InputError: FFmpeg cannot read it, there is no sound in it, or its header claims the impossible.
     """
 
-    def __init__(self, file: str, opened: Opened) -> None:
+    def __init__(self, file: str, opened: Opened, audio_track: int | None = None) -> None:
         self._file, self._opened = file, opened
         self._limits = Limits.of_environment()
         self._gap_left = self._limits.gap_seconds
@@ -87,7 +88,8 @@ class FFmpegSource:
         self._gaps: list[tuple[float, float]] = []  # with their lengths
         self._container = _open(file, opened)
         try:
-            self._stream = _sound(file, self._container)
+            self._stream = _sound(file, self._container, audio_track)
+            self.warnings += _track_warning(self._container, self._stream) if audio_track is None else []
             self._check_decoder()
             self._believe(file, self._stream.rate, self._stream.channels)
             self._frames = self._decoded()
@@ -249,15 +251,35 @@ def _open(file: str, opened: Opened) -> InputContainer:
         raise InputError(file, "decode", message) from error
 
 
-def _sound(file: str, container: InputContainer) -> AudioStream:
+def _sound(file: str, container: InputContainer, audio_track: int | None) -> AudioStream:
     if not container.streams.audio:
         raise InputError(file, "no-audio", "there is no sound in it: leave it out, or name the file that has the sound")
-    stream = container.streams.best("audio")
+    check_track(file, audio_track, len(container.streams.audio))
+    best = container.streams.best("audio")
+    stream = best if audio_track is None else container.streams.audio[audio_track - 1]
     if not isinstance(stream, AudioStream):
         raise InputError(file, "decode", "the header of its sound makes no sense: it is damaged, export it again")
     if stream.codec_context is None:
         raise InputError(file, "decode", "no decoder is at hand for its sound: convert it to WAV or FLAC")
     return stream
+
+
+def _track_warning(container: InputContainer, heard: AudioStream) -> list[str]:
+    """Which sound was heard of several."""
+    tracks = container.streams.audio
+    if len(tracks) < 2:
+        return []
+    named = [f"{number}{_about_track(track)}" for number, track in enumerate(tracks, 1)]
+    number = [track.index for track in tracks].index(heard.index) + 1
+    listed = ", ".join([*named[:MOST_TRACKS], *(["..."] if len(named) > MOST_TRACKS else [])])
+    return [f"it has {len(tracks)} sound tracks ({listed}): {number} was heard, --audio-track N chooses another"]
+
+
+def _about_track(track: AudioStream) -> str:
+    """Its language and its title, where the file tells."""
+    told = [track.metadata.get(name, "") for name in ("language", "title")]
+    named = " ".join(" ".join(each.split())[:40] for each in told if each and each != "und")
+    return f": {named}" if named else ""
 
 
 def _blocks(frame: AudioFrame) -> Iterator[Block]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.errors import InputError
 
-__all__ = ["Block", "Source", "check_header", "cut_short"]
+__all__ = ["Block", "Source", "check_header", "check_track", "cut_short"]
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz; recorders write 4 to 384 kHz
 MAX_CHANNELS = 1_024  # libsndfile's own limit
@@ -60,6 +60,13 @@ def check_header(file: str, sample_rate: int, channels: int) -> None:
     else:
         return
     raise InputError(file, "decode", f"its header claims {claim}: it is damaged, export the recording again")
+
+
+def check_track(file: str, audio_track: int | None, n_tracks: int) -> None:
+    """Raise :class:`InputError` if there is no such sound track; they are counted from 1."""
+    if audio_track is not None and audio_track > n_tracks:
+        there = "it has one sound track" if n_tracks == 1 else f"it has {n_tracks} sound tracks"
+        raise InputError(file, "no-audio", f"{there}, not {audio_track}: choose another with --audio-track")
 
 
 def cut_short(seconds: float, claimed: float) -> list[str]:

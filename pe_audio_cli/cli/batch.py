@@ -116,8 +116,8 @@ class Batch:
             for entry in done.values():
                 progress.done(entry.file)
             todo = output.reading(item for at, item in enumerate(found) if at not in done)
-            size = self.flags.device.batch_size
-            encoding = EncodeOptions(windows, size, progress.piece, engine=engine)
+            size, track = self.flags.device.batch_size, self.flags.inputs.audio_track
+            encoding = EncodeOptions(windows, size, progress.piece, audio_track=track, engine=engine)
             walk.go(ask(todo, encoder, query, rules, encoding), output, progress, summary)
         walk.end(summary, names)
 
@@ -137,6 +137,7 @@ class Batch:
             "engine": encoder.engine,
             "window": windows.window,
             "overlap": windows.overlap,
+            "audio_track": self.flags.inputs.audio_track,
         }
 
     def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:

@@ -87,7 +87,10 @@ def embed(
         on = walk.machines(checkpoint, model, task, device, engine)
         with talk.progress(names) as progress, on as (encoder, where):
             file.open()
-            encoding = session.EncodeOptions(cutting, device.batch_size, progress.piece, engine=where)
+            track = inputs.audio_track
+            encoding = session.EncodeOptions(
+                cutting, device.batch_size, progress.piece, audio_track=track, engine=where
+            )
             walk.go(session.embed(found, encoder, per, encoding), file, progress, summary)
         walk.end(summary, names)
 

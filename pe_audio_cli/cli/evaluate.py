@@ -106,7 +106,7 @@ def evaluate(
         if named is None:
             options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
         with talk.progress([recording.file for recording in read.recordings]) as progress:
-            heard = listen(read, strict, progress.done, Walk(talk, fail_fast=True).warn)
+            heard = listen(read, strict, progress.done, Walk(talk, fail_fast=True).warn, flags.found.audio_track)
         warnings = _say_what_is_left_out(talk, heard)
         _say_what_is_odd(talk, heard.annotations, questions, flags.words.map)
         exam = Exam(annotations, heard.annotations, heard.durations, questions)
@@ -271,7 +271,7 @@ def _sit(
 
     with talk.progress([recording.file for recording in exam.annotations.recordings]) as progress:
         encoder = Walk(talk, fail_fast=True).encoder(checkpoint, flags.device)
-        encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece)
+        encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece, audio_track=flags.found.audio_track)
         return evaluate(exam, encoder, options, encoding, progress.done, on_error), encoder
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pe_audio_cli.cli.options import DeviceFlags, ModelFlags, TalkFlags, WindowFlags
+from pe_audio_cli.cli.options import AudioTrack, DeviceFlags, ModelFlags, TalkFlags, WindowFlags
 
 __all__ = ["ExamFlags", "FindFlags", "ReportFlags", "TuneFlags", "WordFlags"]
 
@@ -75,6 +75,7 @@ class FindFlags:
     min_duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
     ] = None
+    audio_track: AudioTrack = None
     tidy: Annotated[bool, typer.Option("--tidy", help="As in localize.", rich_help_panel=FOUND)] = False
     aggregate: Annotated[
         Literal["max", "mean"], typer.Option(help="As in tag, for weak labels.", rich_help_panel=FOUND)

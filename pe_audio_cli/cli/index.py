@@ -85,7 +85,7 @@ def index(
             with talk.progress([_name(item) for item in plan.todo]) as progress:
                 if prune:
                     builder.drop(plan.vanished)
-                results = _embedded(plan, builder, checkpoint, walk, device, progress)
+                results = _embedded(plan, builder, checkpoint, walk, device, progress, inputs.audio_track)
                 walk.go(results, builder, progress, summary)
             if prune and plan.out_of_sight:
                 talk.warn(_kept(plan.out_of_sight))
@@ -97,7 +97,13 @@ def index(
 
 
 def _embedded(
-    plan: Plan, builder: IndexBuilder, checkpoint: Checkpoint, walk: Walk, device: DeviceFlags, progress: Progress
+    plan: Plan,
+    builder: IndexBuilder,
+    checkpoint: Checkpoint,
+    walk: Walk,
+    device: DeviceFlags,
+    progress: Progress,
+    audio_track: int | None,
 ) -> Iterator[EmbedResult | FileError]:
     """Embeddings of what is to be done; the model is loaded only if there is anything to encode."""
     from pe_audio_cli.results import FileError
@@ -108,7 +114,8 @@ def _embedded(
         return iter(errors)
     encoder = walk.encoder(checkpoint, device)
     builder.begin(encoder)
-    return embed(plan.todo, encoder, "window", EncodeOptions(builder.windows, device.batch_size, progress.piece))
+    encoding = EncodeOptions(builder.windows, device.batch_size, progress.piece, audio_track=audio_track)
+    return embed(plan.todo, encoder, "window", encoding)
 
 
 def _kept(out_of_sight: Sequence[str]) -> str:

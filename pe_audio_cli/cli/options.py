@@ -22,6 +22,7 @@ from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.registry import choices
 
 __all__ = [
+    "AudioTrack",
     "BatchFlags",
     "Command",
     "DeviceFlags",
@@ -39,6 +40,17 @@ __all__ = [
 
 OUTPUTS = ("output", "plot", "report", "tune", "index")  # the flags that name what is written
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
+
+
+AudioTrack: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Which sound of a file with several, counted from 1; by default the one that players choose.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class InputFlags:
     def files(self) -> dict[str, Iterable[Path]]:
         """The files that are read besides recordings, by what they are."""
         return {"the manifest": filter(None, [self.manifest])}
+
+    audio_track: AudioTrack = None
 
     def named(self) -> list[str]:
         """All that the user named. Raises :class:`UsageError` if that is nothing, or the limits of reading are none."""

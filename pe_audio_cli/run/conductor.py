@@ -55,6 +55,7 @@ class Work:
     batch_size: int | None
     spectrograms: bool
     sounds: float | None
+    audio_track: int | None
     version: str = __version__
 
     def encoder(self) -> PeEncoder:
@@ -112,7 +113,7 @@ def _pipeline(work: Work, pool: Pool, inputs: Mapping[int, str]) -> Iterator[Any
         ray.data.from_arrow(list(_tables(inputs, pool.most)))
         .map_batches(
             decode,
-            fn_args=(work.windows, work.halo, work.spectrograms, work.sounds),
+            fn_args=(work.windows, work.halo, work.spectrograms, work.sounds, work.audio_track),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=pool.decoder_cpus,
@@ -144,14 +145,19 @@ def _tables(inputs: Mapping[int, str], n_workers: int) -> Iterator[Any]:
 
 
 def decode(
-    inputs: Any, windows: WindowOptions, halo: int, spectrograms: bool = False, sounds: float | None = None
+    inputs: Any,
+    windows: WindowOptions,
+    halo: int,
+    spectrograms: bool = False,
+    sounds: float | None = None,
+    audio_track: int | None = None,
 ) -> Iterator[Any]:
     """The stage that decodes: a table of inputs to tables of a stretch each."""
     for row in inputs.to_pylist():
         path = row["path"].decode("utf-8", "surrogateescape")
         place = 0
         try:
-            for stretch in stretches(read([path], windows, halo, spectrograms, sounds), windows):
+            for stretch in stretches(read([path], windows, halo, spectrograms, sounds, audio_track), windows):
                 yield _table([(row["index"], place, stretch.last)], [stretch.news])
                 place += 1
         except Exception as error:

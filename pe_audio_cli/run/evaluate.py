@@ -72,10 +72,12 @@ def listen(
     strict: bool,
     on_done: Callable[[str], None] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
+    audio_track: int | None = None,
 ) -> Heard:
     """Decode all recordings: bad ones are known before the model has begun.
 
     ``on_warning`` is told what was amiss with one that could be decoded all the same: its name, and a sentence.
+    ``audio_track`` is the sound that is heard of a file with several, see :class:`EncodeOptions`.
 
     Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs, if it
     is ``strict`` or nothing is left without them.
@@ -84,7 +86,7 @@ def listen(
     warnings, unread = [], []
     for recording in annotations.recordings:
         try:
-            with open_audio(recording.file) as stream:
+            with open_audio(recording.file, audio_track) as stream:
                 for _ in stream.blocks():
                     pass
                 durations[recording.file] = stream.duration

@@ -194,6 +194,7 @@ def encode(
     on_piece: OnPiece | None = None,
     spectrograms: bool = False,
     sounds: float | None = None,
+    audio_track: int | None = None,
 ) -> Iterator[DoneT | FileError]:
     """Encode recordings, and hand out the result of each as soon as it and all before it are done.
 
@@ -206,8 +207,9 @@ def encode(
         on_piece: told of progress.
         spectrograms: make one of each recording as it is read, in the reader's thread.
         sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
+        audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
     """
-    news = _read_ahead(read(files, options, encoder.halo, spectrograms, sounds), READ_AHEAD)
+    news = _read_ahead(read(files, options, encoder.halo, spectrograms, sounds, audio_track), READ_AHEAD)
     try:
         yield from encode_news(news, encoder, options, reducer, batch_size, on_piece)
     finally:
@@ -346,6 +348,7 @@ def read(
     halo: int,
     spectrograms: bool = False,
     sounds: float | None = None,
+    audio_track: int | None = None,
 ) -> Iterator[News]:
     """What is in recordings, piece by piece; the arguments are those of :func:`encode`."""
     whole = None if options.window is None else CODEC_CHUNK
@@ -357,7 +360,7 @@ def read(
         file = addressed(file)
         yield Begin(file)
         try:
-            with open_audio(file) as stream:
+            with open_audio(file, audio_track) as stream:
                 spectrograph = Spectrograph() if spectrograms else None
                 keeper = _keeper(sounds)
                 blocks = stream.blocks()

@@ -17,6 +17,7 @@ from pe_audio_cli.detect.events import EventOptions, find_events
 from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.detect.scoring import TagOptions, aggregate, logits, probabilities, rank
 from pe_audio_cli.detect.settings import SettingsFile
+from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
 from pe_audio_cli.run.labels import check_labels, fill_template
 from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, Reducer, encode
@@ -65,15 +66,20 @@ class LocalEngine:
             encoding.on_piece,
             encoding.spectrograms,
             encoding.sounds,
+            encoding.audio_track,
         )
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How recordings are run through the encoder; only ``windows`` changes results.
+    """How recordings are run through the encoder; only ``windows`` and ``audio_track`` change results.
 
     ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
-    ``engine`` is what runs them, and where.
+    ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
+    choose. ``engine`` is what runs them, and where.
+
+    Raises:
+        UsageError: there is no such track.
     """
 
     windows: WindowOptions
@@ -81,7 +87,12 @@ class EncodeOptions:
     on_piece: OnPiece | None = None
     spectrograms: bool = False
     sounds: float | None = None
+    audio_track: int | None = None
     engine: Engine = field(default_factory=LocalEngine)
+
+    def __post_init__(self) -> None:
+        if self.audio_track is not None and self.audio_track < 1:
+            raise UsageError(f"sound tracks are counted from 1: got {self.audio_track}")
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ class RayEngine:
             encoding.batch_size,
             encoding.spectrograms,
             encoding.sounds,
+            encoding.audio_track,
         )
 
 

@@ -111,6 +111,7 @@ class Model:
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
         batch_size: int | None = None,
+        audio_track: int | None = None,
     ) -> Iterator[TagResult | FileError]:
         """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
 
@@ -122,6 +123,7 @@ class Model:
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
             batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
 
         Yields:
             A result for each recording, or a :class:`FileError` for one that cannot be read.
@@ -132,7 +134,7 @@ class Model:
         """
         if options is None:
             options = TagOptions(top_k=TOP_OF_DEFAULT_LABELS) if labels is None else TagOptions()
-        encoding = EncodeOptions(window_options("tag", window, overlap), batch_size)
+        encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
         return tag(find_recordings(_paths(paths)), encoder, query, options, encoding)
@@ -148,6 +150,7 @@ class Model:
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
         batch_size: int | None = None,
+        audio_track: int | None = None,
     ) -> Iterator[LocalizeResult | FileError]:
         """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
 
@@ -160,6 +163,7 @@ class Model:
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
             batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
 
         Yields:
             A result for each recording, or a :class:`FileError` for one that cannot be read.
@@ -168,7 +172,7 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
-        encoding = EncodeOptions(window_options("localize", window, overlap), batch_size)
+        encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
         events = EventOptions() if options is None else options
@@ -182,6 +186,7 @@ class Model:
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
         batch_size: int | None = None,
+        audio_track: int | None = None,
     ) -> Iterator[EmbedResult | FileError]:
         """The audio embeddings of each recording, in order: what ``peaudio embed`` writes.
 
@@ -194,6 +199,7 @@ class Model:
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of ``tag``, for frames that of ``localize``.
             batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
 
         Yields:
             A result for each recording, or a :class:`FileError` for one that cannot be read.
@@ -204,7 +210,7 @@ class Model:
         """
         check_unit(per)
         task = TASK_OF_UNIT[per]
-        encoding = EncodeOptions(window_options(task, window, overlap), batch_size)
+        encoding = EncodeOptions(window_options(task, window, overlap), batch_size, audio_track=audio_track)
         return embed(find_recordings(_paths(paths)), self.encoder(task), per, encoding)
 
 

@@ -464,3 +464,19 @@ def test_a_limit_that_is_no_number_is_bad_usage(tone, monkeypatch):
     refused = Result("tag", tone, "-l", LABELS)
     assert (refused.code, refused.out) == (2, "")
     assert "PEAUDIO_MAX_GAP_SECONDS must be a number above 0" in refused.err
+
+
+def test_a_sound_track_that_is_not_there(tone):
+    assert Result("tag", tone, "-l", LABELS, "--audio-track", "1").code == 0
+    for command in ("tag", "localize"):
+        result = Result(command, tone, "-l", LABELS, "--audio-track", "2")
+        assert (result.code, result.objects[0]["error"]["kind"]) == (1, "no-audio")
+        assert Result(command, tone, "-l", LABELS, "--audio-track", "0").code == 2
+
+
+def test_a_run_on_another_sound_track_is_not_continued(tone, tmp_path):
+    output = tmp_path / "out.jsonl"
+    first = Result("tag", tone, tmp_path / "gone.wav", "-l", LABELS, "-o", output, "--fail-fast", "--audio-track", "1")
+    assert first.code == 1
+    again = Result("tag", tone, tmp_path / "gone.wav", "-l", LABELS, "-o", output, "--resume")
+    assert again.code == 2, again
