@@ -33,6 +33,7 @@ from pe_audio_cli.errors import InputError
 __all__ = ["SAMPLE_RATE", "AudioStream", "open_audio"]
 
 MAX_GATHERED = 1 << 20  # samples of all channels that are mixed at once
+LIBSNDFILE_ALONE = frozenset({"HTK", "MAT4", "MAT5", "MPC2K", "PAF", "PVF", "SDS", "SVX", "WVE", "XI"})
 LOUD = 8.0  # times full scale: no recording that is merely too loud reaches that
 
 
@@ -213,7 +214,14 @@ def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source
     from pe_audio_cli.audio.ffmpeg import FFmpegSource  # PyAV takes a moment that WAV and FLAC need not wait for
 
     if known is None:
-        return FFmpegSource(file, opened, audio_track)
+        try:
+            return FFmpegSource(file, opened, audio_track)
+        except InputError:
+            other = _known_to_libsndfile_alone(file, opened)
+            if other is None:
+                raise
+            check_track(file, audio_track, 1)
+            return other
     with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
         source = FFmpegSource(file, opened, audio_track)
         source.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
@@ -228,6 +236,18 @@ def _known_to_libsndfile(file: str, opened: Opened) -> SndfileSource | None:
         return SndfileSource(file, opened)
     except soundfile.LibsndfileError:
         return None
+
+
+def _known_to_libsndfile_alone(file: str, opened: Opened) -> SndfileSource | None:
+    """What FFmpeg does not know, such as files of samplers; not what it knows better."""
+    try:
+        source = SndfileSource(file, opened)
+    except (InputError, soundfile.LibsndfileError):
+        return None
+    if source.form in LIBSNDFILE_ALONE and source.has_length:
+        return source
+    source.close()
+    return None
 
 
 def _gathered(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from pe_audio_cli.audio.addresses import addressed, is_address, told_apart
 from pe_audio_cli.audio.opening import unreachable
@@ -14,17 +15,25 @@ from pe_audio_cli.results import FileError
 
 __all__ = ["RECORDING_EXTENSIONS", "find_recordings"]
 
+# What FFmpeg's demuxers of sound and film and libsndfile call their files, and what else such files are called. Without
+# those of pictures, subtitles, playlists, games, samples without a header, and bare video.
 AUDIO_EXTENSIONS = (
-    "aac ac3 aif aifc aiff amr ape au caf dsf dts eac3 flac m4a m4b m4r mka mp1 mp2 mp3 mpc nist oga ogg oma opus ra "
-    "rf64 snd spx tak tta voc w64 wav wave weba wma wv"
+    "3ga 8svx aa aa3 aac ac3 adts aif aifc aiff aiffc amb amr ape au avr awb bw64 bwf caf dsf dts dtshd eac3 ec3 f4a "
+    "f4b fap flac htk iamf ircam isma m2a m4a m4b m4p m4r mac mka mlp mp1 mp2 mp3 mpa mpc mpga mpp nist oga ogg oma "
+    "omg opus paf pvf qcp qoa ra rf64 sds sf shn snd sox sph spx svx tak thd tta voc vqe vqf vql w64 wav wave wavex "
+    "weba wma wv wve xi xwma"
 )
 VIDEO_EXTENSIONS = (
-    "3g2 3gp asf avi divx dv f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogm ogv qt rm rmvb ts vob webm wmv wtv"
+    "3g2 3gp 3gpp asf avi dif divx dv f4p f4v flv gxf hdmov ism ismv k3g m2t m2ts m4v mj2 mk3d mkv mov mp4 mpe mpeg "
+    "mpg mts mxf nut ogm ogv ogx qt rm rmvb tod tp trp ts vob vro webm wm wmv wtv"
 )
+OnSkipped: TypeAlias = Callable[[str], None]
+
+MOST_ENDINGS = 5  # of names that were skipped, in a message
 RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VIDEO_EXTENSIONS}".split())
 
 
-def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
+def find_recordings(paths: Iterable[str], on_skipped: OnSkipped | None = None) -> list[str | FileError]:
     """The recordings that ``paths`` stand for, in the order given, as often as given.
 
     ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. The
@@ -42,20 +51,23 @@ def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     latter. A wildcard matches no leading dot, and a part of the pattern without ``*`` that exists is taken as it is:
     ``take [1]/*.wav``.
 
+    Files in folders that are no recordings by their names, and what is no file, such as a pipe or a socket, are left
+    out; ``on_skipped`` is told of each.
+
     What cannot be found stands in the list as one error in its place: a missing path, a folder or pattern without a
     recording, a folder that cannot be read (those beside it are searched all the same). No file is opened.
     """
-    return list(told_apart(found for path in paths for found in _find_safely(path)))
+    return list(told_apart(found for path in paths for found in _find_safely(path, on_skipped)))
 
 
-def _find_safely(path: str) -> Sequence[str | FileError]:
+def _find_safely(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
     try:
-        return _find(path)
+        return _find(path, on_skipped)
     except Exception as error:  # nothing that a path does may hide what other paths stand for
         return [FileError.caused_by(error, path)]
 
 
-def _find(path: str) -> Sequence[str | FileError]:
+def _find(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
     if path == "-" or is_address(path):
         return [addressed(path)]
     try:
@@ -63,21 +75,39 @@ def _find(path: str) -> Sequence[str | FileError]:
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the path
         if "*" in path and not os.path.lexists(path):
             message = "no recording matches this pattern: check it, and put it in quotes to keep it from the shell"
-            return _expand(path) or [FileError(path, "missing", message)]
+            return _expand(path, on_skipped) or [FileError(path, "missing", message)]
         return [FileError.of(unreachable(path, error))]
     if not stat.S_ISDIR(mode):
         return [path]
-    message = "there is no recording in this folder: name one that holds audio or video files, or name the files"
-    return _below(path) or [FileError(path, "missing", message)]
+    endings: Counter[str] = Counter()
+
+    def note(skipped: str) -> None:
+        endings[os.path.splitext(skipped)[1][:12].lower() or "no extension"] += 1
+        if on_skipped is not None:
+            on_skipped(skipped)
+
+    return _below(path, note) or [FileError(path, "missing", _nothing_in_it(endings))]
 
 
-def _below(folder: str) -> list[str | FileError]:
+def _nothing_in_it(endings: Counter[str]) -> str:
+    """What to say of a folder without a recording, given how the names of what is in it end."""
+    few = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(MOST_ENDINGS))
+    skipped = f" (skipped: {few}{' and others' if len(endings) > MOST_ENDINGS else ''})" if endings else ""
+    return f"there is no recording in this folder{skipped}: name one that holds audio or video files, or name the files"
+
+
+def _below(folder: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
     found: list[str | FileError] = []
     for place, names in _walk(folder):
         if isinstance(names, OSError):
             found.append(FileError.of(unreachable(place, names)))
         else:
-            found.extend(os.path.join(place, name) for name in names if _is_recording(name))
+            for name in names:
+                path = os.path.join(place, name)
+                if _is_recording(name) and not _is_special(path):
+                    found.append(path)
+                elif on_skipped is not None:
+                    on_skipped(path)
     return sorted(found, key=_tree_order)
 
 
@@ -120,17 +150,25 @@ def _is_recording(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in RECORDING_EXTENSIONS
 
 
+def _is_special(path: str) -> bool:
+    """Whether it is a pipe, a socket or a device, which may keep a run waiting for ever."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):  # its error is said when it is opened
+        return False
+
+
 def _tree_order(found: str | FileError) -> list[str]:
     return (found.file if isinstance(found, FileError) else found).split(os.sep)
 
 
-def _expand(pattern: str) -> list[str | FileError]:
+def _expand(pattern: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
     root = os.sep if pattern.startswith(os.sep) else ""
     found: dict[str | FileError, None] = {}
     for path in sorted(_matches(root, [part for part in pattern.split(os.sep) if part]), key=_tree_order):
         if os.path.isdir(path or os.curdir):
-            found.update(dict.fromkeys(_below(path)))
-        elif _is_recording(path) and not pattern.endswith(os.sep):
+            found.update(dict.fromkeys(_below(path, on_skipped)))
+        elif _is_recording(path) and not pattern.endswith(os.sep) and not _is_special(path):
             found[path] = None
     return list(found)
 

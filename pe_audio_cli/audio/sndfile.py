@@ -116,6 +116,11 @@ class SndfileSource:
         return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
 
     @property
+    def form(self) -> str:
+        """The container, as soundfile calls it."""
+        return str(self._sound.format)
+
+    @property
     def has_length(self) -> bool:
         """Whether libsndfile knows of samples, and how many; a header that was never finished hides them from it."""
         return 0 < int(self._sound.frames) < UNKNOWN_FRAMES

@@ -87,7 +87,7 @@ class Batch:
             labels = labels or list(self.named.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.flags.inputs.named())
+        found = find_recordings(self.flags.inputs.named(), self._walk.skip)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names)
         page = self._page(output)

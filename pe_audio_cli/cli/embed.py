@@ -77,7 +77,7 @@ def embed(
         task = TASK_OF_UNIT[per]
         cutting = session.window_options(task, seconds(windows.window), windows.overlap)
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
-        found = find_recordings(inputs.named())
+        found = find_recordings(inputs.named(), Walk(talk, fail_fast).skip)
         names = [item if isinstance(item, str) else item.file for item in found]
         refuse_to_overwrite({"--output": output}, {"one of the recordings": names, **inputs.files})
         with talk.download() as on_bytes:

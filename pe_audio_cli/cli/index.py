@@ -78,7 +78,7 @@ def index(
         walk, summary = Walk(talk, fail_fast), Summary()
         with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
             paths = inputs.named()
-            found = find_recordings(paths)
+            found = find_recordings(paths, walk.skip)
             plan = builder.plan(paths, found)
             summary.n_skipped = plan.n_unchanged
             walk.say_which_model(checkpoint)

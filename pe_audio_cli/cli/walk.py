@@ -138,6 +138,10 @@ class Walk:
         if summary.failures:
             raise typer.Exit(1)
 
+    def skip(self, file: str) -> None:
+        """Say with --verbose that a file in a folder was left out."""
+        self.talk.note(f"skipped {file}, which is no recording by its name or kind")
+
     def warn(self, file: str, message: str) -> None:
         """One line about a recording."""
         self.talk.warn(f"{file}: {message}")

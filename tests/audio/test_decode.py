@@ -461,3 +461,12 @@ def test_a_recording_that_is_merely_too_loud_is_no_matter(recordings: Recordings
     with open_audio(str(recordings.sound("a.wav", 15 * recordings.noise(48_000), 48_000, "WAV", "FLOAT"))) as stream:
         assert len(list(stream.blocks())) > 0
         assert stream.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("SVX", "PCM_16"), ("PVF", "PCM_16"), ("MAT5", "FLOAT"), ("WVE", "ALAW")]
+)
+def test_what_only_libsndfile_reads(recordings: Recordings, form: str, subtype: str) -> None:
+    rate = 8_000 if form == "WVE" else 48_000
+    samples = decode(recordings.sound("a.odd", recordings.noise(rate), rate, form, subtype))
+    assert len(samples) == pytest.approx(48_000, abs=6)

@@ -250,3 +250,42 @@ def test_what_a_path_stands_for_does_not_depend_on_the_others(
         (folder / name).touch()
     given_paths = [path if path == "-" else str(folder / path) for path in paths]
     assert find_recordings(given_paths) == [found for path in given_paths for found in find_recordings([path])]
+
+
+NAMES_OF_SOUND = "3ga bwf bw64 sph amb mpga m4p f4a awb aa3 mp2 m2a sds paf pvf shn sf avr qcp qoa xi wve ec3"
+NAMES_OF_FILMS = "m2t mk3d nut gxf 3gpp tp f4p ismv mpe"
+NAMES_OF_OTHERS = "txt jpg png srt vtt m3u m3u8 pls cue json csv nfo gif svg heic webp h264 mks"
+
+
+@pytest.mark.parametrize("extension", f"{NAMES_OF_SOUND} {NAMES_OF_FILMS}".split())
+def test_whatever_the_decoders_read_is_found(tmp_path, extension):
+    (tmp_path / f"a.{extension.upper()}").touch()
+    assert find_recordings([str(tmp_path)]) == [str(tmp_path / f"a.{extension.upper()}")]
+
+
+def test_what_is_skipped_is_told_and_counted_where_nothing_else_is_there(tmp_path):
+    for extension in NAMES_OF_OTHERS.split():
+        (tmp_path / f"a.{extension}").touch()
+    (tmp_path / "b.txt").touch()
+    skipped: list[str] = []
+    (error,) = find_recordings([str(tmp_path)], skipped.append)
+    assert sorted(skipped) == sorted(str(path) for path in tmp_path.iterdir())
+    assert error.kind == "missing"
+    assert "2 .txt" in error.message
+    assert "and others" in error.message
+    (tmp_path / "c.wav").touch()
+    assert find_recordings([str(tmp_path)], skipped.append) == [str(tmp_path / "c.wav")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_sockets_in_a_folder_are_skipped(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    (tmp_path / "b.wav").touch()
+    (tmp_path / "c.wav").symlink_to("a.wav")
+    (tmp_path / "d.wav").symlink_to("gone.wav")
+    skipped: list[str] = []
+    expected = [str(tmp_path / name) for name in ("b.wav", "d.wav")]
+    assert find_recordings([str(tmp_path)], skipped.append) == expected
+    assert sorted(skipped) == [str(tmp_path / name) for name in ("a.wav", "c.wav")]
+    assert find_recordings([f"{tmp_path}/*.wav"]) == expected
+    assert find_recordings([str(tmp_path / "a.wav")]) == [str(tmp_path / "a.wav")]
