@@ -57,6 +57,7 @@ class Batch:
     frames: bool = False
     report: PageOptions | None = None
     plot: str | None = None
+    most_shown: int | None = None
 
     def run(self, ask: Ask, settings: Settings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
@@ -209,7 +210,7 @@ class Batch:
         from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
         from pe_audio_cli.run.shards import ShardedOutput
 
-        options = WriteOptions(self.command, self.per_window)
+        options = WriteOptions(self.command, self.per_window, most_shown=self.most_shown)
         path, overwrite, resume = self.flags.output.path, self.flags.output.overwrite, self.flags.output.resume
         size = self.flags.output.shard_size
         in_folder = size is None and path is not None and is_folder(path)

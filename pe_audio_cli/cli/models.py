@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.options import Offline, Revision, TalkFlags, with_flags
-from pe_audio_cli.cli.talk import Talk
-from pe_audio_cli.write.escape import terminal_text
+from pe_audio_cli.cli.talk import Talk, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models"]
 
+INDENT = "    "
 COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
 
 models = typer.Typer()
@@ -45,7 +47,7 @@ def show(
 
         quiet_libraries()
         found = inventory()
-        print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found))
+        print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found, _width()))
 
 
 @models.command()
@@ -101,12 +103,26 @@ def _pull(repo: str, options: ModelOptions, talk: Talk) -> None:
     )
 
 
-def _table(found: Sequence[Stored]) -> str:
-    """Columns as wide as they need; what may be long stands last, so that no line is ever folded."""
-    rows = [COLUMNS, *(tuple(map(terminal_text, _row(each))) for each in found)]
+def _table(found: Sequence[Stored], width: int | None) -> str:
+    """Columns as wide as they need, where what may be long stands last.
+
+    A row that does not fit into ``width`` columns, None for no limit, goes on below, broken between words.
+    """
+    rows = [COLUMNS, *(_row(each) for each in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(line if width is None else _folded(line, width) for line in lines)
+
+
+def _width() -> int | None:
+    return terminal_width(sys.stdout) if sys.stdout.isatty() else None
+
+
+def _folded(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        textwrap.wrap(line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
     )
 
 

@@ -34,11 +34,17 @@ __all__ = [
     "Revision",
     "TalkFlags",
     "WindowFlags",
+    "complete_format",
+    "complete_label_set",
+    "complete_model",
     "given_flags",
     "with_flags",
 ]
 
 OUTPUTS = ("output", "plot", "report", "tune", "index")  # the flags that name what is written
+# In what order help shows panels: those of results and events, then all others, then these.
+FIRST_PANELS = ("Results", "Events")
+LAST_PANELS = ("Labels", "Report", "Output", "Windows", "Model", "Cluster")
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
 
 
@@ -92,6 +98,26 @@ class InputFlags:
         return [*(() if self.paths is None else self.paths), *listed]
 
 
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models for a shell to offer; folders it completes by itself."""
+    from pe_audio_cli.model.registry import DEFAULT_MODEL, SIZES
+
+    return [name for name in (DEFAULT_MODEL, *SIZES) if name.startswith(incomplete)]
+
+
+def complete_format(context: typer.Context, incomplete: str) -> list[str]:
+    """The formats that the command can write."""
+    command: Any = context.info_name if context.info_name in ("localize", "search") else "tag"
+    return [name for name in choices(command) if name.startswith(incomplete)]
+
+
+def complete_label_set(incomplete: str) -> list[str]:
+    """The label sets that ship with the tool, and what prints their names."""
+    from pe_audio_cli.run.labels import label_set_names
+
+    return [name for name in ("list", *label_set_names()) if name.startswith(incomplete)]
+
+
 def _list_label_sets(names: list[str] | None) -> list[str] | None:
     if names is None or "list" not in names:
         return names
@@ -131,6 +157,7 @@ class LabelFlags:
             rich_help_panel="Labels",
             is_eager=True,
             callback=_list_label_sets,
+            autocompletion=complete_label_set,
         ),
     ] = None
     template: Annotated[
@@ -178,6 +205,7 @@ class ModelFlags:
             envvar="PEAUDIO_MODEL",
             help="mini, small, base, large, a local folder, or a hub id.",
             rich_help_panel="Model",
+            autocompletion=complete_model,
         ),
     ] = "mini"
     revision: Revision = None
@@ -277,6 +305,7 @@ class OutputFlags:
             help=f"{', '.join(choices('tag'))}; for localize also {', '.join(EVENT_FORMATS)}; by default what the "
             "output's name says, table on a terminal, jsonl in a pipe.",
             rich_help_panel="Output",
+            autocompletion=complete_format,
             show_default=False,
         ),
     ] = None
@@ -376,6 +405,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
             values[name] = _build(group, values)
         command(**values)
 
+    parameters.sort(key=_panel_place)  # help shows panels in the order in which they first come up
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     )
@@ -391,6 +421,15 @@ def _refuse_impossible_text(values: Mapping[str, Any]) -> None:
         for text in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(text, (str, Path)) and (why := unnameable(text)) is not None:
                 raise UsageError(f"{name.replace('_', '-')}: {why}: {str(text)[:100]!r}")
+
+
+def _panel_place(parameter: inspect.Parameter) -> int:
+    """Where in the help a flag's panel stands: what a command finds first, then its own others, which machines last."""
+    flag = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+    panel = getattr(flag, "rich_help_panel", None)
+    if panel in LAST_PANELS:
+        return 2 + LAST_PANELS.index(panel)
+    return 0 if panel is None or panel.startswith(FIRST_PANELS) else 1
 
 
 def _flags(group: Any) -> Iterator[inspect.Parameter]:

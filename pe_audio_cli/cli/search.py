@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.options import DeviceFlags, TalkFlags, with_flags
+from pe_audio_cli.cli.options import DeviceFlags, TalkFlags, complete_format, complete_model, with_flags
 from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.write.base import WriteOptions
@@ -64,6 +64,7 @@ def search(
             help=f"{', '.join(choices('search'))}; by default table on a terminal, jsonl in a pipe.",
             rich_help_panel="Output",
             show_default=False,
+            autocompletion=complete_format,
         ),
     ] = None,
     model: Annotated[
@@ -75,6 +76,7 @@ def search(
             help="Where the index's model is now; by default where it was.",
             rich_help_panel="Model",
             show_default=False,
+            autocompletion=complete_model,
         ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (

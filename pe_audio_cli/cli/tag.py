@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.run.session import EncodeOptions, Query
 
 PANEL = "Results"
+TOP_OF_DEFAULT_LABELS = 5  # that a table shows where the labels are the checkpoint's own
 
 
 @with_flags
@@ -67,10 +68,9 @@ def tag(
 
         settings, given = settings_in(flags.labels.settings, "tag"), given_flags(context)
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
-        own_labels = (
-            not flags.labels.given and not (settings and settings.labels) and top_k is None and threshold is None
-        )
-        options = TagOptions(session.TOP_OF_DEFAULT_LABELS if own_labels else top_k, threshold, aggregate, per_window)
+        own_labels = not flags.labels.given and not (settings and settings.labels)
+        most_shown = TOP_OF_DEFAULT_LABELS if own_labels and top_k is None and threshold is None else None
+        options = TagOptions(top_k, threshold, aggregate, per_window)
 
         def rules(settings: SettingsFile) -> PerLabel[TagOptions]:
             return settings.tag_options(options, given)
@@ -84,5 +84,5 @@ def tag(
         ) -> Iterator[TagResult | FileError]:
             return session.tag(files, encoder, query, rules, encoding)
 
-        batch = Batch("tag", flags, talk, settings, rules, per_window=per_window, plot=plot)
+        batch = Batch("tag", flags, talk, settings, rules, per_window=per_window, plot=plot, most_shown=most_shown)
         batch.run(ask, {})

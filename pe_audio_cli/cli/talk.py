@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from pe_audio_cli.write.escape import terminal_text
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.model.download import OnBytes
 
-__all__ = ["Progress", "Talk"]
+__all__ = ["Progress", "Talk", "broken_at_words", "terminal_width"]
 
 
+PLAIN_WIDTH = 80  # columns, of a terminal that does not say
 LONGEST_LINE = 4_000  # characters; paths have fewer on most systems
 
 
@@ -104,6 +106,8 @@ class Talk:
 
     def _say(self, text: str) -> None:
         line = _shortened(terminal_text(text))  # no file name, label or library's text may drive the terminal
+        if _on_terminal():
+            line = broken_at_words(line, terminal_width(sys.stderr))
         with contextlib.suppress(OSError, ValueError):  # who cannot be told anything is not told that either
             if self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
@@ -116,6 +120,22 @@ def _shortened(line: str) -> str:
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+
+
+def broken_at_words(line: str, width: int) -> str:
+    """A line as a terminal of ``width`` columns is to show it: broken between words, never within one."""
+    if len(line) <= width or line != line.strip():  # a traceback's lines are indented
+        return line
+    return "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False))
+
+
+def terminal_width(stream: TextIO) -> int:
+    """The columns of the terminal that a stream goes to."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return PLAIN_WIDTH
+    return columns if columns > 0 else PLAIN_WIDTH
 
 
 def _on_terminal() -> bool:

@@ -18,7 +18,7 @@ from pe_audio_cli.model import hub
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.download import OnBytes
 
-__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "Task", "anchored"]
+__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "Task", "anchored", "check_name"]
 __all__ += ["find_checkpoint", "hub_id", "hub_name", "local_folder", "resolve"]
 
 Task: TypeAlias = Literal["tag", "localize"]
@@ -84,6 +84,15 @@ def hub_name(name: str, task: Task) -> str:
     raise CheckpointError(f"unknown model {name!r}{_suggestion(name)}")
 
 
+def check_name(options: ModelOptions) -> None:
+    """Raise what :func:`find_checkpoint` would raise, as far as that can be told without a network."""
+    folder = local_folder(options)
+    if folder is not None:
+        Checkpoint.open(folder, options.name)
+    else:
+        hub_name(options.name, TASKS[0])
+
+
 def local_folder(options: ModelOptions) -> Path | None:
     """The folder of a checkpoint that ships or was named by its path; None for one of the hub.
 
@@ -125,6 +134,6 @@ def _shipped(name: str) -> Path:
 
 def _suggestion(name: str) -> str:
     known = [DEFAULT_MODEL, *SIZES]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    close = difflib.get_close_matches(name.lower(), known, n=2)
+    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
     return f"{hint}: use {', '.join(known)}, a local folder, or a hub id such as {hub_id('base', 'tag')}"

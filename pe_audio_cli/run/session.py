@@ -12,15 +12,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.detect.options import PerLabel
-from pe_audio_cli.detect.scoring import TagOptions
+from pe_audio_cli.detect.scoring import Aggregate, TagOptions
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 from pe_audio_cli.run.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
 from pe_audio_cli.run.memo import MemoEncoder
@@ -35,10 +36,10 @@ __all__ = ["EncodeOptions", "Model", "Query", "embed", "load", "localize", "tag"
 
 Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 Labels: TypeAlias = "str | Sequence[str] | None"
+OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
 
 DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the published checkpoints were trained
 OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
-TOP_OF_DEFAULT_LABELS = 5  # shown where the labels are the checkpoint's own
 
 
 def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: float | None = None) -> WindowOptions:
@@ -107,6 +108,10 @@ class Model:
         labels: Labels = None,
         options: TagOptions | None = None,
         *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        aggregate: Aggregate | None = None,
+        per_window: bool | None = None,
         template: str = "{}",
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
@@ -117,8 +122,12 @@ class Model:
 
         Args:
             paths: files, folders and patterns, one or several.
-            labels: plain words, one or several; None asks for the checkpoint's own, the five most probable.
-            options: top-k, threshold, aggregation and rows for windows.
+            labels: plain words, one or several; None asks for all of the checkpoint's own.
+            options: the four that follow, as one value; those that are given win over it.
+            top_k: only so many of the most probable labels.
+            threshold: only labels whose probability is at or above it.
+            aggregate: how the windows of a long recording are summed up, ``max`` (the default) or ``mean``.
+            per_window: the tags of each window too.
             template: wraps every label; ``{}`` stands for it.
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
@@ -132,8 +141,8 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
-        if options is None:
-            options = TagOptions(top_k=TOP_OF_DEFAULT_LABELS) if labels is None else TagOptions()
+        given = {"top_k": top_k, "threshold": threshold, "aggregate": aggregate, "per_window": per_window}
+        options = _with(TagOptions() if options is None else options, given)
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
@@ -145,6 +154,11 @@ class Model:
         labels: Labels = None,
         options: EventOptions | None = None,
         *,
+        threshold: float | None = None,
+        offset_threshold: float | None = None,
+        median: float | None = None,
+        merge_gap: float | None = None,
+        min_duration: float | None = None,
         template: str = "{}",
         frames: bool = False,
         window: float | None = DEFAULT_WINDOW,
@@ -157,7 +171,12 @@ class Model:
         Args:
             paths: files, folders and patterns, one or several.
             labels: plain words, one or several; None asks for the checkpoint's own.
-            options: threshold, hysteresis, median filter, merging and minimum duration.
+            options: the five that follow, as one value; those that are given win over it.
+            threshold: a label is heard where its probability is above it.
+            offset_threshold: events go on until the probability is no longer above it.
+            median: seconds; events and gaps shorter than half of this vanish.
+            merge_gap: seconds; events that lie no further apart become one.
+            min_duration: seconds; shorter events vanish.
             template: wraps every label; ``{}`` stands for it.
             frames: keep the frame probabilities, one every 40 ms.
             window: seconds of a window; None runs each recording in one pass.
@@ -172,11 +191,13 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
+        given = {"threshold": threshold, "offset_threshold": offset_threshold, "median": median}
+        given |= {"merge_gap": merge_gap, "min_duration": min_duration}
+        options = _with(EventOptions() if options is None else options, given)
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
-        events = EventOptions() if options is None else options
-        return localize(find_recordings(_paths(paths)), encoder, query, events, encoding, frames)
+        return localize(find_recordings(_paths(paths)), encoder, query, options, encoding, frames)
 
     def embed(
         self,
@@ -235,11 +256,24 @@ def load(
         compile: compile the audio tower, which pays on long runs.
         revision: a commit, tag or branch of a hub checkpoint.
         offline: never touch the network.
-    """
-    from pe_audio_cli.model.encoder import DeviceOptions
-    from pe_audio_cli.model.registry import ModelOptions
 
-    return Model(ModelOptions(os.fspath(model), revision, offline), DeviceOptions(device, dtype, threads, compile))
+    Raises:
+        CheckpointError: there is no such model, as far as that can be told without a network.
+        UsageError: ``revision`` is given for a model that is not the hub's.
+    """
+    from pe_audio_cli.model.registry import ModelOptions, check_name
+
+    options = ModelOptions(os.fspath(model), revision, offline)
+    check_name(options)  # before torch is imported, which takes a while
+    from pe_audio_cli.model.encoder import DeviceOptions
+
+    return Model(options, DeviceOptions(device, dtype, threads, compile))
+
+
+def _with(options: OptionsT, given: Mapping[str, object]) -> OptionsT:
+    """Options with what else was given, by its field's name; None is not given."""
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(options, **named)
 
 
 def _paths(paths: Paths) -> list[str]:

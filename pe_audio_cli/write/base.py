@@ -32,12 +32,14 @@ Command: TypeAlias = Literal["tag", "localize", "search"]
 class WriteOptions:
     """What a stream is going to hold: the results of one command.
 
-    ``per_window`` are tags of each window; ``measure`` is what hits of a search are measured by.
+    ``per_window`` are tags of each window; ``measure`` is what hits of a search are measured by. ``most_shown`` is how
+    many tags a table for people shows of a recording or window, where nobody asked for all of them one by one.
     """
 
     command: Command
     per_window: bool = False
     measure: Measure = "probability"
+    most_shown: int | None = None
 
 
 class Writer(ABC):

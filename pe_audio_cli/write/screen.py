@@ -33,8 +33,17 @@ INDENT = 1  # columns, as deep as the tables' own
 INK = "green"
 
 
-def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO, *, on_terminal: bool) -> None:
-    """Print the tables of one recording or query: plain text, 80 columns wide, where they are not for a terminal."""
+def show(
+    result: TagResult | LocalizeResult | SearchResult,
+    stream: TextIO,
+    *,
+    on_terminal: bool,
+    most_tags: int | None = None,
+) -> None:
+    """Print the tables of one recording or query: plain text, 80 columns wide, where they are not for a terminal.
+
+    Of more than ``most_tags`` tags the most probable are shown, and it is said that there are more.
+    """
     console = Console(file=stream, width=_width(on_terminal), force_terminal=on_terminal, highlight=False)
     if isinstance(result, SearchResult):
         console.print(Text(terminal_text(result.query), "bold", overflow="fold"))
@@ -42,7 +51,13 @@ def show(result: TagResult | LocalizeResult | SearchResult, stream: TextIO, *, o
         return
     console.print(_heading(result.recording))
     if isinstance(result, TagResult):
-        console.print(_tags(result) if result.per_window is None else _window_tags(result, result.per_window))
+        if result.per_window is None:
+            console.print(_tags(result, most_tags))
+        else:
+            console.print(_window_tags(result, result.per_window, most_tags))
+        if most_tags is not None and len(result.tags) > most_tags:
+            shown = f"the {most_tags} most probable of {len(result.tags)} labels are shown; --top-k N shows N of them"
+            console.print(_note(shown))
     elif not result.events:
         limit = "its label's threshold" if result.thresholds else f"{result.threshold:g}"
         console.print(_note(f"no events above {limit}"))
@@ -66,20 +81,20 @@ def _heading(recording: Recording) -> Text:
     return Text.assemble((terminal_text(recording.file), "bold"), "  ", (" · ".join(facts), "dim"), overflow="fold")
 
 
-def _tags(result: TagResult) -> RenderableType:
+def _tags(result: TagResult, most: int | None) -> RenderableType:
     if not result.tags:
         return _note("no label to show")
     table = _table("label", "probability", "")
-    for tag in result.tags:
+    for tag in result.tags[:most]:
         table.add_row(*_tag_cells(tag))
     return table
 
 
-def _window_tags(result: TagResult, windows: Iterable[WindowTags]) -> RenderableType:
+def _window_tags(result: TagResult, windows: Iterable[WindowTags], most: int | None) -> RenderableType:
     table = _table("start", "end", "label", "probability", "")
     for window in windows:
         start, end = (clock(seconds, result.recording.duration) for seconds in (window.start, window.end))
-        for tag in window.tags:
+        for tag in window.tags[:most]:
             table.add_row(start, end, *_tag_cells(tag))
         table.add_section()
     return table if table.rows else _note("no label to show")

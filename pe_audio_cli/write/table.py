@@ -25,4 +25,4 @@ class TableWriter(Writer):
         from pe_audio_cli.write.screen import show
 
         if not isinstance(result, FileError):
-            show(result, self.stream, on_terminal=self._on_terminal)
+            show(result, self.stream, on_terminal=self._on_terminal, most_tags=self.options.most_shown)

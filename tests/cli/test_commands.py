@@ -454,9 +454,24 @@ def test_names_and_labels_cannot_drive_the_terminal(tmp_path):
 def test_own_labels_of_a_checkpoint_are_used_when_none_are_given(tone, checkpoint_copy):
     (checkpoint_copy / "labels.txt").write_text("\n".join(["rain", "wind", "a dog", "a cat", "glass", "music"]))
     (item,) = Result("tag", tone, "-m", checkpoint_copy).objects
-    assert len(item["tags"]) == 5
-    assert len(Result("tag", tone, "-m", checkpoint_copy, "--top-k", "6").objects[0]["tags"]) == 6
+    assert len(item["tags"]) == 6
+    assert len(Result("tag", tone, "-m", checkpoint_copy, "-f", "csv").out.splitlines()) == 1 + 6
+    assert len(Result("tag", tone, "-m", checkpoint_copy, "--top-k", "4").objects[0]["tags"]) == 4
     assert Result("localize", tone, "-m", checkpoint_copy).code == 0
+
+
+def test_a_table_of_a_checkpoint_s_own_labels_shows_five_and_says_so(tone, checkpoint_copy):
+    labels = ["rain", "wind", "a dog", "a cat", "glass", "music"]
+    (checkpoint_copy / "labels.txt").write_text("\n".join(labels))
+    said = "the 5 most probable of 6 labels are shown"
+
+    def table(*arguments):
+        out = Result("tag", tone, "-m", checkpoint_copy, "-f", "table", *arguments).out
+        return sum(any(f" {label} " in line for label in labels) for line in out.splitlines()), said in out
+
+    assert table() == (5, True)
+    assert table("--per-window", "--window", "2") == (10, True)
+    assert table("--top-k", "6") == table("-l", ",".join(labels)) == table("--threshold", "0") == (6, False)
 
 
 def test_a_limit_that_is_no_number_is_bad_usage(tone, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,7 @@ from support import LevelEncoder, write_tone
 
 import pe_audio_cli
 from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, load
-from pe_audio_cli.errors import UsageError
+from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.results import Embeddings
 from pe_audio_cli.run.memo import MemoEncoder
 from pe_audio_cli.run.session import EncodeOptions, Query, localize, tag, window_options
@@ -151,7 +153,7 @@ def test_no_labels_at_all_is_refused(reference):
         load(reference.folder, device="cpu").tag("x.wav")
 
 
-def test_own_labels_of_a_checkpoint_are_used_and_the_five_best_shown(checkpoint_copy, tmp_path):
+def test_own_labels_of_a_checkpoint_are_used_all_of_them(checkpoint_copy, tmp_path):
     (checkpoint_copy / "labels.txt").write_text(
         "\n".join(["rain", "wind", "a dog", "a cat", "glass", "music", "a bell"])
     )
@@ -159,8 +161,42 @@ def test_own_labels_of_a_checkpoint_are_used_and_the_five_best_shown(checkpoint_
     file = write_tone(tmp_path / "x.wav")
     (tags,) = model.tag(file)
     (events,) = model.localize(file, options=EventOptions(threshold=0))
-    assert len(tags.tags) == 5
+    assert len(tags.tags) == 7
     assert len(events.labels) == 7
+
+
+@pytest.mark.parametrize("name", ["bsae", "Base", "minni", "/nowhere/at/all", "~nobody-here/x", "a\0b", "b" * 5_000])
+def test_a_model_that_nobody_knows_fails_at_once_with_the_nearest_names(name):
+    with pytest.raises(CheckpointError) as raised:
+        load(name)
+    assert "\n" not in str(raised.value)
+    if name in ("bsae", "Base", "minni"):
+        assert re.search(r"unknown model .* \(did you mean (base|mini)", str(raised.value))
+
+
+def test_a_folder_that_is_no_checkpoint_fails_at_once(tmp_path):
+    with pytest.raises(CheckpointError, match=r"it holds no config\.json"):
+        load(tmp_path)
+
+
+def test_names_that_are_public_are_listed():
+    assert set(pe_audio_cli.__all__) <= set(dir(pe_audio_cli))
+
+
+def test_options_are_keywords_too(reference, tmp_path):
+    model = load(reference.folder, device="cpu")
+    file = write_tone(tmp_path / "x.wav", seconds=3)
+    rules = {"threshold": 0.2, "offset_threshold": 0.1, "median": 0.2, "merge_gap": 0.4, "min_duration": 0.2}
+    (plain,), (named,) = model.localize(file, "rain", EventOptions(**rules)), model.localize(file, "rain", **rules)
+    assert plain == named
+    (over,) = model.localize(file, "rain", EventOptions(0.9, merge_gap=0.4), threshold=0.2)
+    assert over.threshold == 0.2
+    (two,) = model.tag(file, ["rain", "wind", "a dog"], top_k=2, per_window=True, window=1, aggregate="mean")
+    (same,) = model.tag(file, ["rain", "wind", "a dog"], TagOptions(2, None, "mean", True), window=1)
+    assert two == same and len(two.tags) == 2
+    for wrong in ({"threshold": 1.5}, {"merge_gap": "long"}):
+        with pytest.raises(UsageError, match="must be from 0"):
+            model.localize(file, "rain", **wrong)
 
 
 def test_bad_inputs_are_yielded_in_their_place(reference, tmp_path):
