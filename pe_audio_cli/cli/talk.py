@@ -124,7 +124,7 @@ def _shortened(line: str) -> str:
 
 def broken_at_words(line: str, width: int) -> str:
     """A line as a terminal of ``width`` columns is to show it: broken between words, never within one."""
-    if len(line) <= width or line != line.strip():  # a traceback's lines are indented
+    if len(line) <= width or line.startswith(" "):  # a line of a traceback
         return line
     return "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False))
 
