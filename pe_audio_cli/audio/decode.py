@@ -23,7 +23,7 @@ from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
 from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.mix import Mixer
-from pe_audio_cli.audio.opening import open_recording
+from pe_audio_cli.audio.opening import check_readable, open_recording
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
 from pe_audio_cli.audio.source import Block, Source, check_track
@@ -98,6 +98,7 @@ class AudioStream:
             self._decoded[block.sample_rate] = self._decoded.get(block.sample_rate, 0) + len(block.samples)
             self._check_length()
             yield block
+        check_readable(self._file, self._opened)
         if _stamp(self._opened) != self._stamp:
             raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
         if not self._decoded and self._source.warnings:
@@ -156,7 +157,12 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     file = addressed(file)
     opened = open_recording(file)
     try:
+        check_readable(file, opened)
         return AudioStream(file, opened, _Joined(file, opened, _source(file, opened, audio_track), audio_track))
+    except InputError:
+        with opened:
+            check_readable(file, opened)  # what the system says is closer to the truth than what a decoder says
+        raise
     except BaseException:
         opened.close()
         raise

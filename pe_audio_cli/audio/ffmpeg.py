@@ -56,7 +56,9 @@ SAMPLE_FORMATS = {
     "flt": ("f4", 0, 1),
     "dbl": ("f8", 0, 1),
 }
-MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)")  # a stream's tag, say 00:00:03.023000000
+MATROSKA_DURATION = re.compile(
+    r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII
+)  # a stream's tag, say 00:00:03.023000000
 # Decoders that allocate, as soon as they are opened, what the header claims for a frame.
 TRUSTING_DECODERS = frozenset({"alac", "als"})
 ALAC_SAMPLES = struct.Struct(">12xI")  # in a frame: ALACSpecificConfig, behind an atom's header of 12 bytes

@@ -15,10 +15,11 @@ from typing import BinaryIO
 from pe_audio_cli.audio.addresses import fetch, is_address
 from pe_audio_cli.errors import InputError, RunError
 
-__all__ = ["open_recording", "rewound", "unreachable"]
+__all__ = ["check_readable", "open_recording", "rewound", "unreachable"]
 
 WRITER_SECONDS = 10.0  # how long a named pipe may wait for a program that writes into it
 CHUNK_BYTES = 1 << 20  # read from a pipe at a time
+BEFORE_BYTES, LOOK_BYTES = 1 << 16, 1 << 18  # how far decoders read ahead at most, and how much is tried
 
 
 def open_recording(file: str) -> BinaryIO:
@@ -53,6 +54,22 @@ def rewound(source: BinaryIO) -> int:
     """The descriptor of an open recording, back at its first byte, for a library that reads from descriptors."""
     os.lseek(source.fileno(), 0, os.SEEK_SET)
     return source.fileno()
+
+
+def check_readable(file: str, opened: BinaryIO) -> None:
+    """Try to read an open recording where it was read last.
+
+    What a disk fails to give, decoders take for the end of the recording, or for damage to it.
+
+    Raises :class:`InputError` if the system cannot read it there.
+    """
+    begin = max(0, os.lseek(opened.fileno(), 0, os.SEEK_CUR) - BEFORE_BYTES)
+    end = begin + LOOK_BYTES
+    try:
+        while begin < end and (some := os.pread(opened.fileno(), end - begin, begin)):
+            begin += len(some)
+    except OSError as error:
+        raise unreachable(file, error) from error
 
 
 def unreachable(file: str, error: OSError | ValueError) -> InputError:

@@ -195,3 +195,25 @@ def test_no_picture_is_decoded(recordings: Recordings, make: Any) -> None:
     megabytes, said = cost(make(recordings, image))
     assert re.fullmatch(r"48000 None\n", said)
     assert megabytes < PLAIN_MEGABYTES
+
+
+# Numbers in texts
+
+
+@pytest.mark.parametrize("hours", ["9" * 400, "9" * 5_000, "9" * 6, "-1", "٣", "1e400"])
+def test_a_duration_that_is_told_by_a_tag(recordings: Recordings, hours: str) -> None:
+    path = recordings.folder / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_u8", rate=8_000, layout="mono")
+        stream.metadata["XURATION"] = f"{hours}:00:03.023000000"
+        packet = av.Packet(bytes(8_000))
+        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 8_000)
+        container.mux(packet)
+    content = path.read_bytes()
+    assert b"XURATION" in content
+    path.write_bytes(content.replace(b"DURATION", b"YURATION").replace(b"XURATION", b"DURATION"))
+    with av.open(str(path)) as opened:
+        assert opened.streams.audio[0].metadata["DURATION"].startswith(hours)
+    seconds, warning = heard(path)
+    assert seconds == 1.0
+    assert ("cut short" in warning) == (hours == "9" * 6)
