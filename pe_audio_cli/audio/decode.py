@@ -23,7 +23,7 @@ from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
 from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.mix import Mixer
-from pe_audio_cli.audio.opening import check_readable, open_recording
+from pe_audio_cli.audio.opening import check_readable, open_recording, system_errors_of
 from pe_audio_cli.audio.resample import resampled
 from pe_audio_cli.audio.sndfile import SndfileSource, recognizes
 from pe_audio_cli.audio.source import Block, Source, check_track
@@ -89,8 +89,9 @@ class AudioStream:
         Raises:
             InputError: there are no samples, or a NaN or infinite one, or the file was changed in the meantime.
         """
-        for sample_rate, blocks in groupby(self._source_blocks(), lambda block: block.sample_rate):
-            yield from resampled((self._mixer.mix(block.samples, sample_rate) for block in blocks), sample_rate)
+        with system_errors_of(self._file):
+            for sample_rate, blocks in groupby(self._source_blocks(), lambda block: block.sample_rate):
+                yield from resampled((self._mixer.mix(block.samples, sample_rate) for block in blocks), sample_rate)
 
     def _source_blocks(self) -> Iterator[Block]:
         for block in _gathered(self._source.blocks()):
@@ -157,8 +158,9 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     file = addressed(file)
     opened = open_recording(file)
     try:
-        check_readable(file, opened)
-        return AudioStream(file, opened, _Joined(file, opened, _source(file, opened, audio_track), audio_track))
+        with system_errors_of(file):
+            check_readable(file, opened)
+            return AudioStream(file, opened, _Joined(file, opened, _source(file, opened, audio_track), audio_track))
     except InputError:
         with opened:
             check_readable(file, opened)  # what the system says is closer to the truth than what a decoder says

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from pe_audio_cli.audio.addresses import fetch, is_address
 from pe_audio_cli.errors import InputError, RunError
 
-__all__ = ["check_readable", "open_recording", "rewound", "unreachable"]
+__all__ = ["check_readable", "open_recording", "rewound", "system_errors_of", "unreachable"]
 
 WRITER_SECONDS = 10.0  # how long a named pipe may wait for a program that writes into it
 CHUNK_BYTES = 1 << 20  # read from a pipe at a time
@@ -65,9 +65,16 @@ def check_readable(file: str, opened: BinaryIO) -> None:
     """
     begin = max(0, os.lseek(opened.fileno(), 0, os.SEEK_CUR) - BEFORE_BYTES)
     end = begin + LOOK_BYTES
-    try:
+    with system_errors_of(file):
         while begin < end and (some := os.pread(opened.fileno(), end - begin, begin)):
             begin += len(some)
+
+
+@contextlib.contextmanager
+def system_errors_of(file: str) -> Iterator[None]:
+    """Turn what the system says while a recording is read into an error of that recording."""
+    try:
+        yield
     except OSError as error:
         raise unreachable(file, error) from error
 

@@ -32,7 +32,12 @@ CODECS = (
     *("adpcm_ms", "adpcm_ima_wav", "adpcm_swf", "pcm_mulaw", "pcm_u8", "g722", "libopencore_amrnb", "truehd", "tta"),
 )
 NO_CONTAINERS = frozenset({"data", "framecrc", "framehash", "framemd5", "mkvtimestamp_v2", "rawvideo", "rcwt"})
-MORE = (("matroska", "libopus"), ("matroska", "flac"), ("mov", "alac"), ("ogg", "flac"), ("ogg", "libvorbis"))
+MORE = (
+    *(("matroska", codec) for codec in ("libopus", "flac")),
+    *(("ogg", codec) for codec in ("flac", "libvorbis")),
+    *((name, "pcm_s16le") for name in ("wav", "w64")),
+    *(("mov", "alac"), ("gxf", "pcm_s16le"), ("mxf_opatom", "pcm_s16le")),
+)
 NUMBERS = (0, 1, *(2**bits - less for bits in (7, 8, 15, 16, 24, 28, 31, 32, 62) for less in (0, 1)))
 HEAD = 512  # bytes from the start or the end, where a container keeps what it claims
 
@@ -42,8 +47,7 @@ def write_corpus(folder: Path) -> None:
     for name in sorted(av.formats_available):
         form = av.ContainerFormat(name)
         if form.is_output and not form.no_file and "," not in name and name not in NO_CONTAINERS:
-            known = [codec for codec in CODECS if _holds(name, codec)]
-            _write(folder / name, name, known or list(CODECS))
+            _write(folder / name, name, [codec for codec in CODECS if _holds(name, codec)])
     for name, codec in MORE:
         _write(folder / f"{name}-{codec}", name, [codec])
 

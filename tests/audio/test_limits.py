@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from audio.corpus import Recordings, id3_tag
+from audio.corpus import Recordings, chunk, id3_tag
 from support import peak_memory
 
 from pe_audio_cli.audio.decode import open_audio
@@ -217,3 +217,21 @@ def test_a_duration_that_is_told_by_a_tag(recordings: Recordings, hours: str) ->
     seconds, warning = heard(path)
     assert seconds == 1.0
     assert ("cut short" in warning) == (hours == "9" * 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data : 96000000 (should be 96000)",
+        "x\ndata : 96000000 (should be 96000)\nframes : 1\n",
+        "data : 9 (should be 0)",
+        "frame count 1 does not match  'ds64' chunk of 99999999999",
+    ],
+)
+def test_a_text_in_a_wav_claims_nothing(recordings: Recordings, text: str) -> None:
+    info = chunk(b"LIST", b"INFO" + chunk(b"ICMT", text.encode() + b"\0"))
+    for file in (
+        recordings.wav("a.wav", recordings.pcm(), before=info),
+        recordings.wav("b.wav", recordings.pcm(), after=info),
+    ):
+        assert heard(file) == (1.0, "None")

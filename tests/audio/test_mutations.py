@@ -81,7 +81,7 @@ class Decoder:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, str(SCRIPT), "corpus", str(folder)], check=True, env=environment, timeout=100)
+    subprocess.run([sys.executable, str(SCRIPT), "corpus", str(folder)], check=True, env=environment, timeout=250)
     return folder
 
 
@@ -95,7 +95,7 @@ def mutants(names: list[str]) -> Iterator[tuple[str, int]]:
             seed += 1
 
 
-@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(SECONDS + 400)
 def test_what_is_damaged_by_chance_gives_one_result_or_one_error(corpus: Path) -> None:
     names = sorted(path.name for path in corpus.iterdir())
     assert len(names) > 30
