@@ -211,6 +211,13 @@ class Lock:
                 if descriptor >= 0:
                     os.close(descriptor)
 
+    def refuse_if_taken(self) -> None:
+        """Raise :class:`OutputError` if another process has locked the output; this touches nothing."""
+        if self._descriptor is not None or not exists(self.path):
+            return
+        with open_helper(self.path) as file:
+            self._claim(file.fileno())
+
     def holds(self) -> bool:
         """Whether the lock is still in its place: its folder may have been removed, or made anew by others."""
         return self._descriptor is not None and is_at(self._descriptor, self.path)

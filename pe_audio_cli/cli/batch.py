@@ -113,6 +113,8 @@ class Batch:
             done = output.open(
                 {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
             )
+            if output.remark is not None:
+                self.talk.tell(output.remark)
             summary = Summary(n_skipped=len(done))
             for entry in done.values():
                 progress.done(entry.file)

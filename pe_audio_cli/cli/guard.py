@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +30,8 @@ ENDS = (typer.Exit, typer.Abort, CommandLineError)  # Typer itself turns these i
 def guard(talk: Talk) -> Iterator[None]:
     """Turn what ends a command into one line on standard error and an exit code."""
     try:
-        yield
+        with _interrupted_by_signals():
+            yield
     except ENDS:
         raise
     except PeAudioError as error:
@@ -49,6 +52,23 @@ def guard(talk: Talk) -> Iterator[None]:
         line, code = _unforeseen(error)
         talk.error(line)
         raise typer.Exit(code) from error
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Signals that would end the process on the spot interrupt it as Ctrl-C does, so that it leaves nothing behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    deadly = [number for number in named if signal.getsignal(number) is signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _unforeseen(error: Exception) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from types import FrameType
 
 from pe_audio_cli.cli.guard import INTERRUPTED
 
-__all__ = ["StopSwitch", "end_soon", "stop_switch"]
+__all__ = ["GRACE_SECONDS", "StopSwitch", "end_soon", "stop_switch"]
 
 GRACE_SECONDS = 7.0  # for the recording in hand, after a SIGTERM
 LAST_SECONDS = 2.0  # for all that is to be tidied up, once the recording in hand has been given up
@@ -30,7 +30,7 @@ SIGNALS = (signal.SIGINT, *POLITE)
 class StopSwitch:
     """Tells whether somebody asked to stop."""
 
-    def __init__(self, on_first: Callable[[], None]) -> None:
+    def __init__(self, on_first: Callable[[bool], None]) -> None:
         self.pressed = False
         self._on_first = on_first
 
@@ -39,18 +39,19 @@ class StopSwitch:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
-        self._on_first()
+        self._on_first(number in POLITE)
 
 
 @contextlib.contextmanager
-def stop_switch(on_first: Callable[[], None], on_stuck: Callable[[], None]) -> Iterator[StopSwitch]:
+def stop_switch(on_first: Callable[[bool], None], on_stuck: Callable[[], None]) -> Iterator[StopSwitch]:
     """Listen to the signals for a while.
 
     A signal that is ignored, as under nohup, stays ignored. Outside the main thread, which alone may listen, nothing
     is ever pressed.
 
     Args:
-        on_first: called at the first signal.
+        on_first: called at the first signal, with whether the recording in hand has no longer than
+            :data:`GRACE_SECONDS`.
         on_stuck: called, from another thread, before the process ends because the main thread does not; it may say what
             is kept. All that it does must be done within :data:`LAST_SECONDS`.
     """

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from pe_audio_cli.cli.pace import Pace
 from pe_audio_cli.write.escape import terminal_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ LONGEST_LINE = 4_000  # characters; paths have fewer on most systems
 
 class Progress(Protocol):
     """How far a run has got."""
+
+    pace: Pace
 
     def piece(self, file: str, seconds: float, fraction: float) -> None:
         """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
@@ -143,11 +146,14 @@ def _on_terminal() -> bool:
 
 
 class _NoProgress:
+    def __init__(self) -> None:
+        self.pace = Pace()
+
     def piece(self, file: str, seconds: float, fraction: float) -> None:
-        pass
+        self.pace.piece(file, fraction)
 
     def done(self, file: str) -> None:
-        pass
+        self.pace.done(file)
 
     def paused(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -211,6 +217,7 @@ class _BarProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self.pace = Pace()
         self._shares_terminal = sys.stdout.isatty()
         self._n_files, self._n_done, self._bytes_done, self._seconds = len(files), 0, 0, 0.0
         self._task: TaskID = self.rich.add_task(
@@ -218,10 +225,12 @@ class _BarProgress:
         )
 
     def piece(self, file: str, seconds: float, fraction: float) -> None:
+        self.pace.piece(file, fraction)
         self._seconds += seconds
         self._show(file, self._bytes_done + fraction * _bytes(file))
 
     def done(self, file: str) -> None:
+        self.pace.done(file)
         self._n_done += 1
         self._bytes_done += _bytes(file)
         self._show(file, self._bytes_done)

@@ -107,7 +107,7 @@ class Walk:
             self.talk.error("interrupted in a recording that did not end")
 
         try:
-            with stop_switch(self._say_that_it_stops, give_up) as switch:
+            with stop_switch(lambda soon: self.talk.warn(progress.pace.stopping(soon)), give_up) as switch:
                 for result in results:
                     with progress.paused(), handing_on:
                         result = _handed_on(result, sink)
@@ -152,9 +152,6 @@ class Walk:
         if not isinstance(result, FileError):
             for warning in result.recording.warnings:
                 self.warn(result.recording.file, warning)
-
-    def _say_that_it_stops(self) -> None:
-        self.talk.warn("stopping after this recording; once more stops at once")
 
 
 def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:

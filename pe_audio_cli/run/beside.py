@@ -37,7 +37,9 @@ class Beside(Output):
 
     def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Begin the output, or go on with it."""
-        return self._output.open(settings)
+        done = self._output.open(settings)
+        self.remark = self._output.remark
+        return done
 
     def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
         """What the output notes of inputs on their way to be read."""

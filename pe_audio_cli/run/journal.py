@@ -27,6 +27,7 @@ from pe_audio_cli._paths import Unusable
 from pe_audio_cli.errors import OutputError
 
 __all__ = [
+    "COARSE",
     "Content",
     "Entry",
     "Journal",
@@ -128,8 +129,10 @@ class Journal:
         """Open one that is there, and drop a line that was torn when an earlier run ended."""
         self._path = path
         file = open_helper(path, "r+b")
-        file.truncate(_read(file).rfind(b"\n") + 1)
-        file.seek(0, os.SEEK_END)
+        whole = _read(file).rfind(b"\n") + 1
+        if file.seek(0, os.SEEK_END) > whole:
+            file.truncate(whole)
+            file.seek(whole)
         self._file = io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8", errors="surrogateescape", newline="")
 
     @classmethod

@@ -36,6 +36,7 @@ from pe_audio_cli._files import (
 from pe_audio_cli._paths import Unusable, exists, is_dir, is_file, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError
 from pe_audio_cli.results import FileError, Outcome, Result, Written
+from pe_audio_cli.run.finished import is_finished
 from pe_audio_cli.run.journal import (
     Content,
     Entry,
@@ -59,8 +60,10 @@ __all__ = [
     "Output",
     "Readings",
     "StreamOutput",
+    "everything",
     "file_of",
     "refused",
+    "unknown_past",
 ]
 
 FOLDER_JOURNAL = ".peaudio.journal"
@@ -75,10 +78,11 @@ BAD_PLACE |= {errno.EPERM, errno.EINVAL, errno.EILSEQ}
 class Output(ABC):
     """Takes results one by one, in input order. Making one touches nothing; ``open`` does.
 
-    ``known`` tells whether it goes on with an earlier run.
+    ``known`` tells whether it goes on with an earlier run. ``remark`` is what a user should know of what is there.
     """
 
     known = False
+    remark: str | None = None
 
     @abstractmethod
     def open(self, settings: Settings) -> Mapping[int, Entry]:
@@ -217,7 +221,11 @@ class FileOutput(Output):
             on_failure.callback(self._lock.release)
             self._tidy()
             self._look()
-            done = self._reopen() if self.known else self._create()
+            if self._is_finished:
+                done: Mapping[int, Entry] = everything(self._files)
+                self.remark = unknown_past(self._path)
+            else:
+                done = self._reopen() if self.known else self._create()
             on_failure.pop_all()
         self._todo = (at for at in range(len(self._files)) if at not in done)
         return done
@@ -314,8 +322,12 @@ class FileOutput(Output):
                 f"{self._part} has no journal, and may be anybody's: move it away, or choose another name"
             )
         self.known = self._resume and has_journal and (has_part or exists(self._place))
-        if self.known or self._overwrite:
+        self._is_finished = (
+            self._resume and not has_journal and is_finished(self._place, self._new_writer, self._options, self._files)
+        )
+        if self.known or self._overwrite or self._is_finished:
             return
+        self._lock.refuse_if_taken()
         if exists(self._place):
             raise OutputError(f"{self._path} exists: choose another name, or --overwrite")
         if has_part and has_journal:
@@ -485,7 +497,8 @@ class FolderOutput(Output):
             self._look()
             if self._lock.left_behind:
                 sweep(self._journal_path)
-            done = self._begin(settings)
+            done = everything(self._files) if self._is_finished else self._begin(settings)
+            self.remark = unknown_past(self._folder) if self._is_finished else None
             on_failure.pop_all()
         self._n_kept = len(done)
         return done
@@ -516,6 +529,9 @@ class FolderOutput(Output):
 
         Raises :class:`RunError` if what was written is no longer there.
         """
+        if self._is_finished:  # and nothing was to do
+            self._lock.release()
+            return
         self._refuse_another_folder()
         gone = [place for place in self._written if not exists(place)]
         if gone:
@@ -527,6 +543,9 @@ class FolderOutput(Output):
 
     def abandon(self) -> str | None:
         """Keep the journal beside the files that are done."""
+        if self._is_finished:
+            self._lock.release()
+            return None
         is_there = self._lock.holds()
         if is_there and self._n_kept == 0:
             self._journal.remove()
@@ -542,13 +561,20 @@ class FolderOutput(Output):
             raise OutputError(
                 f"{self._journal_path} is no journal of peaudio's: move it away, or choose another folder"
             )
-        self.known = self._resume and has_journal
+        self.known, self._is_finished = self._resume and has_journal, False
         if self._overwrite:
             refuse_inputs_among(map(self._tree.place, self._files), self._files)
         if self.known or self._overwrite:
             return
+        self._lock.refuse_if_taken()
         if has_journal:
             raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
+        places = {file: self._tree.place(file) for file in self._files if self._resume}
+        self._is_finished = bool(places) and all(
+            is_finished(place, self._writer, self._options, [file]) for file, place in places.items()
+        )
+        if self._is_finished:
+            return
         for file in self._files:
             if is_file(self._tree.place(file)):  # what else may be there is this one's error
                 raise OutputError(f"{self._tree.place(file)} exists: choose another folder, or --overwrite")
@@ -609,6 +635,16 @@ class FolderOutput(Output):
 def file_of(result: Outcome) -> str:
     """The input, as the user gave it, that a result or error belongs to."""
     return result.file if isinstance(result, FileError) else result.recording.file
+
+
+def unknown_past(path: Path) -> str:
+    """What to say of an output that was finished, and left no journal."""
+    return f"{path} was finished, and has no journal to compare with: --overwrite makes it anew"
+
+
+def everything(files: Sequence[str]) -> dict[int, Entry]:
+    """What a run has done that was finished, and left no journal."""
+    return {at: Entry(file, None, None) for at, file in enumerate(files)}
 
 
 @contextlib.contextmanager

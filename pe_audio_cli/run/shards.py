@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +17,9 @@ from pe_audio_cli._files import Lock, create_alone, discard, is_at, publish, rem
 from pe_audio_cli._paths import exists, is_dir, reason
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.run.finished import is_finished
 from pe_audio_cli.run.journal import Entry, Journal, Past, Settings, is_journal, matched, read_journal
-from pe_audio_cli.run.outputs import FOLDER_JOURNAL, FOLDER_LOCK, Output, Readings, refused
+from pe_audio_cli.run.outputs import FOLDER_JOURNAL, FOLDER_LOCK, Output, Readings, everything, refused, unknown_past
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["SUCCESS", "ShardedOutput"]
@@ -74,6 +76,12 @@ class ShardedOutput(Output):
             if self._lock.left_behind:
                 sweep(self._journal_path)
             done = self._whole_shards(settings) if self.known else {}
+            if self._is_finished:
+                done, self.remark = everything(self._files), unknown_past(self._folder)
+            self._is_finished |= len(done) == len(self._files) and exists(self._folder / SUCCESS)
+            if self._is_finished:
+                on_failure.pop_all()
+                return done
             past = Past(list(done.values()))
             self._journal = Journal.start(self._journal_path, settings, past, replace=exists(self._journal_path))
             on_failure.callback(self._journal.close)
@@ -105,6 +113,9 @@ class ShardedOutput(Output):
 
     def finish(self) -> None:
         """Say that all shards are there."""
+        if self._is_finished:  # and nothing was to do
+            self._lock.release()
+            return
         with self._errors_explained():
             gone = [place for place in map(self._shard, sorted(self._kept)) if not exists(place)]
             if gone or not self._lock.holds():
@@ -116,6 +127,9 @@ class ShardedOutput(Output):
 
     def abandon(self) -> str | None:
         """Drop the shard that is not whole, and keep the others with their journal."""
+        if self._is_finished:
+            self._lock.release()
+            return None
         self._drop_shard()
         is_there = self._lock.holds()
         if is_there and not self._kept:
@@ -130,13 +144,26 @@ class ShardedOutput(Output):
             raise OutputError(
                 f"{self._journal_path} is no journal of peaudio's: move it away, or choose another folder"
             )
-        self.known = self._resume and has_journal
+        self.known, self._is_finished = self._resume and has_journal, False
         if self.known or self._overwrite:
             return
+        self._lock.refuse_if_taken()
         if has_journal:
             raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
         if is_dir(self._folder) and self._shards():
+            self._is_finished = self._resume and exists(self._folder / SUCCESS) and self._are_finished()
+            if self._is_finished:
+                return
             raise OutputError(f"{self._folder} holds shards: choose another folder, or --overwrite")
+
+    def _are_finished(self) -> bool:
+        """Whether the shards can be those of a run that was finished, and left no journal."""
+        n_files = len(self._files)
+        parts = [self._files[first : first + self._size] for first in range(0, n_files, self._size)]
+        expected = {self._shard(number): part for number, part in enumerate(parts)}
+        return self._shards() == set(expected) and all(
+            is_finished(path, self._new_writer, self._options, part) for path, part in expected.items()
+        )
 
     def _begin_shard(self) -> None:
         self._raw = create_alone(self._part)
@@ -151,8 +178,10 @@ class ShardedOutput(Output):
         os.fsync(self._raw.fileno())
         if not (self._lock.holds() and is_at(self._raw.fileno(), self._part)):
             raise RunError(f"{self._folder} has been changed by others during the run; {self._how_to_go_on()}")
-        self._stream.close()
+        if sys.platform == "win32":  # where what is open cannot be renamed
+            self._stream.close()
         publish(self._part, self._shard(number))
+        self._stream.close()
         for entry in self._entries:
             self._journal.add(entry)
         self._kept.add(number)

@@ -1,0 +1,49 @@
+"""How long the recording in hand has taken, and how long it will go on."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Pace", "spoken"]
+
+LEAST = 5.0  # seconds; what takes no longer needs no forecast
+
+
+class Pace:
+    """Follows the recording in hand, piece by piece."""
+
+    def __init__(self) -> None:
+        self._file: str | None = None
+        self._began = self._latest = time.monotonic()
+        self._fraction = 0.0
+
+    def piece(self, file: str, fraction: float) -> None:
+        """One more piece is encoded, up to this fraction of the file."""
+        now = time.monotonic()
+        if file != self._file:
+            self._file, self._began = file, self._latest
+        self._latest, self._fraction = now, fraction
+
+    def done(self, file: str) -> None:
+        """A recording is finished."""
+        self._latest = time.monotonic()
+        if file == self._file:
+            self._file = None
+
+    def stopping(self, soon: bool = False) -> str:
+        """What to say when the run is to stop after the recording in hand, or ``soon`` if that takes too long."""
+        spent = time.monotonic() - self._began
+        if soon or self._file is None or not 0 < self._fraction <= 1 or spent < LEAST:
+            return "stopping after this recording; once more stops at once"
+        left = spent * (1 - self._fraction) / self._fraction
+        return (
+            f"stopping after this recording, in about {spoken(left)}; once more stops at once, and loses what "
+            f"{spoken(spent)} have made of it"
+        )
+
+
+def spoken(seconds: float) -> str:
+    """A time that nobody needs to know to the second."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
