@@ -24,9 +24,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from io import BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -204,7 +203,7 @@ def _copy_of(database: Database) -> _Header | None:
     return header if is_whole else None
 
 
-def _write(opened: BufferedWriter, header: _Header, database: Database) -> None:
+def _write(opened: BinaryIO, header: _Header, database: Database) -> None:
     if shutil.disk_usage(os.path.dirname(opened.name) or os.curdir).free < header.n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     small = []  # what stands behind all embeddings

@@ -92,7 +92,7 @@ def test_listening_to_signals_leaves_them_as_they_were(tmp_path: Path) -> None:
 import signal, threading
 from pe_audio_cli.cli.stop import stop_switch
 before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-with stop_switch(lambda: print("first"), lambda: print("stuck")) as switch:
+with stop_switch(lambda soon: print("first"), lambda: print("stuck")) as switch:
     signal.raise_signal(signal.SIGTERM)
     assert switch.pressed
 assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
