@@ -119,3 +119,16 @@ def test_an_index_that_is_being_made_is_in_use(sounds, tmp_path):
         process.kill()
     assert code == 2
     assert err == f"peaudio: {index} is in use by process {process.pid}: wait until it is done\n"
+
+
+def test_of_two_runs_that_begin_at_once_one_makes_the_index_and_the_other_is_refused(sounds, tmp_path):
+    index = tmp_path / "i"
+    with start(sounds, "--index", index, "-q") as one, start(sounds, "--index", index, "-q") as other:
+        said = [process.communicate(timeout=100)[1].decode() for process in (one, other)]
+    codes = [one.returncode, other.returncode]
+    if codes != [1, 1]:  # or the second came when the first was done
+        assert sorted(codes) == [1, 2]
+        (refusal,) = said[codes.index(2)].splitlines()
+        assert f"by another run (process {(one, other)[codes.index(1)].pid})" in refusal or "in use by" in refusal
+    assert len({row[0] for row in content(index)[1:]}) == N_SOUNDS - len(range(3, N_SOUNDS, 7))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["i", "i.vectors"]

@@ -24,6 +24,7 @@ from pe_audio_cli.run.retrieval import SearchOptions
 from pe_audio_cli.write.registry import choices
 
 MODEL = str(REFERENCE / "pe-av-tiny")
+FOREVER = "(SELECT count(*) FROM range(1000000) a, range(1000000) b) < 0"
 
 
 class Result:
@@ -110,6 +111,42 @@ def test_pruning_is_told(tmp_path):
     assert (
         "1 recording, 1 window, 1 dropped" in Result("index", tmp_path / "in", "--index", tmp_path / "i", "--prune").err
     )
+
+
+def test_what_pruning_keeps_is_told(tmp_path):
+    for name in "ab":
+        write_tone(tmp_path / "in" / name / "x.wav", seconds=0.5)
+    Result("index", tmp_path / "in", "--index", tmp_path / "i")
+    (tmp_path / "in" / "b").rename(tmp_path / "away")
+    said = Result("index", tmp_path / "in", "--index", tmp_path / "i", "--prune").err
+    assert "2 recordings, 2 windows, 0 dropped" in said
+    assert (
+        f"1 recording kept that cannot be looked for, as on a disk that is not mounted: {tmp_path}/in/b/x.wav" in said
+    )
+
+
+def test_a_copy_that_is_none_is_named_and_left_alone(index, tmp_path):
+    (tmp_path / "i").write_bytes(index.read_bytes())
+    (tmp_path / "i.vectors").write_text("mine")
+    result = Result("search", "rain", "--index", tmp_path / "i")
+    assert (result.code, result.out) == (0, Result("search", "rain", "--index", index).out)
+    assert (
+        result.err
+        == f"peaudio: warning: {tmp_path / 'i'}.vectors is no copy of this index, and left alone: move it "
+        + ("away for faster searches\n")
+    )
+    assert (tmp_path / "i.vectors").read_text() == "mine"
+
+
+def test_a_copy_that_was_damaged_is_told_and_made_anew(index, tmp_path):
+    (tmp_path / "i").write_bytes(index.read_bytes())
+    right = Result("search", "rain", "--index", tmp_path / "i").out
+    changed = bytearray((tmp_path / "i.vectors").read_bytes())
+    changed[5000] ^= 0x40
+    (tmp_path / "i.vectors").write_bytes(changed)
+    result = Result("search", "rain", "--index", tmp_path / "i")
+    assert (result.code, result.out) == (0, right)
+    assert result.err == f"peaudio: warning: {tmp_path / 'i'}.vectors is damaged: it is made anew from the index\n"
 
 
 def test_a_search_that_takes_longer_says_why(index, tmp_path):
@@ -221,6 +258,11 @@ def test_nothing_but_data_is_printed_and_paths_cannot_drive_the_terminal(tmp_pat
         (["search", "x", "-k", "few", "--index", "{index}"], "-k is a number of hits, or all"),
         (["search", "x", "-f", "xml", "--index", "{index}"], "search has no format 'xml'"),
         (["search", "x", "-f", "srt", "--index", "{index}"], "search has no format 'srt'"),
+        (["search", "x", "--index", "{fifo}"], "and an index is a file"),
+        (["index", "{tone}", "--index", "{fifo}"], "and an index is a file"),
+        (["index", "{tone}", "--index", "/dev/null"], "and an index is a file"),
+        (["search", "x", "--index", "x" * 300], "cannot be opened"),
+        (["search", "x", "--where", FOREVER, "--index", "{index}"], "takes longer than 0.5 s"),
         (["search", "x", "--where", "loud", "--index", "{index}"], "the condition 'loud' does not work"),
         (["search", "x", "-m", "{other}", "--index", "{index}"], "is another checkpoint"),
         (["index", "{tone}", "--index", "{index}", "-m", "{other}"], "is another checkpoint"),
@@ -239,9 +281,17 @@ def test_nothing_but_data_is_printed_and_paths_cannot_drive_the_terminal(tmp_pat
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else None,
 )
-def test_bad_usage_is_exit_2_with_one_reason_and_starts_nothing(index, tmp_path, arguments, says):
+def test_bad_usage_is_exit_2_with_one_reason_and_starts_nothing(index, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.setenv("PEAUDIO_MAX_WHERE_SECONDS", "0.5")
     tone = write_tone(tmp_path / "tone.wav")
-    places = {"tone": tone, "tmp": tmp_path, "index": index, "other": REFERENCE / "pe-a-frame-tiny"}
+    os.mkfifo(tmp_path / "fifo")
+    places = {
+        "fifo": tmp_path / "fifo",
+        "tone": tone,
+        "tmp": tmp_path,
+        "index": index,
+        "other": REFERENCE / "pe-a-frame-tiny",
+    }
     before = sorted(tmp_path.rglob("*")), index.read_bytes()
     result = Result(*(argument.format(**places) for argument in arguments))
     assert (result.code, result.out) == (2, "")

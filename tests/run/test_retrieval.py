@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+import duckdb
 import numpy as np
 import pytest
 import soundfile
@@ -17,6 +20,7 @@ from support import REFERENCE
 from pe_audio_cli import Index, TagOptions, load
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
+from pe_audio_cli.model import hub
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.run.indexing import IndexBuilder
 from pe_audio_cli.run.retrieval import SearchOptions
@@ -191,6 +195,40 @@ def test_a_checkpoint_that_has_changed_is_refused_for_new_words(checkpoint_copy,
             opened.search("a word that was never asked")
     with pytest.raises(StoreError, match="was made with mine"):
         Index(index, str(checkpoint_copy))
+
+
+@pytest.mark.parametrize("model", ["base", "somebody/something", "facebook/pe-av-base"])
+def test_a_checkpoint_that_only_the_index_names_is_not_fetched(index, tmp_path, monkeypatch, model):
+    mine = Path(shutil.copy(index, tmp_path))
+    with duckdb.connect(mine) as connection:
+        connection.execute("UPDATE about SET model = ?, folder = '/no/such/folder', fingerprint = '1'", [model])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(hub, "_fetch", lambda *arguments: pytest.fail("it was fetched"))
+    monkeypatch.setattr(socket, "create_connection", lambda *arguments, **more: pytest.fail("the network was asked"))
+    with Index(mine) as opened:
+        for ask in (lambda: opened.search("never asked of this one"), lambda: opened.like("x.wav")):
+            with pytest.raises(
+                CheckpointError, match=f"made with {model}, which is not on this machine: fetch it with -m"
+            ):
+                ask()
+
+
+def test_threads_search_one_index_at_once(index, tmp_path):
+    mine = Path(shutil.copy(index, tmp_path))
+    with Index(index) as opened:
+        expected = opened.search(LABELS, SearchOptions(None, "duration > 1"))
+    with Index(mine) as opened, ThreadPoolExecutor(6) as pool:
+        found = pool.map(lambda _: opened.search(LABELS, SearchOptions(None, "duration > 1")), range(18))
+        for results in found:
+            assert [result.hits for result in results] == [result.hits for result in expected]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [mine.name, vectors_path(mine).name]
+
+
+def test_an_index_that_has_been_closed_says_so(index):
+    opened = Index(index)
+    opened.close()
+    with pytest.raises(StoreError, match="has been closed: open it again"):
+        opened.search("rain")
 
 
 def test_a_checkpoint_that_has_moved_can_be_named(checkpoint_copy, sounds, tmp_path):
