@@ -142,7 +142,7 @@ def test_a_copy_that_was_damaged_is_told_and_made_anew(index, tmp_path):
     (tmp_path / "i").write_bytes(index.read_bytes())
     right = Result("search", "rain", "--index", tmp_path / "i").out
     changed = bytearray((tmp_path / "i.vectors").read_bytes())
-    changed[5000] ^= 0x40
+    changed[4100] ^= 0x40
     (tmp_path / "i.vectors").write_bytes(changed)
     result = Result("search", "rain", "--index", tmp_path / "i")
     assert (result.code, result.out) == (0, right)
