@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Batch"]
 
 
+SHOWN_LABELS = 10  # in a warning about labels
+
+
 @dataclass(frozen=True)
 class Batch:
     """One command line that goes through recordings.
@@ -90,7 +93,7 @@ class Batch:
         writer = self._writer()
         found = find_recordings(self.flags.inputs.named(), self._walk.skip)
         names = [file if isinstance(file, str) else file.file for file in found]
-        output = self._output(writer, names)
+        output = self._output(writer, names, with_default_labels=not labels)
         page = self._page(output)
         with self.talk.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
@@ -103,6 +106,7 @@ class Batch:
         check_labels(labels)
         check_labels_differ(writer, labels)
         self._say_how_it_is_spelled(writer, labels, names)
+        self._say_what_no_font_has(labels)
         walk = self._walk
         walk.say_which_model(checkpoint)
         on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
@@ -182,10 +186,10 @@ class Batch:
             raise UsageError(f"the name {path} does not tell the format: choose one with --format")
         return name
 
-    def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+    def _output(self, writer: type[Writer], names: Sequence[str], with_default_labels: bool) -> Output:
         """Where results go, with the pictures that are made of them."""
         self._check_places(names)
-        return self._pictured(self._plain_output(writer, names), names)
+        return self._pictured(self._plain_output(writer, names), names, with_default_labels)
 
     def _check_places(self, names: Sequence[str]) -> None:
         flags = self.flags.output
@@ -227,14 +231,34 @@ class Batch:
         kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
-    def _pictured(self, output: Output, names: Sequence[str]) -> Output:
+    def _say_what_no_font_has(self, labels: Sequence[str]) -> None:
+        if self.plot is None:
+            return
+        from pe_audio_cli.run.pictures import without_glyphs
+
+        lacking = without_glyphs(labels)
+        if lacking:
+            more = f" and {len(lacking) - SHOWN_LABELS} more" if len(lacking) > SHOWN_LABELS else ""
+            self.talk.warn(
+                f"no font here has all characters of {', '.join(map(repr, lacking[:SHOWN_LABELS]))}{more}, so pictures "
+                "spell them as escapes: install a font that has them, such as Noto Sans CJK or Noto Emoji"
+            )
+
+    def _pictured(self, output: Output, names: Sequence[str], with_default_labels: bool) -> Output:
         if self.plot is None:
             return output
         from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
 
         overwrite, resume = self.flags.output.overwrite, self.flags.output.resume
         if self.command == "localize":
-            return TimelinePictures(output, self.plot, names, frames=self.frames, overwrite=overwrite)
+            return TimelinePictures(
+                output,
+                self.plot,
+                names,
+                frames=self.frames,
+                heard_alone=with_default_labels,  # which nobody has asked for one by one
+                overwrite=overwrite,
+            )
         if resume:
             raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
         return TagPicture(output, self.plot, names, overwrite=overwrite)

@@ -200,17 +200,18 @@ class _DownloadBar:
 
 
 class _BarProgress:
-    """Counts bytes: they are known before a recording is opened, and the time left follows them well."""
+    """A bar with how much is done, how fast it goes, and the time left."""
 
     def __init__(self, files: Sequence[str]) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        from pe_audio_cli.cli.forecast import Forecast
 
         self.rich = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[count]}  {task.fields[audio]}", markup=False),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[forecast]}", markup=False),
             console=Console(stderr=True),
             transient=True,
             expand=True,
@@ -219,21 +220,20 @@ class _BarProgress:
         )
         self.pace = Pace()
         self._shares_terminal = sys.stdout.isatty()
-        self._n_files, self._n_done, self._bytes_done, self._seconds = len(files), 0, 0, 0.0
+        self._forecast = Forecast(files)
         self._task: TaskID = self.rich.add_task(
-            "loading the model", total=sum(map(_bytes, files)), count=f"0/{len(files)}", audio=""
+            "loading the model", total=max(self._forecast.total, 1), forecast=self._forecast.text()
         )
 
     def piece(self, file: str, seconds: float, fraction: float) -> None:
         self.pace.piece(file, fraction)
-        self._seconds += seconds
-        self._show(file, self._bytes_done + fraction * _bytes(file))
+        self._forecast.piece(file, seconds, fraction)
+        self._show(file)
 
     def done(self, file: str) -> None:
         self.pace.done(file)
-        self._n_done += 1
-        self._bytes_done += _bytes(file)
-        self._show(file, self._bytes_done)
+        self._forecast.done(file)
+        self._show(file)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -246,18 +246,8 @@ class _BarProgress:
         finally:
             self.rich.start()
 
-    def _show(self, file: str, n_bytes: float) -> None:
+    def _show(self, file: str) -> None:
+        name = terminal_text(os.path.basename(file))[:30]
         self.rich.update(
-            self._task,
-            completed=n_bytes,
-            description=terminal_text(os.path.basename(file))[:30],
-            count=f"{self._n_done}/{self._n_files}",
-            audio=f"{self._seconds / 60:.1f} min of audio",
+            self._task, completed=self._forecast.completed, description=name, forecast=self._forecast.text()
         )
-
-
-def _bytes(file: str) -> int:
-    try:
-        return max(os.path.getsize(file), 1)
-    except (OSError, ValueError):
-        return 1

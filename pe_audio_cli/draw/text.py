@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from matplotlib.textpath import TextToPath
 
 from pe_audio_cli.write.escape import terminal_text
 
-__all__ = ["DPI", "LARGE", "NORMAL", "SMALL", "families", "fit", "measure", "points", "printable"]
+__all__ = ["DPI", "LARGE", "NORMAL", "SMALL", "families", "fit", "measure", "points", "printable", "without_glyphs"]
 
 DPI = 100  # pixels per inch
 POINTS = 72  # per inch
@@ -62,6 +62,11 @@ def printable(text: str) -> str:
         character if _has_glyph(character) else character.encode("unicode_escape").decode("ascii")
         for character in terminal_text(text)
     )
+
+
+def without_glyphs(texts: Iterable[str]) -> list[str]:
+    """Those of the texts that hold a character, other than a control, that no font here has."""
+    return [text for text in texts if printable(text) != terminal_text(text)]
 
 
 def measure(text: str, size: int = NORMAL) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -43,6 +43,7 @@ LEAST_BAND, MOST_BAND = 28, 44  # the lowest has room for two small lines
 HEAT, BAR = (0.08, 0.62), (0.70, 0.92)  # from where to where in a band, whose height is 1
 
 MOST_LABELS = 40
+LEAST_LABELS = 5  # that are drawn of labels of which only those with events are
 LEAST_BAR = 1.5  # a shorter event is drawn as wide as this
 QUIETEST_PEAK = -60  # decibels; what is quieter as a whole looks quiet
 AS_IT_IS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # anything smoother dims a lone peak
@@ -50,18 +51,19 @@ LINE = "#d9d9d9"
 EVENT, EVENT_FILL = "#c2410c", "#fdba74"
 
 
-def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str) -> None:
+def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alone: bool = False) -> None:
     """Write the picture of one recording: a ``png``, ``svg`` or ``pdf`` of 1200 pixels' width.
 
-    Of more than 40 labels, the 40 with the highest frames are drawn. In an SVG file the bands' background is called
-    ``bands``, and the bars of the i-th band from above ``events-i``.
+    Of more than 40 labels, the 40 with the highest frames are drawn. With ``heard_alone`` labels without an event have
+    no band, or the five with the highest frames have one if there is no event at all. In an SVG file the bands'
+    background is called ``bands``, and the bars of the i-th band from above ``events-i``.
 
     Raises ValueError if the result has no frame probabilities, or its recording no spectrogram.
     """
     spectrogram = result.recording.spectrogram
     if result.frames is None or spectrogram is None:
         raise ValueError("a picture needs frame probabilities and a spectrogram")
-    heat = _heat(result.labels, result.frames)
+    heat = _heat(result, heard_alone)
     band = min(max(BANDS_HEIGHT // len(heat), LEAST_BAND), MOST_BAND)
     height = HEADING + SPECTROGRAM + GAP + band * len(heat) + AXIS + LEGEND
     with sheet(WIDTH, height) as page:
@@ -70,7 +72,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str) -> None:
         left = max(round(widest) + GAP, LEAST_LEFT) + MARGIN
         width = WIDTH - left - MARGIN
 
-        _write_heading(page, result, left, len(heat))
+        _write_heading(page, result, left, _said_of_labels(result, len(heat), heard_alone))
         place = (left, HEADING, width, SPECTROGRAM)
         levels = _draw_spectrogram(page.axes("spectrogram", *place), spectrogram, result.recording, width)
         top = HEADING + SPECTROGRAM + GAP
@@ -82,11 +84,15 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str) -> None:
         page.save(stream, kind)
 
 
-def _heat(labels: Sequence[str], frames: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def _heat(result: LocalizeResult, heard_alone: bool) -> dict[str, NDArray[np.float32]]:
     """The rows to draw, one label at a time, in no more columns than there are pixels for."""
-    rows = {label: peaks(frames[label], WIDTH - MOST_LEFT - 2 * MARGIN) for label in labels}
-    highest = sorted(labels, key=lambda label: -float(rows[label].max()))[:MOST_LABELS]
-    return {label: rows[label] for label in labels if label in set(highest)}
+    assert result.frames is not None
+    heard = {event.label for event in result.events} if heard_alone else set(result.labels)
+    labels = [label for label in result.labels if label in heard] or result.labels
+    rows = {label: peaks(result.frames[label], WIDTH - MOST_LEFT - 2 * MARGIN) for label in labels}
+    most = MOST_LABELS if heard else LEAST_LABELS
+    highest = set(sorted(labels, key=lambda label: -float(rows[label].max()))[:most])
+    return {label: rows[label] for label in labels if label in highest}
 
 
 def _name(label: str) -> tuple[str, int]:
@@ -97,13 +103,23 @@ def _name(label: str) -> tuple[str, int]:
     return fit(label, width, SMALL, lines=2), SMALL
 
 
-def _write_heading(page: Sheet, result: LocalizeResult, left: float, n_drawn: int) -> None:
+def _said_of_labels(result: LocalizeResult, n_drawn: int, heard_alone: bool) -> str | None:
+    """Which labels are drawn, unless all are."""
+    n = len(result.labels)
+    if n_drawn == n:
+        return None
+    if heard_alone and n_drawn == len({event.label for event in result.events}):
+        return f"the {n_drawn} of {n} labels that are heard"
+    return f"the {n_drawn} most probable of {n} labels"
+
+
+def _write_heading(page: Sheet, result: LocalizeResult, left: float, which_labels: str | None) -> None:
     recording = result.recording
     page.text(left, 20, fit(recording.file, WIDTH - left - MARGIN, LARGE, keep="end"), LARGE)
     channels = {1: "mono", 2: "stereo"}.get(recording.channels, f"{recording.channels} channels")
     facts = [clock(recording.duration, recording.duration), f"{recording.sample_rate / 1000:g} kHz", channels]
-    if n_drawn < len(result.labels):
-        facts.append(f"the {n_drawn} most probable of {len(result.labels)} labels")
+    if which_labels is not None:
+        facts.append(which_labels)
     page.text(left, 42, fit(" · ".join([*facts, result.model]), WIDTH - left - MARGIN, SMALL), SMALL, color=PALE)
 
 

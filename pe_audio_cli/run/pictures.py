@@ -6,7 +6,7 @@ A picture appears whole or not at all, and before its result is noted as done.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,25 +20,40 @@ from pe_audio_cli.run.outputs import Output, file_of
 from pe_audio_cli.run.places import Tree, is_folder, refuse_inputs_among
 from pe_audio_cli.write.draft import unwritten
 
-__all__ = ["TagPicture", "TimelinePictures"]
+__all__ = ["TagPicture", "TimelinePictures", "without_glyphs"]
 
 KINDS = ("png", "svg", "pdf")
 KIND_IN_FOLDERS = "png"
+
+
+def without_glyphs(texts: Iterable[str]) -> list[str]:
+    """Those of the texts that pictures can only spell out, since no font here has all of their characters."""
+    from pe_audio_cli.draw import text
+
+    return text.without_glyphs(texts)
 
 
 class TimelinePictures(Beside):
     """A picture of each recording: a file, or a folder with a tree like that of the inputs."""
 
     def __init__(
-        self, output: Output, path: str, files: Sequence[str], *, frames: bool = False, overwrite: bool = False
+        self,
+        output: Output,
+        path: str,
+        files: Sequence[str],
+        *,
+        frames: bool = False,
+        heard_alone: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """``path`` ends in a slash, or is there as a folder, if it is one.
 
-        ``frames`` leaves the frame probabilities in what is passed on to ``output``. Raises :class:`UsageError` if
-        matplotlib is missing, ``path`` stands for no kind of picture, or one is there already.
+        ``heard_alone`` draws no band of a label without an event. ``frames`` leaves the frame probabilities in what is
+        passed on to ``output``. Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of
+        picture, or one is there already.
         """
         _refuse_without_matplotlib()
-        self._path = path
+        self._path, self._heard_alone = path, heard_alone
         if is_folder(path):
             self._kind = KIND_IN_FOLDERS
             refuse_unwritable(next(there for there in (Path(path), *Path(path).parents) if there.exists()), "a picture")
@@ -77,7 +92,7 @@ class TimelinePictures(Beside):
             return
         drawn = BytesIO()
         try:
-            draw_timeline(result, drawn, self._kind)
+            draw_timeline(result, drawn, self._kind, self._heard_alone)
         except Exception as error:
             raise unwritten(result, error) from error
         target = self._targets[file_of(result)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawings import pdf_texts, png_pixels, svg_texts
+from pages import result_of
 from support import write_tone
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.draw.text import without_glyphs
 
 pytestmark = pytest.mark.usefixtures("encoder_without_a_model")
 
@@ -82,7 +87,9 @@ def test_tag_draws_one_picture_of_all_recordings(folder, tmp_path):
 def test_labels_of_any_character_are_written_as_they_are(tone, tmp_path, command):
     labels = tuple(word for label in AWKWARD for word in ("--label", label))
     ran = run(command, tone, "--plot", tmp_path / "picture.svg", labels=labels)
-    assert (ran.exit_code, ran.stderr) == (0, "")
+    lacking = [label for label in AWKWARD if without_glyphs([label])]
+    assert ran.exit_code == 0 and len(ran.stderr.splitlines()) == bool(lacking)
+    assert all(f"{label!r}" in ran.stderr for label in lacking)
     texts = " ".join(svg_texts((tmp_path / "picture.svg").read_bytes())).replace(" ", "")
     for label in AWKWARD:
         escaped = label.encode("unicode_escape").decode()  # where no font has the character
@@ -158,3 +165,47 @@ def test_a_run_that_stopped_goes_on_with_its_pictures(folder, tmp_path):
 def test_a_tag_run_that_stops_early_has_no_picture(folder, tmp_path):
     assert run("tag", folder, "--plot", tmp_path / "map.png", "--fail-fast").exit_code == 1
     assert files_in(tmp_path) == {f"in/{name}" for name in files_in(folder)}
+
+
+@pytest.mark.parametrize("command", ["tag", "localize"])
+def test_labels_in_a_script_without_a_font_are_announced_once(tone, tmp_path, command):
+    unknown = "\U00012000 a sound"  # cuneiform, which no font here has
+    ran = run(command, tone, "--plot", tmp_path / "x.svg", labels=("--label", unknown, "-l", "rain"))
+    (warning,) = ran.stderr.splitlines()
+    assert ran.exit_code == 0 and f"no font here has all characters of {unknown!r}, so" in warning
+    assert run(command, tone, "--plot", tmp_path / "y.svg", "-q", labels=("--label", unknown)).stderr == ""
+    assert "no font" not in run(command, tone, labels=("--label", unknown)).stderr
+
+
+def test_default_labels_without_an_event_have_no_band(tone, tmp_path, monkeypatch):
+    names = [f"{'quiet' if number else 'x'} label {number}" for number in range(9)]
+    default = {"loud": 0.9, **dict.fromkeys(names, 0.1)}
+    from pe_audio_cli.draw.timeline import draw_timeline
+
+    frames = {label: np.full(33, level, np.float32) for label, level in default.items()}
+    recording = result_of("a.wav", frames, EventOptions(0.5), 1.3)
+    for heard_alone, drawn in ((True, ["loud"]), (False, list(default))):
+        stream = io.BytesIO()
+        draw_timeline(recording, stream, "svg", heard_alone)
+        texts = svg_texts(stream.getvalue())
+        assert [label for label in default if label in texts] == drawn
+        assert any("1 of 10 labels that are heard" in text for text in texts) == heard_alone
+    stream = io.BytesIO()
+    draw_timeline(result_of("a.wav", frames, EventOptions(0.95), 1.3), stream, "svg", heard_alone=True)
+    assert sum(label in svg_texts(stream.getvalue()) for label in default) == 5
+
+
+def test_the_command_leaves_out_empty_bands_of_default_labels_alone(tone, tmp_path, monkeypatch):
+    from pe_audio_cli.run import pictures
+
+    asked = []
+    real = pictures.TimelinePictures
+
+    def noted(*arguments, **options):
+        asked.append(options["heard_alone"])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(pictures, "TimelinePictures", noted)
+    for name, labels in (("a.svg", ()), ("b.svg", ("-l", "loud"))):
+        run("localize", tone, "-m", "mini", "--plot", tmp_path / name, labels=labels)
+    assert asked == [True, False]
