@@ -13,7 +13,7 @@ from pe_audio_cli.audio.addresses import addressed, is_address, told_apart
 from pe_audio_cli.audio.opening import unreachable
 from pe_audio_cli.results import FileError
 
-__all__ = ["RECORDING_EXTENSIONS", "find_recordings"]
+__all__ = ["RECORDING_EXTENSIONS", "files_by_folder", "find_recordings"]
 
 # What FFmpeg's demuxers of sound and film and libsndfile call their files, and what else such files are called. Without
 # those of pictures, subtitles, playlists, games, samples without a header, and bare video.
@@ -98,7 +98,7 @@ def _nothing_in_it(endings: Counter[str]) -> str:
 
 def _below(folder: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
     found: list[str | FileError] = []
-    for place, names in _walk(folder):
+    for place, names in files_by_folder(folder):
         if isinstance(names, OSError):
             found.append(FileError.of(unreachable(place, names)))
         else:
@@ -111,9 +111,10 @@ def _below(folder: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
     return sorted(found, key=_tree_order)
 
 
-def _walk(folder: str) -> Iterator[tuple[str, list[str] | OSError]]:
+def files_by_folder(folder: str) -> Iterator[tuple[str, list[str] | OSError]]:
     """The folder and those below it, each once, with the names of its files or with the error that hides them.
 
+    What is hidden (``.x``) is left out.
     Links to folders are followed when all that can be reached without them has been searched.
     """
     known: set[tuple[int, int]] = set()  # folders that were searched, by device and inode
@@ -180,7 +181,7 @@ def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
         return
     part, *rest = parts
     if part == "**":
-        for place, _ in _walk(folder):
+        for place, _ in files_by_folder(folder):
             yield from _matches(place, rest)
     elif "*" not in part and os.path.lexists(os.path.join(folder, part)):
         yield from _matches(os.path.join(folder, part), rest)

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from pe_audio_cli._paths import Unusable, is_file, reason
 from pe_audio_cli._small_files import read_small
-from pe_audio_cli.audio.find import find_recordings
+from pe_audio_cli.audio.find import files_by_folder, find_recordings
 from pe_audio_cli.errors import AnnotationError
 from pe_audio_cli.evaluate.objects import is_objects, read_objects
 from pe_audio_cli.evaluate.places import Places
@@ -95,11 +95,8 @@ def read_folder(folder: str, places: Places) -> Iterator[Row | Problem]:
     text, whatever its name, that does; a note on the data set is neither.
     """
     none = True
-    for path in sorted(Path(folder).rglob("*")):
-        below = path.relative_to(folder)
-        if _is_hidden(below) or not _ENDING.search(path.name) or not is_file(path):
-            continue
-        name = _called_after(str(below))
+    for path in _possible_label_files(folder):
+        name = _called_after(str(path.relative_to(folder)))
         if _is_label_file(path, _is_found(name, places)):
             none = False
             try:
@@ -161,8 +158,14 @@ def _called_after(file: str) -> str:
     return _ENDING.sub("", file)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _possible_label_files(folder: str) -> list[Path]:
+    return sorted(
+        path
+        for place, names in files_by_folder(folder)
+        if not isinstance(names, OSError)
+        for name in names
+        if _ENDING.search(name) and is_file(path := Path(place, name))
+    )
 
 
 def _is_found(name: str, places: Places) -> bool:

@@ -553,3 +553,16 @@ def test_rows_beyond_the_end_are_left_out_and_a_recording_without_any_says_nothi
     assert left.n_rows == 4
     with pytest.raises(AnnotationError):
         check_durations(read, dict.fromkeys(lasting, 0.1) | {read.recordings[2].file: 0.0}, strict=True)
+
+
+def test_a_tree_of_any_depth_and_links_that_go_in_circles_are_searched_once(tmp_path: Path) -> None:
+    place = tmp_path / "audio"
+    for _ in range(1_200):
+        place = place / "d"
+        place.mkdir(parents=True)
+    (place / "deep.wav").touch()
+    write(place, "deep.txt", "0\t1\train")
+    (tmp_path / "audio" / "again").symlink_to(tmp_path / "audio", target_is_directory=True)
+    (tmp_path / "audio" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    read = read_annotations(str(tmp_path / "audio"))
+    assert [len(each.references) for each in read.recordings] == [1]
