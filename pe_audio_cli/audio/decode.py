@@ -34,6 +34,7 @@ __all__ = ["SAMPLE_RATE", "AudioStream", "open_audio"]
 
 MAX_GATHERED = 1 << 20  # samples of all channels that are mixed at once
 LIBSNDFILE_ALONE = frozenset({"HTK", "MAT4", "MAT5", "MPC2K", "PAF", "PVF", "SDS", "SVX", "WVE", "XI"})
+MAX_TOLD = 10  # recordings in one file of which warnings are told
 LOUD = 8.0  # times full scale: no recording that is merely too loud reaches that
 
 
@@ -188,25 +189,31 @@ class _Joined:
 
     def blocks(self) -> Iterator[Block]:
         seconds = 0.0
-        part, n_parts = self._opened, 1
+        part = self._opened
+        second = 0.0  # when the second recording begins
+        n_more = 0
         while True:
             for block in self._source.blocks():
                 seconds += block.seconds
                 yield block
             place = self._source.next_recording
-            self.warnings += self._source.warnings
+            self.warnings += self._source.warnings if n_more < MAX_TOLD else []
             if place is None:
-                return
+                break
             part = part_of(part, place, size_of(part))
-            n_parts += 1
             self.close()
             try:
                 self._source = _source(self._file, part, self._audio_track)
             except InputError:
                 left = f"{part.size:,} bytes after {seconds:.3f} s, which begin like another recording"
                 self.warnings.append(f"{left}, cannot be decoded: export it again")
-                return
-            self.warnings.append(f"another recording follows at {seconds:.3f} s, in the same file: it was read too")
+                break
+            n_more += 1
+            second = seconds if n_more == 1 else second
+        if n_more:
+            several = f" (recordings: {n_more + 1})" if n_more > 1 else ""
+            where = f"at {second:.3f} s, in the same file{several}"
+            self.warnings.append(f"another recording follows {where}: it was read too")
 
     def close(self) -> None:
         self._source.close()
@@ -218,7 +225,7 @@ def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source
     known = _known_to_libsndfile(file, opened)
     if known is not None and known.has_length and known.header_is_wrong is None:
         check_track(file, audio_track, 1)
-        return known
+        return known if (kind := known.compressed) is None else _decompressed(file, opened, known, kind)
     from pe_audio_cli.audio.ffmpeg import FFmpegSource  # PyAV takes a moment that WAV and FLAC need not wait for
 
     if known is None:
@@ -235,6 +242,20 @@ def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source
         source.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
         return source
     return known
+
+
+def _decompressed(file: str, opened: Opened, known: SndfileSource, kind: str) -> Source:
+    """The sound in compressed data that a file calls samples, where FFmpeg sees through that too."""
+    from pe_audio_cli.audio.ffmpeg import FFmpegSource
+
+    known.close()
+    with contextlib.suppress(InputError):
+        source = FFmpegSource(file, opened)
+        if not source.codec.startswith(("pcm_", "flac", "alac")):
+            return source
+        source.close()
+    message = f"what it calls samples is {kind}: decode it first, for instance by a player that knows this kind"
+    raise InputError(file, "decode", message)
 
 
 def _known_to_libsndfile(file: str, opened: Opened) -> SndfileSource | None:

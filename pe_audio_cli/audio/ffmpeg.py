@@ -139,6 +139,11 @@ class FFmpegSource:
         return self._earlier + self._position / self._rate
 
     @property
+    def codec(self) -> str:
+        """What FFmpeg calls the kind of sound."""
+        return str(self._stream.codec_context.name)
+
+    @property
     def _is_mistimed(self) -> bool:
         """Whether time stamps count on another rate than that of the frames: a FLAC's, where the header is damaged."""
         return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)

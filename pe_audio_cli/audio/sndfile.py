@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import numpy as np
 import soundfile
 
+from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import Rest, extent_of, next_recording, rest_of
 from pe_audio_cli.audio.flac import claims_of
@@ -26,6 +28,8 @@ MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"caff",
 ID3_BYTES = 10  # of a tag's own header; the last four say how long the tag is, in 7 bits each (ID3v2.4, section 3.1)
 BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
 MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
+SILENT_SECONDS = 60  # before compressed sound, at most
+LEAST_WORDS = 1_024  # in which compressed sound is looked for
 UNREAD_BYTES = 4_096  # after compressed samples: more than that may be sound
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: the header leaves the length open, as a streamed FLAC's does
 
@@ -114,6 +118,25 @@ class SndfileSource:
         endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
         place = part_of(self._opened, start, stop)
         return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
+
+    @property
+    def compressed(self) -> str | None:
+        """What is compressed in it though it says that it is samples, if anything is; to be asked before its blocks."""
+        if self._sound.subtype not in ("PCM_16", "PCM_24", "PCM_32"):
+            return None
+        size = min(self.sample_rate, MAX_BLOCK_BYTES // (4 * self.channels))
+        # Not the sound that is read later: after going back in it, libsndfile may pass over damage without a word.
+        with (
+            contextlib.suppress(soundfile.LibsndfileError),  # which is told when it is met again
+            soundfile.SoundFile(part_of(self._opened, 0, size_of(self._opened))) as sound,
+        ):
+            for _ in range(SILENT_SECONDS):
+                samples = sound.read(size, dtype="int32", always_2d=True)
+                if not len(samples) or samples.any():
+                    rest = sound.read(size, dtype="int32", always_2d=True)
+                    words = (np.concatenate([samples, rest]).reshape(-1) >> 16).astype(np.uint16)
+                    return compressed_kind(words) if len(words) > LEAST_WORDS else None
+        return None
 
     @property
     def form(self) -> str:
