@@ -23,7 +23,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("mutants.py")
 ROOT = Path(__file__).parents[2]
-SECONDS = float(os.environ.get("PEAUDIO_MUTATION_SECONDS", "120" if os.environ.get("CI") else "40"))
+SECONDS = float(os.environ.get("PEAUDIO_MUTATION_SECONDS", "40"))
 FIRST_SEED = int(os.environ.get("PEAUDIO_MUTATION_SEED", "0"))
 CPU_SECONDS = 20.0  # of one mutant; an hour of silence is made in less
 WALL_SECONDS = 100.0  # on a busy machine

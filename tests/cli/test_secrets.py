@@ -104,3 +104,15 @@ def test_a_run_goes_on_with_other_signatures(tmp_path: Path, bucket: Path) -> No
     assert_silent(said, out)
     assert "s3://box/a.wav" in (out / "o.jsonl").read_text()
     assert len((out / "o.jsonl").read_text().splitlines()) == 3
+
+
+def test_an_index_does_not_tell_them(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    out = tmp_path / "out"
+    out.mkdir()
+    code, said = run("index", *signed(), *signed("sundaysecret", "a"), "--index", f"{out}/i.index", "-v")
+    assert code == 1
+    assert_silent(said.replace("sundaysecret", "tu3sdaysecret"), out)
+    with duckdb.connect(f"{out}/i.index", read_only=True) as opened:
+        paths = opened.sql("SELECT DISTINCT path FROM clips ORDER BY path").fetchall()
+    assert paths == [(f"s3://box/{name}.wav?part=1",) for name in "abc"]

@@ -55,7 +55,7 @@ def test_one_sigterm_ends_what_is_long_what_waits_and_what_does_not_return(tmp_p
                 run.send_signal(signal.SIGTERM)
             begun = time.monotonic()
             for run in runs:
-                _, said = run.communicate(timeout=60)
+                _, said = run.communicate(timeout=30)
                 assert time.monotonic() - begun < SECONDS
                 assert run.returncode == 130, said
                 assert b"interrupted" in said
@@ -71,7 +71,8 @@ def test_one_sigterm_ends_what_is_long_what_waits_and_what_does_not_return(tmp_p
 
 def test_a_second_signal_ends_what_does_not_return(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    with start(output, write_tone(tmp_path / "long.wav", seconds=20.0), FAKE_FRAMES="50") as run:
+    run = start(output, write_tone(tmp_path / "long.wav", seconds=20.0), FAKE_FRAMES="50")
+    try:
         deadline = time.monotonic() + 60
         while not output.with_name("out.jsonl.part").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -81,9 +82,12 @@ def test_a_second_signal_ends_what_does_not_return(tmp_path: Path) -> None:
             run.send_signal(number)
             time.sleep(0.2)
         begun = time.monotonic()
-        _, said = run.communicate(timeout=60)
+        _, said = run.communicate(timeout=30)
         assert time.monotonic() - begun < 5
         assert run.returncode == 130, said
+    finally:
+        run.kill()
+        run.communicate()
     assert not output.with_name("out.jsonl.part").exists(), "there is nothing in it"
 
 
