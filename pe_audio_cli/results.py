@@ -191,18 +191,21 @@ class FileError:
         if isinstance(error, InputError):
             return replace(cls.of(error), file=file)
         system = error.__cause__ if isinstance(error, PeAudioError) else error
-        if isinstance(system, OSError) and system.errno in NO_SPACE:
+        if isinstance(system, OSError) and _is_about_temporary_files(system):
             full = "the temporary folder has no room for it: make room there, or set TMPDIR to a folder that has some"
             return cls(file, "no-space", str(error) if isinstance(error, PeAudioError) else full)
         if isinstance(error, PeAudioError):
             return cls(file, "encode", str(error))
         if isinstance(error, MemoryError):
             return cls(file, "encode", "it does not fit into memory: use a shorter --window, such as --window 30")
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # from tempfile, which tried everywhere
-            return cls(file, "no-space", "there is no temporary folder to write to: set TMPDIR to one that has room")
         what = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
         message = f"it failed unexpectedly ({what}): leave it out, or run again with --verbose and report what it says"
         return cls(file, "internal", message, "".join(traceback.format_exception(error)))
+
+
+def _is_about_temporary_files(error: OSError) -> bool:
+    """Whether there is no room, or no folder at all: tempfile names none, as it has tried several."""
+    return error.errno in NO_SPACE or (isinstance(error, FileNotFoundError) and error.filename is None)
 
 
 @dataclass(frozen=True, slots=True)

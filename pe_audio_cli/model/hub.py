@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pe_audio_cli._paths import expanduser
 from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError
 from pe_audio_cli.model.checkpoint import weight_files
 from pe_audio_cli.model.download import WANTED, Download, OnBytes, more_room
@@ -74,11 +75,21 @@ def cached(repo: str, revision: str | None = None) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    if cache_folder() is None:
+        return None
     try:
         folder = Path(snapshot_download(repo, revision=revision, local_files_only=True, allow_patterns=WANTED))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     return folder if is_complete(folder) else None
+
+
+def cache_folder() -> Path | None:
+    """Where the hub's client keeps what it has fetched; None for a user without a home folder."""
+    from huggingface_hub import constants
+
+    folder = expanduser(constants.HF_HUB_CACHE)
+    return None if folder.startswith("~") else Path(folder)
 
 
 def is_complete(folder: Path) -> bool:
@@ -94,6 +105,8 @@ def _check_reach(repo: str, offline: bool) -> None:
     """Fail in a moment where the hub is out of reach, instead of after the client's minutes of retries."""
     from huggingface_hub import constants
 
+    if cache_folder() is None:
+        raise CheckpointError(f"there is no home folder to keep {repo} in: set HF_HOME to a folder of yours")
     if offline or constants.HF_HUB_OFFLINE:
         raise CheckpointError(f"{repo} is not on this machine and the network is switched off: {_remedy(repo)}")
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):

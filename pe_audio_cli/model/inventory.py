@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.model.checkpoint import Checkpoint
-from pe_audio_cli.model.hub import is_complete
+from pe_audio_cli.model.hub import cache_folder, is_complete
 from pe_audio_cli.model.registry import DEFAULT_MODEL, SHIPPED, SIZES, TASKS, Task, hub_id
 
 if TYPE_CHECKING:
@@ -82,11 +82,14 @@ def _is_ours(folder: Path, repo: str) -> bool:
 
 def _cache() -> dict[str, CachedRepoInfo]:
     """The models in the hub's cache, by their hub ids."""
-    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
+    from huggingface_hub import CacheNotFound, scan_cache_dir
 
+    folder = cache_folder()
+    if folder is None:
+        return {}
     try:
-        found = scan_cache_dir(constants.HF_HUB_CACHE)
-    except CacheNotFound:
+        found = scan_cache_dir(folder)
+    except (CacheNotFound, OSError, ValueError):  # a ValueError is a file where a folder is expected
         return {}
     return {repo.repo_id: repo for repo in found.repos if repo.repo_type == "model"}
 

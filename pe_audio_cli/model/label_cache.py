@@ -41,6 +41,17 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 READ_PLAIN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+NOWHERE = Path(os.devnull) / "labels"  # no folder, and none can be made there
+
+
+def _folder_of_user() -> Path:
+    try:
+        folder = user_cache_path("peaudio")
+    except (RuntimeError, KeyError, OSError):  # older releases of platformdirs leave the ~ as it is
+        return NOWHERE
+    return NOWHERE if str(folder).startswith("~") else folder / "labels"
+
+
 @dataclass(frozen=True)
 class LabelCache:
     """The embeddings, each of ``width`` numbers, that belong to one checkpoint."""
@@ -51,8 +62,11 @@ class LabelCache:
 
     @classmethod
     def of_user(cls, fingerprint: str, revision: str, width: int) -> LabelCache:
-        """In the place that the system has for such things, for the checkpoint of that fingerprint and revision."""
-        return cls(user_cache_path("peaudio") / "labels", f"{fingerprint} {revision}", width)
+        """In the place that the system has for such things, for the checkpoint of that fingerprint and revision.
+
+        Where it has none, as for a user without a home folder, nothing is found and nothing kept.
+        """
+        return cls(_folder_of_user(), f"{fingerprint} {revision}", width)
 
     def embed(self, labels: Sequence[str], load: Callable[[], Encode]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, width)``.

@@ -31,9 +31,10 @@ class EmbeddingFile:
         """Begin the file under its temporary name. Raises :class:`OutputError` if it cannot be written."""
         try:
             self._stream: BinaryIO = self._file.open()
+            self._writer = self._new_writer(self._stream, self._precision)
         except OSError as error:
+            self._file.discard()
             raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
-        self._writer = self._new_writer(self._stream, self._precision)
 
     def write(self, result: EmbedResult | FileError) -> None:
         """Take one result; an error has no row. Raises :class:`RunError` if it cannot be written."""

@@ -185,4 +185,6 @@ def _refuse_without_matplotlib() -> None:
         import matplotlib
     except ImportError as error:
         raise UsageError("--plot needs matplotlib: pip install 'pe-audio-cli[plot]'") from error
+    except (OSError, RuntimeError) as error:
+        raise UsageError("--plot needs a folder in which matplotlib can keep its cache: set MPLCONFIGDIR") from error
     matplotlib.set_loglevel("CRITICAL")  # it would tell of its font cache

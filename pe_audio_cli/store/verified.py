@@ -62,4 +62,10 @@ def _identity(path: Path) -> list[int]:
 
 def _place(path: Path) -> Path:
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
-    return user_cache_path("peaudio") / "verified" / name
+    try:
+        cache = user_cache_path("peaudio")
+    except (RuntimeError, KeyError) as error:  # a user without a home folder
+        raise FileNotFoundError(f"there is no place for a cache ({error})") from error
+    if str(cache).startswith("~"):  # as older releases of platformdirs leave it
+        raise FileNotFoundError("there is no place for a cache")
+    return cache / "verified" / name
