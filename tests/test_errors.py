@@ -14,7 +14,8 @@ from pe_audio_cli.errors import AnnotationError, InputError, PeAudioError
 
 
 def kinds() -> list[type[PeAudioError]]:
-    return [kind for name in errors.__all__ if issubclass(kind := getattr(errors, name), PeAudioError)]
+    named = (getattr(errors, name) for name in errors.__all__)
+    return [kind for kind in named if isinstance(kind, type) and issubclass(kind, PeAudioError)]
 
 
 def example(kind: type[PeAudioError]) -> PeAudioError:

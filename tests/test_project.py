@@ -76,6 +76,19 @@ def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
         assert requirement.specifier.contains(version), f"{requirement} and its pin {version}"
 
 
+def test_each_extra_that_a_message_names_is_there() -> None:
+    """As pyproject.toml has it: what is installed may be older."""
+    section = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", section, flags=re.MULTILINE))
+    package = Path(pe_audio_cli.__file__).parent
+    named = {
+        extra
+        for path in package.rglob("*.py")
+        for extra in re.findall(r"pe-audio-cli\[(\w+)\]", path.read_text(encoding="utf-8"))
+    }
+    assert named and named <= extras
+
+
 def test_everything_that_is_installed_for_the_project_is_pinned() -> None:
     here = "{}.{}".format(*sys.version_info)
     needed = installed_closure(Requirement(f"{DISTRIBUTION}[{','.join(EXTRAS)}]"))

@@ -124,3 +124,11 @@ def test_a_damaged_table_is_an_error_of_its_own(tmp_path: Path) -> None:
         (tmp_path / "list.parquet").write_bytes(content[: dice.choice([len(content), dice.randrange(len(content))])])
         with contextlib.suppress(UsageError):
             assert all(isinstance(name, str) for name in read_manifest(tmp_path / "list.parquet"))
+
+
+def test_without_pyarrow_a_table_names_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"needs pyarrow \(pip install 'pe-audio-cli\[parquet\]'\)"):
+        read_manifest(tmp_path / "list.parquet")

@@ -90,7 +90,7 @@ def test_a_format_whose_package_is_missing_is_refused_with_the_command_that_inst
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pe_audio_cli.write.registry.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"parquet needs pyarrow: pip install 'pe-audio-cli\[ray\]'"):
+    with pytest.raises(UsageError, match=r"parquet needs pyarrow: pip install 'pe-audio-cli\[parquet\]'"):
         writer_for("parquet", "tag")
     assert writer_for("csv", "tag").name == "csv"
 
