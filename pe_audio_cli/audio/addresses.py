@@ -29,6 +29,10 @@ POLL_SECONDS = 0.2  # how often progress is looked for
 FORM = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)(?P<chained>::[^/]*)?://")
 LATER_LINK = re.compile(r"::[A-Za-z][A-Za-z0-9+.-]*://")  # of a chain
 PARTS = re.compile(r"(?P<scheme>[^:]*(?:::[^/]*)?://)(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
+# A password with a `/`, `?` or `#` in it that should have been escaped: what stands behind the `:` is no port.
+UNESCAPED = re.compile(
+    r"(?P<scheme>[^:]*(?:::[^/]*)?://)(?P<user>[^@/?#\[]*:(?!\d*(?:[/?#]|$))[^@]*[/?#].*)@(?P<rest>.*)", re.DOTALL
+)
 WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 GONE = 410  # what HTTP says where something was once, as it says 404 where nothing is
 HIDDEN = "***"
@@ -205,14 +209,15 @@ def _public(full: str) -> str:
 
 def _split(full: str) -> tuple[str, list[str]]:
     """An address without what grants access, and what was taken out of it."""
+    full, unescaped = _without_unescaped_password(full)
     parts = PARTS.fullmatch(full)
     if parts is None:
-        return full, []
+        return full, unescaped
     user, at, host = parts["authority"].rpartition("@")
     scheme = parts["scheme"].partition(":")[0].lower()
     if scheme in ("az", "abfs", "abfss") and ":" not in user:  # a container, not a user
         user, at, host = "", "", parts["authority"]
-    secrets = [user, *user.split(":")] if at else []
+    secrets = [*unescaped, *([user, *user.split(":")] if at else [])]
     query, hash_mark, fragment = parts["rest"].partition("#")
     kept_query, query_secrets = _without_secrets(query.removeprefix("?"))
     kept_fragment, fragment_secrets = _without_secrets(fragment)
@@ -220,6 +225,15 @@ def _split(full: str) -> tuple[str, list[str]]:
     public += f"?{kept_query}" if kept_query else ""
     public += f"{hash_mark}{kept_fragment}" if kept_fragment else ""
     return public, [*secrets, *query_secrets, *fragment_secrets]
+
+
+def _without_unescaped_password(full: str) -> tuple[str, list[str]]:
+    """An address without user and password, if the password holds what ends them, and what was taken out."""
+    match = UNESCAPED.fullmatch(full)
+    if match is None:
+        return full, []
+    user, _, password = match["user"].partition(":")
+    return match["scheme"] + match["rest"], [match["user"], user, password]
 
 
 def _without_secrets(query: str) -> tuple[str, list[str]]:

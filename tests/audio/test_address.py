@@ -296,6 +296,11 @@ def test_what_is_at_an_address_is_not_looked_for_here(monkeypatch: pytest.Monkey
         ("https://host/get?author=eve&q=a%20b&&", "https://host/get?author=eve&q=a%20b&&"),
         ("simplecache::https://a:b@host/a.wav", "simplecache::https://host/a.wav"),
         ("https://[::1]:80/a.wav", "https://[::1]:80/a.wav"),
+        ("https://alice:pa/ss@host/a.wav", "https://host/a.wav"),
+        ("https://alice:p#a?s@s@host/a.wav?q=1", "https://host/a.wav?q=1"),
+        ("https://host:80/a@b.wav", "https://host:80/a@b.wav"),
+        ("https://host:/a@b.wav", "https://host:/a@b.wav"),
+        ("hf://datasets/some/thing@main/a.wav", "hf://datasets/some/thing@main/a.wav"),
     ],
 )  # fmt: skip
 def test_a_recording_is_called_by_its_address_without_what_grants_access(full: str, name: str) -> None:
