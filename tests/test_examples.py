@@ -173,6 +173,21 @@ def test_rows_are_read_from_their_end(tmp_path: Path, programs: Path) -> None:
     assert done.stdout.splitlines() == [f"{tmp_path}/cuts/001_1.000-2.000.wav"]
 
 
+@pytest.mark.parametrize(
+    ("track", "heard", "cut"), [([], "--audio-track=1", "0:a:0"), (["3"], "--audio-track=3", "0:a:2")]
+)
+def test_the_sound_track_that_is_cut_is_the_one_that_was_heard(
+    tmp_path: Path, programs: Path, track: list[str], heard: str, cut: str
+) -> None:
+    row = "file\\tlabel\\tstart\\tend\\tprobability\\na\\tb\\t1.000\\t2.000\\t0.5\\n"
+    put_on(programs, "peaudio", f"printf '%s\\n' \"$@\" > '{tmp_path}/heard'; printf '{row}'")
+    put_on(programs, "ffmpeg", f"printf '%s\\n' \"$@\" > '{tmp_path}/cut'")
+    done = run("cut_events.sh", RECORDINGS / "scene.mp3", "a", tmp_path / "cuts", *track, programs=programs)
+    assert done.returncode == 0, done.stderr
+    assert heard in (tmp_path / "heard").read_text().splitlines()
+    assert cut in (tmp_path / "cut").read_text().splitlines()
+
+
 def test_nothing_is_cut_where_the_label_is_not_heard(tmp_path: Path, programs: Path) -> None:
     put_on(programs, "peaudio", "printf 'file\\tlabel\\tstart\\tend\\tprobability\\n'")
     done = run("cut_events.sh", RECORDINGS / "dog.flac", "a siren", tmp_path / "cuts", programs=programs)
