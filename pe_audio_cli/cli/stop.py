@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,6 +74,8 @@ class _Watch:
     """A thread that hears of signals as they arrive, whatever the main thread does."""
 
     def __init__(self, signals: list[signal.Signals], on_stuck: Callable[[], None]) -> None:
+        import socket  # not before there is something to listen to
+
         self._signals, self._on_stuck = signals, on_stuck
         self._near, self._far = socket.socketpair()
         self._far.setblocking(False)
