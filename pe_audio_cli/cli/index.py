@@ -76,7 +76,7 @@ def index(
         with talk.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
         walk, summary = Walk(talk, fail_fast), Summary()
-        with IndexBuilder(index, checkpoint, _windows(window, overlap)) as builder:
+        with IndexBuilder(index, checkpoint, _windows(window, overlap), inputs.audio_track) as builder:
             paths = inputs.named()
             found = find_recordings(paths, walk.skip)
             plan = builder.plan(paths, found)
@@ -85,7 +85,7 @@ def index(
             with talk.progress([_name(item) for item in plan.todo]) as progress:
                 if prune:
                     builder.drop(plan.vanished)
-                results = _embedded(plan, builder, checkpoint, walk, device, progress, inputs.audio_track)
+                results = _embedded(plan, builder, checkpoint, walk, device, progress)
                 walk.go(results, builder, progress, summary)
             if prune and plan.out_of_sight:
                 talk.warn(_kept(plan.out_of_sight))
@@ -103,7 +103,6 @@ def _embedded(
     walk: Walk,
     device: DeviceFlags,
     progress: Progress,
-    audio_track: int | None,
 ) -> Iterator[EmbedResult | FileError]:
     """Embeddings of what is to be done; the model is loaded only if there is anything to encode."""
     from pe_audio_cli.results import FileError
@@ -114,7 +113,7 @@ def _embedded(
         return iter(errors)
     encoder = walk.encoder(checkpoint, device)
     builder.begin(encoder)
-    encoding = EncodeOptions(builder.windows, device.batch_size, progress.piece, audio_track=audio_track)
+    encoding = EncodeOptions(builder.windows, device.batch_size, progress.piece, audio_track=builder.audio_track)
     return embed(plan.todo, encoder, "window", encoding)
 
 

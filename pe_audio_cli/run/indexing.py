@@ -59,15 +59,19 @@ class IndexBuilder:
     index that isn't there yet is made with the first recording.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint, windows: WindowOptions | None = None) -> None:
+    def __init__(
+        self, path: Path, checkpoint: Checkpoint, windows: WindowOptions | None = None, audio_track: int | None = None
+    ) -> None:
         """Open the index, if there is one, for nobody else meanwhile.
 
-        ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one. Raises :class:`StoreError`
-        if it was made with another checkpoint or other windows, is damaged or in use, or something is in its way, and
-        :class:`OutputError` if none can be written there, or another run is making it.
+        ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one; so does ``audio_track``.
+        Raises :class:`StoreError` if it was made with another checkpoint, other windows or another sound track, is
+        damaged or in use, or something is in its way, and :class:`OutputError` if none can be written there, or another
+        run is making it.
         """
         need_search_extra()
         self.path, self._checkpoint = path, checkpoint
+        self.audio_track = audio_track
         self._database: Database | None = None
         self._before: dict[str, Stamp] = {}  # by path, when the index was made
         self._now: dict[str, Stamp] = {}  # and before this run reads
@@ -198,6 +202,10 @@ class IndexBuilder:
                     f"{self.path} has {_spelled(self.windows)}: leave out --window and --overlap, or index into "
                     "another file"
                 )
+            if self.audio_track not in (None, about.audio_track):
+                track = "the usual sound track" if about.audio_track is None else f"sound track {about.audio_track}"
+                raise StoreError(f"{self.path} has {track}: leave out --audio-track, or index into another file")
+            self.audio_track = about.audio_track
 
         self._database = Database.open(self.path, read_only=False, accept=accept)
         self._before = self._database.stamps()
@@ -233,6 +241,7 @@ class IndexBuilder:
             logit_bias=self._bias,
             window_seconds=windows.window,
             overlap_seconds=windows.overlap,
+            audio_track=self.audio_track,
         )
 
 

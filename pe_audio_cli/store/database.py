@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
 
-VERSION = 1  # of the tables; raise it when they change
+VERSION = 2  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
 LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
 BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each

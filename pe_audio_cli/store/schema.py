@@ -24,7 +24,8 @@ COUNT, MAX = "system.main.count(*)", "system.main.max"
 
 COLUMNS = {
     "about": "version INTEGER, state VARCHAR, model VARCHAR, folder VARCHAR, fingerprint VARCHAR, revision VARCHAR, "
-    "width INTEGER, logit_scale DOUBLE, logit_bias DOUBLE, window_seconds DOUBLE, overlap_seconds DOUBLE",
+    "width INTEGER, logit_scale DOUBLE, logit_bias DOUBLE, window_seconds DOUBLE, overlap_seconds DOUBLE, "
+    "audio_track INTEGER",
     "recordings": "id BIGINT, path VARCHAR, size BIGINT, mtime_ns BIGINT, duration DOUBLE, sample_rate INTEGER, "
     "channels INTEGER",
     "windows": 'id BIGINT, recording BIGINT, start DOUBLE, "end" DOUBLE, embedding FLOAT[{width}]',
@@ -50,6 +51,7 @@ class About:
     ``model`` is the checkpoint as the user called it, ``folder`` where it lay, ``fingerprint`` and ``revision`` what
     tells it from any other. logit = ``logit_scale`` * (audio . text) + ``logit_bias``, of embeddings of ``width``
     numbers. ``window_seconds`` is None where each recording is one window.
+    ``audio_track`` is the sound of files with several, counted from 1; None is the one that players choose.
     """
 
     model: str
@@ -61,6 +63,7 @@ class About:
     logit_bias: float
     window_seconds: float | None
     overlap_seconds: float
+    audio_track: int | None = None
 
     def check(self, path: Path, fingerprint: str, model: str) -> None:
         """Raise :class:`StoreError` if the checkpoint called ``model`` is not the one that the index was made with."""
@@ -84,6 +87,8 @@ class About:
         window, overlap = self.window_seconds, self.overlap_seconds
         if not _is_finite(overlap) or overlap < 0 or (window is not None and not (_is_finite(window) and window > 0)):
             return f"windows of {window} s with an overlap of {overlap} s"
+        if self.audio_track is not None and self.audio_track < 1:
+            return f"sound track {self.audio_track}"
         return None
 
 

@@ -436,3 +436,18 @@ def test_a_copy_that_cannot_be_written_is_said_and_the_index_is_whole(sounds, tm
     with pytest.raises(RunError, match=r"cannot write .*vectors: .*; the index is whole"):
         update(tmp_path / "i", sounds)
     assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+
+
+def test_an_index_holds_one_sound_track(sounds, tmp_path):
+    index = tmp_path / "i"
+    with IndexBuilder(index, CHECKPOINT, audio_track=1) as builder:
+        plan = builder.plan([str(sounds)], find_recordings([str(sounds)]))
+        builder.begin(LevelEncoder())
+        encoding = EncodeOptions(builder.windows, audio_track=builder.audio_track)
+        for result in embed(plan.todo, LevelEncoder(), "window", encoding):
+            builder.write(result)
+        builder.finish()
+    with pytest.raises(StoreError, match="sound track 1"):
+        IndexBuilder(index, CHECKPOINT, audio_track=2)
+    with IndexBuilder(index, CHECKPOINT) as builder:
+        assert builder.audio_track == 1

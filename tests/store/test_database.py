@@ -167,7 +167,7 @@ def test_an_index_of_another_version(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "VERSION", 7)
     fill(tmp_path / "later", "a")
     monkeypatch.undo()
-    with pytest.raises(StoreError, match="an index of version 7, and this peaudio reads version 1"):
+    with pytest.raises(StoreError, match="an index of version 7, and this peaudio reads version 2"):
         Database.open(tmp_path / "later")
 
 
