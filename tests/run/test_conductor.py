@@ -35,7 +35,7 @@ def work(**more: object) -> Work:
     checkpoint = find_checkpoint(MODEL, "tag")
     question = Tagging(QUERY, TagOptions())
     model = (MODEL, "tag", "tiny", checkpoint.fingerprint, 2, DeviceOptions("cpu"))
-    return replace(Work(*model, question, WINDOWS, None, False, None), **more)
+    return replace(Work(*model, question, WINDOWS, None, False, None, audio_track=None), **more)
 
 
 @pytest.fixture
@@ -148,3 +148,29 @@ def test_a_local_folder_is_found_from_any_current_folder(monkeypatch):
     assert anchored(ModelOptions("base")) == ModelOptions("base")
     assert anchored(ModelOptions("mini")) == ModelOptions("mini")
     assert anchored(ModelOptions("who/knows")) == ModelOptions("who/knows")
+
+
+@pytest.mark.parametrize("stage", ["stretches", "gathered", "encode"])
+def test_what_a_stage_fails_on_is_the_error_of_its_recording(files, level_worker, monkeypatch, stage):
+    from pe_audio_cli.run import conductor
+
+    calls = []
+
+    def second(real):
+        def faulty(*arguments):
+            calls.append(1)
+            if len(calls) == 2:
+                raise ZeroDivisionError("odd")
+            return real(*arguments)
+
+        return faulty
+
+    files = [files[0], files[2], files[3]]
+    if stage == "encode":
+        monkeypatch.setattr(LevelEncoder, "encode_codec", second(LevelEncoder.encode_codec))
+    else:
+        monkeypatch.setattr(conductor, stage, second(getattr(conductor, stage)))
+    found = rows([level_worker()(pa.concat_tables(decoded(files)))])
+    assert [index for index, _, last, _ in found if last] == [10, 11, 12]
+    assert [isinstance(content, FileError) for *_, content in found] == [False, True, False]
+    assert "ZeroDivisionError: odd" in found[1][3].message
