@@ -25,14 +25,16 @@ Members = Iterator[tuple[str, bytes]]
 def members(path: Path) -> Members:
     """The recordings in an archive, or the one that ``path`` is; nothing for any other file."""
     suffix = path.suffix.lower()
-    if suffix in READERS:
+    if READERS.get(suffix) is _zip:
+        yield from _zip(path)  # which may hold gigabytes
+    elif suffix in READERS:
         yield from READERS[suffix](path.read_bytes())
     elif suffix in SOUNDS:
         yield "", path.read_bytes()
 
 
-def _zip(archive: bytes) -> Members:
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+def _zip(archive: bytes | Path) -> Members:
+    with zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive) as files:
         for name in files.namelist():
             if name.lower().endswith(SOUNDS):
                 yield name, files.read(name)

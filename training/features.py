@@ -1,4 +1,7 @@
-"""Recordings to log band energies, by the codec itself, cached on disk."""
+"""Recordings to train on: log band energies by the codec itself, and what is heard in them.
+
+What somebody has labelled is taken for true; everything else is what the teacher hears (:mod:`training.hear`).
+"""
 
 from __future__ import annotations
 
@@ -14,59 +17,119 @@ import torch
 from transformers.models.pe_audio.modeling_pe_audio import PeAudioDacEncoder
 
 from training import bands, codec
-from training.concepts import ESC10, KNOWN
+from training.audioset import CLASSES, as_kinds
+from training.concepts import ESC10, INSTRUMENTS, KNOWN
 from training.logarithm import DECADES, LogNetwork
 from training.mixtures import FRAME, RATE, Bank
 
 SECONDS = 10  # of a recording are kept
 WHITE_NOISE = "signals:white"  # the group of recordings that backgrounds are made of
+NOBODY_KNOWS = "?"  # in place of concepts
 
-# What recordings are full of is drawn more often than other sounds; what is made by rule needs no great number of
-# sources, since it is never twice the same.
-SHARES = {"speech": 2.5, "music": 0.8, "noise": 1.5, "silence": 1.0, "beep": 0.25, "dtmf": 0.25}
+# How often a concept's recordings are drawn, beside 0.5 for others. What recordings are full of is drawn more often;
+# what is made by rule needs no great number of sources, since it is never twice the same.
+SHARES = {"speech": 2.0, "music": 1.0, "noise": 1.0, "silence": 0.7, "beep": 0.4, "dtmf": 0.25, **dict.fromkeys(ESC10, 0.7)}
+SHARE, ENOUGH = 0.5, 6  # sources, below which a concept is drawn less: it would be learned by heart
+UNLABELLED_SHARE, NOTHING_SHARE = 0.35, 6.0  # for each concept that the teacher hears most; where it hears none
+
+# The teacher's numbers are shares of 10 s clips of YouTube: what is rare there never gets a high one. This much is
+# added to their logits, but for what it says all too often.
+SHIFT = 1.0
+SHIFTS = {"speech": 0.0, "music": -0.5, "bird_song": 0.0, "engine": 0.3, "water": 0.3, "silence": -1.0, "explosion": 0.3}
+SUPPOSED = 0.45  # the most that the teacher may add to what somebody has labelled
+ALONE = 0.15  # how much music a single instrument is
+
+# What a concept is a kind of: where the first is heard, the others are too.
+PARENTS: dict[str, tuple[str, ...]] = {
+    "violin": ("strings",),
+    "cello": ("strings",),
+    "trumpet": ("brass",),
+    "trombone": ("brass",),
+    "electric_guitar": ("guitar",),
+    "bass_guitar": ("guitar",),
+    "cymbal": ("drums",),
+    "snare_drum": ("drums",),
+    "bass_drum": ("drums",),
+    "timpani": ("drums",),
+    "choir": ("singing",),
+    "church_bell": ("bell",),
+    "machine_gun": ("gunshot",),
+    "dripping": ("water",),
+    "stream": ("water",),
+    "waterfall": ("water",),
+    "race_car": ("engine",),
+    "motorcycle": ("engine",),
+    "truck": ("engine",),
+    "cricket": ("insects",),
+    "rock_music": ("music",),
+    "electronic_music": ("music",),
+    "orchestra": ("music",),
+}
 
 # A recording labelled with the first may well hold the others, and may well be described by them: nothing is learned
 # from their absence.
 MAY_HOLD: dict[str, tuple[str, ...]] = {
     "music": ("piano", "guitar", "strings", "brass", "flute", "organ", "drums", "bell", "mallets", "singing"),
-    "singing": ("music", "speech"),
-    "rooster": ("bird_song",),
+    "singing": ("music", "speech", "choir"),
+    "strings": ("violin", "cello", "orchestra"),
+    "brass": ("trumpet", "trombone"),
+    "guitar": ("electric_guitar", "bass_guitar", "banjo", "harp"),
+    "flute": ("clarinet", "saxophone"),
+    "organ": ("accordion", "harmonica", "synthesizer"),
+    "piano": ("harpsichord", "synthesizer"),
+    "drums": ("cymbal", "snare_drum", "bass_drum", "timpani", "gong", "tambourine"),
+    "mallets": ("steelpan", "bell"),
+    "rooster": ("bird_song", "chicken"),
     "crow": ("bird_song",),
     "owl": ("bird_song",),
     "duck": ("bird_song", "water"),
-    "rain": ("water", "wind", "noise"),
-    "sea_waves": ("water", "wind", "noise"),
-    "water": ("rain", "noise"),
-    "wind": ("noise",),
-    "crying_baby": ("speech",),
+    "dog_bark": ("growling", "howling"),
+    "rain": ("water", "wind", "noise", "dripping"),
+    "sea_waves": ("water", "wind", "noise", "splash"),
+    "water": ("rain", "noise", "stream", "waterfall", "splash", "dripping", "bubbling"),
+    "wind": ("noise", "rustling"),
+    "crying_baby": ("speech", "screaming"),
     "laughter": ("speech",),
     "coughing": ("speech",),
     "sneezing": ("speech", "coughing"),
-    "applause": ("speech", "noise"),
-    "helicopter": ("engine",),
-    "chainsaw": ("engine",),
-    "train": ("engine", "bell", "whistle"),
+    "applause": ("speech", "noise", "crowd", "cheering"),
+    "helicopter": ("engine", "airplane"),
+    "chainsaw": ("engine", "lawn_mower"),
+    "train": ("engine", "bell", "whistle", "train_horn"),
+    "engine": ("car_passing", "truck", "motorcycle", "race_car", "engine_starting", "machine"),
     "dtmf": ("beep", "telephone"),
-    "telephone": ("beep", "bell"),
-    "siren": ("beep",),
-    "clock_tick": ("camera", "bell"),
-    "bell": ("music",),
+    "telephone": ("beep", "bell", "alarm_clock"),
+    "siren": ("beep", "alarm_clock", "car_alarm", "smoke_alarm"),
+    "beep": ("alarm_clock", "smoke_alarm", "buzzer"),
+    "clock_tick": ("camera", "bell", "clicking"),
+    "camera": ("clicking",),
+    "bell": ("music", "church_bell", "doorbell", "wind_chime", "clang"),
     "thunder": ("rain", "explosion"),
-    "explosion": ("thunder", "noise"),
+    "explosion": ("thunder", "noise", "gunshot", "fireworks", "crash", "thump"),
+    "gunshot": ("explosion", "machine_gun", "fireworks"),
     "whistle": ("bird_song",),
-    "airplane": ("engine", "wind"),
-    "scream": ("speech", "laughter"),
-    "car_horn": ("engine", "beep", "brass"),
+    "insects": ("cricket", "bee"),
+    "sheep": ("speech",),
+    "horse": ("horse_hooves",),
+    "footsteps": ("rustling", "thump", "clicking"),
+    "door": ("creaking", "thump", "door_knock", "clicking"),
+    "glass": ("crash", "dishes"),
+    "typing": ("clicking", "typewriter"),
+    "thump": ("slap", "crash", "door", "footsteps", "explosion"),
 }
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One cached recording: log energies ``(bands, time)`` in float16, concept ids, fold of ESC-10 (0: not from it)."""
+    """One recording: log energies ``(bands, time)`` as they are and worn, in float16; the teacher's scores
+    ``(patches, n_concepts)``; concept ids, or None where nobody has labelled it; fold of ESC-10 (0: not from it).
+    """
 
     file: str
     energies: torch.Tensor
-    concepts: tuple[str, ...]
+    worn: torch.Tensor
+    scores: torch.Tensor
+    concepts: tuple[str, ...] | None
     group: str
     fold: int
     held: bool
@@ -79,12 +142,30 @@ class Recordings:
     items: list[Recording]
 
     @classmethod
-    def load(cls, work: Path) -> Recordings:
-        """From ``WORK/features.pt``, computed from ``WORK/manifest.csv`` where it isn't there yet."""
-        cached = work / "features.pt"
-        if not cached.is_file():
-            torch.save([vars(item) for item in _compute(work)], cached)
-        return cls([Recording(**item) for item in torch.load(cached)])
+    def load(cls, work: Path, names: Sequence[str]) -> Recordings:
+        """From ``WORK/manifest.csv`` and ``WORK/heard``; ``names`` are those of the teacher's classes."""
+        items = []
+        with open(work / "manifest.csv", newline="", encoding="utf-8") as table:
+            for row in csv.DictReader(table):
+                file = work / "heard" / Path(row["clip"]).relative_to("clips").with_suffix(".npz")
+                if not file.is_file():
+                    continue
+                parts = np.load(file)
+                scores = as_kinds(parts["scores"].astype(np.float32), names, [concept.id for concept in KNOWN])
+                labelled = row["concepts"] not in ("", NOBODY_KNOWS)
+                items.append(
+                    Recording(
+                        row["clip"],
+                        torch.from_numpy(parts["energies"]),
+                        torch.from_numpy(parts["worn"]),
+                        torch.from_numpy(scores),
+                        tuple(row["concepts"].split(";")) if labelled else None,
+                        row["group"],
+                        int(row["fold"] or 0),
+                        row["held"] == "1",
+                    )
+                )
+        return cls(items)
 
     def train(self, folds: Sequence[int]) -> list[Recording]:
         """What may be trained on: everything that is not held out, with these folds of ESC-10."""
@@ -94,30 +175,28 @@ class Recordings:
         """The recordings to draw scenes from."""
         items = self.train(folds)
         longest = max(item.energies.shape[1] for item in items)
+        patches = max(len(item.scores) for item in items)
         energies = torch.full((len(items), bands.N_BANDS, longest), -1.0, dtype=torch.float16)
+        worn = energies.clone()
+        heard = torch.zeros(len(items), patches, len(KNOWN), dtype=torch.float16)
+        ignored = torch.zeros(len(items), len(KNOWN))
         for row, item in enumerate(items):
             energies[row, :, : item.energies.shape[1]] = item.energies
+            worn[row, :, : item.worn.shape[1]] = item.worn
+            targets = believed(item.scores, item.concepts)
+            heard[row, : len(targets)] = targets
+            heard[row, len(targets) :] = targets[-1]
+            ignored[row] = open_questions(item.concepts)
         lengths = torch.tensor([float(item.energies.shape[1]) for item in items])
-        column = {concept.id: index for index, concept in enumerate(KNOWN)}
-        concepts, ignored = torch.zeros(2, len(items), len(column))
-        for row, item in enumerate(items):
-            for id in item.concepts:
-                if id in column:
-                    concepts[row, column[id]] = 1
-                for other in MAY_HOLD.get(id, ()):
-                    if other in column and other not in item.concepts:
-                        ignored[row, column[other]] = 1
-            if set(item.concepts) & {*MAY_HOLD["music"]}:
-                ignored[row, column["music"]] = 1 - concepts[row, column["music"]]
-        return Bank(energies, lengths, concepts, ignored, column["silence"], column["noise"], _hiss(items))
+        return Bank(energies, worn, lengths, heard, ignored, _column("silence"), _column("noise"), _hiss(items))
 
     def weights(self, folds: Sequence[int]) -> torch.Tensor:
-        """How often to draw each: half of all from ESC-10's classes, the other half evenly from the other concepts.
+        """How often to draw each: evenly from the concepts, and evenly from what the teacher hears where nobody knows.
 
         Within a concept every group, that is every original recording, counts alike.
         """
         items = self.train(folds)
-        keys = [(item.concepts[0] if item.concepts else "", item.group) for item in items]
+        keys = [(_first(item), item.group) for item in items]
         groups: dict[str, set[str]] = {}
         for id, group in keys:
             groups.setdefault(id, set()).add(group)
@@ -128,20 +207,65 @@ class Recordings:
         return torch.tensor([share[id] / len(groups[id]) / size[id, group] for id, group in keys])
 
 
+_IDS = [concept.id for concept in KNOWN]
+
+
+def _column(id: str) -> int:
+    return _IDS.index(id)
+
+
+def believed(scores: torch.Tensor, concepts: Sequence[str] | None) -> torch.Tensor:
+    """How surely each concept is heard, ``(patches, n_concepts)``, by the teacher's scores and by whoever labelled it."""
+    shift = torch.tensor([SHIFTS.get(id, SHIFT) for id in _IDS])
+    found = torch.sigmoid(torch.logit(scores, 1e-4) + shift)
+    found[:, _column("silence")] = 0  # that is read off the level
+    instruments = [_column(id) for id in INSTRUMENTS]
+    music = _column("music")
+    if concepts is None:
+        found[:, music] *= 1 - 0.5 * found[:, instruments].amax(1)
+        return found
+    found = found.clamp_max(SUPPOSED)
+    if set(concepts) & set(INSTRUMENTS):
+        found[:, instruments] *= 0.3
+        found[:, music] = ALONE
+    for id in concepts:
+        for own in (id, *PARENTS.get(id, ())):
+            if own in CLASSES:
+                found[:, _column(own)] = 1
+    return found
+
+
+def open_questions(concepts: Sequence[str] | None) -> torch.Tensor:
+    """``(n_concepts,)``: 1 for what a recording with these labels may hold as well."""
+    ignored = torch.zeros(len(_IDS))
+    for id in concepts or ():
+        for other in MAY_HOLD.get(id, ()):
+            if other not in (concepts or ()):
+                ignored[_column(other)] = 1
+    return ignored
+
+
+def _first(item: Recording) -> str:
+    """What the weights count a recording to: its first label, else what the teacher hears most, else nothing."""
+    if item.concepts is not None:
+        return item.concepts[0]
+    loudest = believed(item.scores, None).amax(0)
+    loudest[[_column("music"), _column("speech")]] *= 0.5  # they are everywhere
+    return f"{NOBODY_KNOWS}{_IDS[int(loudest.argmax())]}" if loudest.max() > 0.3 else NOBODY_KNOWS
+
+
+def _share(id: str, sources: int) -> float:
+    if id == NOBODY_KNOWS:
+        return NOTHING_SHARE
+    if id.startswith(NOBODY_KNOWS):
+        return UNLABELLED_SHARE * min(1.0, sources / ENOUGH)
+    return SHARES[id] if id in SHARES else SHARE * min(1.0, sources / ENOUGH)
+
+
 def _hiss(items: Sequence[Recording]) -> torch.Tensor:
     """Energies of all white noise there is, ``(bands, time)``, each recording brought to the same level."""
     found = [torch.pow(10.0, (item.energies.float() - 1) * DECADES) for item in items if item.group == WHITE_NOISE]
     return torch.cat([energy / energy.sum(0).mean() for energy in found], 1)
-
-
-def _share(id: str, sources: int) -> float:
-    """How often a concept is drawn, beside 1 for a class of ESC-10."""
-    if id in ESC10:
-        return 1.0
-    if id in SHARES:
-        return SHARES[id]
-    # One with few sources would be learned by heart.
-    return 0.25 * min(1.0, sources / 8)
 
 
 def read(file: Path) -> torch.Tensor:
@@ -157,15 +281,3 @@ def log_energies(dac: PeAudioDacEncoder, network: LogNetwork, samples: torch.Ten
     short = -len(samples) % (FRAME * bands.SAMPLE_RATE // RATE)
     energies: torch.Tensor = network(codec.levels(dac, torch.nn.functional.pad(samples, (0, short))))
     return energies
-
-
-def _compute(work: Path) -> list[Recording]:
-    dac, network = codec.filter_bank(), codec.fitted_network(work)
-    items = []
-    with open(work / "manifest.csv", newline="", encoding="utf-8") as table:
-        for row in csv.DictReader(table):
-            energies = log_energies(dac, network, read(work / row["clip"])).half()
-            concepts = tuple(id for id in row["concepts"].split(";") if id)
-            fold, held = int(row["fold"] or 0), row["held"] == "1"
-            items.append(Recording(row["clip"], energies, concepts, row["group"], fold, held))
-    return items

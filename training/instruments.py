@@ -64,25 +64,40 @@ def _presets(concepts: str, programs: Sequence[int], lowest: int = 48) -> list[P
 
 
 INSTRUMENTS = [
-    *_presets("piano;music", range(4)),
-    *_presets("mallets;music", (11, 12, 13), lowest=55),
-    *_presets("bell;music", (14,), lowest=60),
-    *_presets("organ;music", range(16, 21)),
-    *_presets("guitar;music", range(24, 31), lowest=43),
-    *_presets("strings;music", (40, 41, 44, 45, 48, 49), lowest=55),
-    *_presets("strings;music", (42, 43), lowest=36),
-    *_presets("singing;music", (52, 53), lowest=52),
-    *_presets("brass;music", (56, 57, 59, 60, 61)),
-    *_presets("brass;music", (58,), lowest=34),
-    *_presets("flute;music", (72, 73, 74, 75), lowest=64),
-    *_presets("whistle;music", (78,), lowest=67),
-    *_presets("music", (4, 5, 6, 7, 8, 9, 10, 15, 21, 22, 46, 64, 65, 66, 67, 68, 70, 71, 104, 105, 109, 114)),
-    *_presets("music", (32, 33, 36, 38), lowest=30),
-    *_presets("music", (80, 81, 88, 89, 90, 92, 95)),
+    *_presets("piano", range(6)),
+    *_presets("harpsichord", (6, 7)),
+    *_presets("mallets", (9, 11, 12, 13), lowest=55),
+    *_presets("bell", (14,), lowest=60),
+    *_presets("organ", range(16, 21)),
+    *_presets("accordion", (21, 23)),
+    *_presets("harmonica", (22,), lowest=55),
+    *_presets("guitar", range(24, 27), lowest=43),
+    *_presets("electric_guitar;guitar", range(27, 31), lowest=43),
+    *_presets("bass_guitar;guitar", (32, 33, 34, 35, 36), lowest=30),
+    *_presets("synthesizer", (38, 80, 81, 88, 89, 90, 92, 95), lowest=40),
+    *_presets("violin;strings", (40,), lowest=55),
+    *_presets("cello;strings", (42,), lowest=36),
+    *_presets("strings", (41, 44, 45, 48, 49), lowest=55),
+    *_presets("strings", (43,), lowest=30),
+    *_presets("harp", (46,)),
+    *_presets("timpani;drums", (47,), lowest=36),
+    *_presets("choir;singing", (52, 53), lowest=52),
+    *_presets("trumpet;brass", (56, 59)),
+    *_presets("trombone;brass", (57,), lowest=40),
+    *_presets("brass", (58,), lowest=34),
+    *_presets("brass", (60, 61)),
+    *_presets("saxophone", (64, 65, 66, 67)),
+    *_presets("clarinet", (68, 69, 70, 71)),
+    *_presets("flute", (72, 73, 74, 75), lowest=64),
+    *_presets("whistle", (78,), lowest=67),
+    *_presets("sitar", (104,)),
+    *_presets("banjo", (105,)),
+    *_presets("bagpipes", (109,)),
+    *_presets("steelpan", (114,)),
 ]
 
-KITS = [Preset("drums;music", PERCUSSION, kit, drums=True) for kit in (0, 8, 16, 24, 25, 32, 40)]
-ONLY_KIT = [Preset("drums;music", 0, 0, drums=True)]  # of a soundfont that holds nothing else
+KITS = [Preset("drums", PERCUSSION, kit, drums=True) for kit in (0, 8, 16, 24, 25, 32, 40)]
+ONLY_KIT = [Preset("drums", 0, 0, drums=True)]  # of a soundfont that holds nothing else
 
 
 def _effects(*presets: tuple[str, int, int]) -> list[Preset]:
@@ -110,7 +125,7 @@ GS_EFFECTS = _effects(
     ("train", 6, 125),
     ("airplane", 7, 125),
     ("laughter", 1, 126),
-    ("scream", 2, 126),
+    ("screaming", 2, 126),
     ("footsteps", 5, 126),
     ("explosion", 1, 127),
     ("explosion", 3, 127),

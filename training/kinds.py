@@ -11,7 +11,7 @@ import torch
 
 from training.concepts import HYPERNYMS, KNOWN
 
-__all__ = ["KINDS", "kind_of", "named"]
+__all__ = ["KINDS", "any_of", "kind_of"]
 
 _KNOWN_IDS = tuple(concept.id for concept in KNOWN)
 
@@ -33,6 +33,10 @@ def kind_of(ids: Sequence[str]) -> int | None:
     return KINDS.index(known) if known in KINDS else None
 
 
-def named() -> torch.Tensor:
-    """``(n_kinds, n_concepts)``: 1 where a kind takes in a concept."""
-    return torch.tensor([[float(id in ids) for id in _KNOWN_IDS] for ids in KINDS])
+_MEMBERS = tuple(tuple(_KNOWN_IDS.index(id) for id in ids) for ids in KINDS[len(_KNOWN_IDS) :])
+
+
+def any_of(heard: torch.Tensor) -> torch.Tensor:
+    """How surely each concept is heard, ``(..., concepts)``, to how surely each kind is, ``(..., kinds)``."""
+    groups = [heard[..., list(members)].amax(-1) for members in _MEMBERS]
+    return torch.cat([heard, torch.stack(groups, -1)], -1) if groups else heard

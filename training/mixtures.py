@@ -21,19 +21,25 @@ FRAME = 4  # of which one frame of the model holds so many
 TAIL = 60  # steps that reverberation is followed for
 AUDIBLE = -10.0  # dB against the noise in all bands, below which nobody could say whether a sound is heard
 ACTIVE_RANGE = 35.0  # dB below its loudest moment within which a sound counts as heard
+NEAR_RANGE = 25.0  # dB below the loudest moment within half a second: what a patch holds is heard where it is loud
+NEAR = 101  # steps: a second
+PATCH_CENTRE, PATCH_HOP = 48.75, 48.0  # steps: where the teacher's first patch has its centre, and how far to the next
+SURE = 0.99  # a concept that somebody has labelled
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Cached recordings: ``energies`` ``(n, bands, longest)`` in float16 as log energies, ``lengths`` ``(n,)``,
-    ``concepts`` ``(n, n_concepts)``, 1 where a recording holds a concept, ``ignored`` of the same shape, 1 where nobody
-    knows; which columns stand for silence and for noise; and ``hiss`` ``(bands, time)``, the energies of white noise as
-    the codec hears it.
+    """Cached recordings: ``energies`` ``(n, bands, longest)`` in float16 as log energies, ``worn`` of the same shape,
+    what is left of them behind a telephone or a low-rate codec, ``lengths`` ``(n,)``, ``heard``
+    ``(n, patches, n_concepts)`` in float16, how surely each concept is heard around each patch's centre, ``ignored``
+    ``(n, n_concepts)``, 1 where nobody knows; which columns stand for silence and for noise; and ``hiss``
+    ``(bands, time)``, the energies of white noise as the codec hears it.
     """
 
     energies: torch.Tensor
+    worn: torch.Tensor
     lengths: torch.Tensor
-    concepts: torch.Tensor
+    heard: torch.Tensor
     ignored: torch.Tensor
     silence: int
     noise: int
@@ -74,6 +80,9 @@ class MixtureOptions:
     offset: float = 0.12  # share of scenes that lie beside zero, which the lowest band shows and nobody hears
     offset_level: tuple[float, float] = (-75.0, -20.0)  # in that band
     narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
+    worn: float = 0.25  # share of sounds that come out of a telephone or a low-rate codec
+    dull: float = 0.15  # share of scenes of which nothing is left above some frequency
+    dull_from: int = 19  # the lowest band, 2 kHz, that may be the first to be lost
 
 
 class Mixer:
@@ -91,7 +100,9 @@ class Mixer:
         chance = torch.tensor(self.options.sources)
         count = torch.multinomial(chance.expand(size, -1), 1, generator=self.generator)[:, 0]
         energy = torch.zeros(size, bands.N_BANDS, steps)
-        levels = torch.zeros(size, self.bank.concepts.shape[1], steps // FRAME)  # of a concept's loudest source
+        n_concepts = self.bank.heard.shape[2]
+        frames = torch.zeros(size, n_concepts, steps // FRAME)
+        levels = torch.zeros_like(frames)  # of a concept's loudest source
         unknown = torch.zeros_like(levels)
         silent = torch.zeros(size, dtype=torch.bool)
         for layer in range(1, len(chance)):
@@ -99,33 +110,35 @@ class Mixer:
             if len(rows) == 0:
                 break
             which = torch.multinomial(self.weights, len(rows), replacement=True, generator=self.generator)
-            sound, level = self._sources(which, steps)
+            sound, level, heard = self._sources(which, steps)
             if layer == 1:
                 silent[rows] = self._is_silence(which)
             else:  # silence and something else is something else
-                sound, level = (it * ~self._is_silence(which).view(-1, *[1] * (it.ndim - 1)) for it in (sound, level))
+                sound, level, heard = (
+                    it * ~self._is_silence(which).view(-1, *[1] * (it.ndim - 1)) for it in (sound, level, heard)
+                )
             energy[rows] += sound
-            levels[rows] = torch.maximum(levels[rows], level[:, None] * self.bank.concepts[which][:, :, None])
+            levels[rows] = torch.maximum(levels[rows], level[:, None] * (heard > 0.1))
+            frames[rows] = torch.maximum(frames[rows], heard)
             unknown[rows] = torch.maximum(unknown[rows], (level > 0)[:, None] * self.bank.ignored[which][:, :, None])
         faint = ~silent & (self._uniform(size, 0, 1) < self.options.faint)
         energy, noise = self._finish(energy, silent, faint)
         loudest = _log(energy).amax(1)
-        frames = (levels > 0).float()
-        hidden = frames * (levels < noise[:, None, None] * 10 ** (AUDIBLE / 10))
-        frames, unknown = frames - hidden, torch.maximum(unknown, hidden)
+        hidden = (frames > 0.1) * (levels < noise[:, None, None] * 10 ** (AUDIBLE / 10))
+        frames, unknown = frames * ~hidden, torch.maximum(unknown, hidden.float())
         frames[silent, self.bank.silence] = 1
         self._mark_quiet(frames, unknown, loudest, noise > 0)
         unknown[faint], frames[faint] = 1, 0
         frames[faint, self.bank.silence] = 1
-        unknown = unknown * (1 - frames)
-        clip = frames.amax(2)
+        unknown = unknown * (frames < SURE)
+        clip = clip_targets(frames)
         # Silence is a property of a whole clip only where all of it is silent.
         clip[:, self.bank.silence] = frames[:, self.bank.silence].amin(1)
         energy[:, 0] += self._offsets(size)[:, None]
-        return Scenes(_log(energy), clip, frames, unknown.amax(2) * (1 - clip), unknown)
+        return Scenes(_log(energy), clip, frames, unknown.amax(2) * (clip < SURE), unknown)
 
     def _is_silence(self, which: torch.Tensor) -> torch.Tensor:
-        return self.bank.concepts[which, self.bank.silence] > 0
+        return self.bank.heard[which, 0, self.bank.silence] > SURE
 
     def _mark_quiet(
         self, frames: torch.Tensor, unknown: torch.Tensor, loudest: torch.Tensor, noisy: torch.Tensor
@@ -142,27 +155,43 @@ class Mixer:
         unknown[:, self.bank.silence] = torch.maximum(unknown[:, self.bank.silence], quiet)
         unknown[:, self.bank.noise] = torch.maximum(unknown[:, self.bank.noise], noisy[:, None].float())
 
-    def _sources(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Energies ``(n, bands, steps)``, their loudest moment near 1, and in all bands ``(n, frames)``, 0 if unheard.
+    def _sources(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Energies ``(n, bands, steps)``, their loudest moment near 1, and in all bands ``(n, frames)``, 0 if unheard;
+        and how surely each concept is heard ``(n, concepts, frames)``.
 
         Silence alone keeps its level: louder, it would be a noise.
         """
         size = len(which)
-        log = self._excerpts(which, steps)
+        log, at = self._excerpts(which, steps)
         log = log + self._filters(size) / (10 * DECADES)
         energy = (torch.pow(10.0, (log - 1) * DECADES) - FLOOR).clamp_min(0)
         energy = self._reverberate(energy)
         level = smooth(energy.sum(1))
         loudest = level.amax(1).clamp_min(1e-12)
         relative = 10 * torch.log10(level / loudest[:, None] + 1e-9)
-        heard = (relative > -ACTIVE_RANGE) & (loudest > 1e-11)[:, None]
+        near = nn.functional.max_pool1d(relative[:, None], NEAR, 1, NEAR // 2)[:, 0]
+        heard = (relative > -ACTIVE_RANGE) & (relative > near - NEAR_RANGE) & (loudest > 1e-11)[:, None]
         gain = torch.pow(10.0, self._uniform(size, -self.options.snr, 0.0) / 10)
         factor = torch.where(self._is_silence(which), torch.ones(()), gain / loudest)
         level = (level * factor[:, None] * heard)[:, : steps // FRAME * FRAME].unflatten(1, (-1, FRAME)).amax(2)
-        return energy * factor[:, None, None], level
+        return energy * factor[:, None, None], level, self._heard(which, at) * (level > 0)[:, None]
 
-    def _excerpts(self, which: torch.Tensor, steps: int) -> torch.Tensor:
-        """Log energies of the recordings ``which``, stretched, transposed, and set somewhere into ``steps``."""
+    def _heard(self, which: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """The concepts ``(n, concepts, frames)`` around the steps ``at`` ``(n, steps)`` of the recordings ``which``."""
+        last = self.bank.heard.shape[1] - 1
+        middle = at[:, FRAME // 2 :: FRAME][:, : at.shape[1] // FRAME]
+        patch = ((middle - PATCH_CENTRE) / PATCH_HOP).clamp(0, last)
+        before = patch.floor().long()
+        heard = self.bank.heard[which]
+        rows = torch.arange(len(which))[:, None]
+        share = (patch - before)[..., None].to(heard.dtype)
+        between = torch.lerp(heard[rows, before], heard[rows, (before + 1).clamp_max(last)], share)
+        return between.float().transpose(1, 2)
+
+    def _excerpts(self, which: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log energies of the recordings ``which``, stretched, transposed, and set somewhere into ``steps``; and which
+        steps of the recordings these are, ``(n, steps)``.
+        """
         size = len(which)
         longest = self.bank.energies.shape[2]
         pace = torch.pow(2.0, self._uniform(size, -self.options.stretch, self.options.stretch))
@@ -181,9 +210,10 @@ class Mixer:
             ],
             -1,
         )
-        source = self.bank.energies[which].float()[:, None]
+        worn = (self._uniform(size, 0, 1) < self.options.worn)[:, None, None]
+        source = torch.where(worn, self.bank.worn[which], self.bank.energies[which]).float()[:, None]
         log = nn.functional.grid_sample(source, grid, padding_mode="border", align_corners=True)[:, 0]
-        return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0))
+        return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0)), at
 
     def _moments(self, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which part of each recording is used: its first step and how many, of some only a moment."""
@@ -241,11 +271,19 @@ class Mixer:
         below = torch.where(energy.amax((1, 2)) > 0, below, torch.zeros(()))
         without = silent | (self._uniform(size, 0, 1) < 0.12)
         level = torch.pow(10.0, -below / 10) * (~without)
-        energy = energy + noise * level[:, None, None]
+        energy = self._dulled(energy + noise * level[:, None, None])
         gain = torch.where(
             faint, self._uniform(size, *self.options.faint_gain), self._uniform(size, *self.options.gain)
         )
         return energy * torch.pow(10.0, gain * ~silent / 10)[:, None, None], level
+
+    def _dulled(self, energy: torch.Tensor) -> torch.Tensor:
+        """Some scenes without what is above some band, as a low sampling rate leaves them."""
+        size = len(energy)
+        first = self._uniform(size, self.options.dull_from, bands.N_BANDS)
+        lost = torch.arange(bands.N_BANDS) > first[:, None]
+        chosen = self._uniform(size, 0, 1) < self.options.dull
+        return energy * torch.where(lost & chosen[:, None], 1e-7, 1.0)[:, :, None]
 
     def _background(self, size: int, steps: int) -> torch.Tensor:
         """Noise of any colour, ``(size, bands, steps)``, on average 1 in all bands together."""
@@ -265,6 +303,15 @@ class Mixer:
 
     def _uniform(self, size: int, low: float, high: float) -> torch.Tensor:
         return torch.rand(size, generator=self.generator) * (high - low) + low
+
+
+def clip_targets(frames: torch.Tensor) -> torch.Tensor:
+    """How surely each concept is heard in scenes, ``(n, concepts)``, from that in frames ``(n, concepts, frames)``.
+
+    What somebody has labelled counts in full; what the teacher believes to hear counts by its maximum and its mean.
+    """
+    loudest, mean = frames.amax(2), frames.mean(2)
+    return torch.where(loudest > SURE, loudest, 0.75 * loudest + 0.25 * mean)
 
 
 def _log(energy: torch.Tensor) -> torch.Tensor:

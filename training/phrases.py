@@ -6,6 +6,7 @@ Everything is drawn from the word lists in this file and from WordNet by a seede
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,11 @@ HEADLESS = 0.35  # share of a concept's phrases that are a wording alone
 class CorpusOptions:
     """How many phrases there are of each kind, at most."""
 
-    per_concept: int = 200
+    per_concept: int = 90
     per_hypernym: int = 6  # for each wording that stands for several concepts
-    others: int = 4_000  # that name a sound, a thing or an event of which none is a concept
-    mixed: int = 10_000  # of any words, with and without sense
-    meanings: int = 3_000  # drawn from all of WordNet, two texts each
+    others: int = 3_000  # that name a sound, a thing or an event of which none is a concept
+    mixed: int = 4_000  # of any words, with and without sense
+    meanings: int = 1_000  # drawn from all of WordNet, two texts each
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,13 @@ UNKNOWN = (
 JUDGING = {text.lower() for texts in (UNKNOWN, *(wordings.values() for wordings in HELD_OUT)) for text in texts}
 
 
+WORDINGS = {
+    re.sub(r"[^a-z]+", " ", wording.lower().removeprefix("a ").removeprefix("an "))
+    for it in CONCEPTS
+    for wording in it.wordings
+}
+
+
 def corpus(
     seed: int, near: Sequence[str], common: Sequence[str], wordnet: WordNet, options: CorpusOptions | None = None
 ) -> list[Phrase]:
@@ -264,7 +272,8 @@ def corpus(
         if ids:
             phrases += [Phrase(text, ids) for text in _varied((wording,), options.per_hypernym, rng)]
     phrases += _synonyms(wordnet, rng)
-    phrases += [Phrase(text, ()) for text in _distinct(lambda: _styled(_other(rng), rng), options.others)]
+    others = _distinct(lambda: _styled(_other(rng), rng), options.others)
+    phrases += [Phrase(text, None if _may_name(text) else ()) for text in others]
     phrases += [Phrase(text, None) for text in wordnet.other_texts(options.meanings, rng)]
     phrases += [Phrase(word, None) for word in near]
     pool = [*near, *common, *(word for words in (QUALITIES, DEEDS, ACTIONS, MACHINES) for word in _split(words))]
@@ -273,6 +282,12 @@ def corpus(
     # Of phrases that come twice the first is kept: it is the one that says more.
     unique = {phrase.text: phrase for phrase in reversed(phrases) if not _judges(phrase.text)}
     return list(reversed(unique.values()))
+
+
+def _may_name(text: str) -> bool:
+    """Whether a wording of a concept stands in the text: the lists below are older than many a concept."""
+    words = f" {re.sub(r'[^a-z]+', ' ', text.lower())} "
+    return any(f" {wording} " in words for wording in WORDINGS)
 
 
 def _judges(text: str) -> bool:

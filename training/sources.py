@@ -38,16 +38,19 @@ from training.archives import members
 
 SAMPLE_RATE = 48_000  # hertz
 CLIP_SECONDS = 10
-PIECES = 3  # of a long recording at most
+PIECES = 2  # of a long recording at most
 AUDIBLE = 0.003  # peak, about -50 dB below full scale, of what is worth its label: long recordings hold pauses
 JOINED_SECONDS = (3.0, 6.0)  # of short notes, steps or keystrokes, one after the other
 FADE = 240  # samples, 5 ms: no click where a note that was cut short meets the next
-PHRASES = 3  # on each instrument of a soundfont
-SIGNALS = 25  # of each kind
+PHRASES = 1  # on each instrument of a soundfont
+SIGNALS = 8  # of each kind
+MOST = 45  # recordings that a rule may take: the next package teaches more than the next take
 SEED = 0
 
 HERE = Path(__file__).parent
 NOT_TAKEN = "drop"
+NOBODY_KNOWS = "?"  # in place of concepts: what the teacher says has to do
+UNLABELLED = "unlabelled"
 
 ESC10 = {
     "dog_bark": "dog_bark",
@@ -167,7 +170,8 @@ class Library:
 
     def path(self, name: str, concepts: str, source: Package) -> Path:
         """Where a clip lies."""
-        return self.work / "clips" / (concepts.split(";")[0] or "other") / f"{source.package}-{_plain(name)}.flac"
+        folder = UNLABELLED if concepts == NOBODY_KNOWS else concepts.split(";")[0] or "other"
+        return self.work / "clips" / folder / f"{_plain(source.package)}-{_plain(name)}.flac"
 
     def has(self, name: str, concepts: str, source: Package) -> bool:
         """Whether it has been written."""
@@ -257,13 +261,14 @@ def add_recordings(library: Library, source: Package, rules: Sequence[Rule]) -> 
     """All that recordings.csv takes from a package."""
     rng = np.random.default_rng([SEED, *source.package.encode()])
     for rule, groups in find(library.work / "unpacked" / source.package, rules).items():
+        chosen = []
         for takes in groups.values():
             if rule.joined:
                 _add_joined(library, source, rule, takes, rng)
             else:
-                chosen = sorted(map(int, rng.permutation(len(takes))[: rule.most]))
-                for index in chosen:
-                    _add_pieces(library, source, rule, takes[index])
+                chosen += [takes[int(index)] for index in rng.permutation(len(takes))[: rule.most]]
+        for index in sorted(map(int, rng.permutation(len(chosen))[:MOST])):
+            _add_pieces(library, source, rule, chosen[index])
 
 
 def _add_pieces(library: Library, source: Package, rule: Rule, recording: Recording) -> None:
@@ -407,11 +412,39 @@ def licences(work: Path, sources: Iterable[Package]) -> Iterator[dict[str, objec
         }
 
 
+# --- the pool: recordings from public repositories ---
+
+
+def add_pool(library: Library, folder: Path) -> None:
+    """What ``pool.csv`` takes from a folder with ``sources.csv`` (file, repository, path, licence) and the files.
+
+    A file that no decoder reads is left out.
+    """
+    rules = [
+        Rule(row["repository"], row["pattern"], row["concepts"], "", "", "") for row in read_rows("pool.csv")
+    ]
+    with (folder / "sources.csv").open(newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    for row in rows:
+        own = (rule for rule in rules if rule.package == row["repository"])
+        matches = ((rule, re.search(rule.pattern, row["path"])) for rule in own)
+        rule, match = next(((rule, match) for rule, match in matches if match), (None, None))
+        if rule is None or match is None or rule.concepts == NOT_TAKEN:
+            continue
+        source = Package(row["repository"], row["licence"], f"the authors of github.com/{row['repository']}", "")
+        group = f"{row['repository']}:{take_of(row['path'], match)}"
+        try:
+            _add_pieces(library, source, rule, Recording(row["path"], group, (folder / row["file"]).read_bytes()))
+        except soundfile.LibsndfileError as error:
+            print(f"pool: {row['file']} ({row['path']}) is left out: {error}", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make all that is missing below WORK."""
     parser = argparse.ArgumentParser(prog="python -m training.sources", description="Make the clips to train on.")
     parser.add_argument("work", type=Path, metavar="WORK")
     parser.add_argument("--esc10", type=Path, metavar="FOLDER", help="ESC-10, a folder a class")
+    parser.add_argument("--pool", type=Path, metavar="FOLDER", help="recordings from public repositories")
     options = parser.parse_args(arguments)
 
     sources = packages()
@@ -427,6 +460,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_signals(library)
     if options.esc10 is not None:
         add_esc10(library, options.esc10)
+    if options.pool is not None:
+        add_pool(library, options.pool)
     names = [field.name for field in fields(Clip)]
     write_table(options.work / "manifest.csv", names, map(asdict, library.clips))
     rows = list(licences(options.work, sources.values()))

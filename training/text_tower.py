@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoTokenizer, BertModel, PeAudioModel, PreTrainedTokenizerFast
 from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 
 from training.concepts import CONCEPTS
@@ -59,8 +59,9 @@ class TowerOptions:
     batch: int = 64
     rate: float = 1e-3  # the highest learning rate
     kind_weight: float = 1.0  # of telling kinds apart, against 1 for the teacher's embedding
-    near_words: int = 3000  # single words near a concept's meaning, to read and to make phrases of
-    common_words: int = 4000  # frequent words to make phrases of
+    considered: int = 9000  # of the most frequent words, in search of near ones
+    near_words: int = 2000  # single words near a concept's meaning, to read and to make phrases of
+    common_words: int = 3000  # frequent words to make phrases of
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
 
 
@@ -115,8 +116,13 @@ class TextTower(nn.Module):
         return embeddings
 
 
-def build(work: Path, seed: int = 0, options: TowerOptions | None = None) -> Path:
-    """Train the text tower and write it to ``WORK/text``; nothing is done where that is complete."""
+def build(
+    work: Path, seed: int = 0, options: TowerOptions | None = None, start: Path | None = None
+) -> Path:
+    """Train the text tower and write it to ``WORK/text``; nothing is done where that is complete.
+
+    It goes on from the one in the checkpoint ``start``, which saves most of the steps, or begins with the teacher's.
+    """
     options = TowerOptions() if options is None else options
     folder = work / "text"
     finished = folder / PHRASES
@@ -126,7 +132,7 @@ def build(work: Path, seed: int = 0, options: TowerOptions | None = None) -> Pat
     torch.manual_seed(seed)
     phrases = corpus(seed, *_vocabulary(teacher, options), WordNet(wordnet_folder(work)), options.corpus)
     targets = sentence_embeddings(teacher, [phrase.text for phrase in phrases])
-    text_tower = cut_out(teacher, phrases, options)
+    text_tower = cut_out(teacher, phrases, options) if start is None else going_on(start, phrases, targets, seed)
     for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
         if step % 50 == 0:
             print(f"text tower: step {step} of {options.steps}, loss {loss:.3f}", flush=True)
@@ -206,6 +212,28 @@ def cut_out(teacher: Path, phrases: Sequence[Phrase], options: TowerOptions) -> 
             cut[f"encoder.layer.{place}.{name}"] = weight
     student.load_state_dict(cut)
     return TextTower(student, _tokenizer(description, kept), config.hidden_size)
+
+
+@torch.no_grad()
+def going_on(start: Path, phrases: Sequence[Phrase], targets: torch.Tensor, seed: int) -> TextTower:
+    """The text tower of the checkpoint ``start``, with linear maps fitted to what its embeddings have to say now."""
+    model = PeAudioModel.from_pretrained(start, dtype=torch.float32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(start)
+    model.text_model.config._name_or_path = ""
+    text_tower = TextTower(model.text_model, tokenizer, targets.shape[1]).eval()
+    text_tower.head.load_state_dict(model.text_audio_head.state_dict())
+    normed = text_tower.head.layer_norm(text_tower.features([phrase.text for phrase in phrases]))
+    recall = _ridge(nn.functional.pad(normed, (0, 1), value=1.0), targets)
+    text_tower.recall.weight.copy_(recall[:-1].T)
+    text_tower.recall.bias.copy_(recall[-1])
+    text_tower.kinds.weight.copy_(_ridge(text_tower.head.proj(normed), kind_targets(phrases, targets, seed)).T)
+    return text_tower
+
+
+def _ridge(inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+    """The matrix that maps ``(n, a)`` to ``(n, b)`` with the least squared error, held a little towards zero."""
+    moments = inputs.T @ inputs
+    return torch.linalg.solve(moments + 1e-3 * moments.diagonal().mean() * torch.eye(len(moments)), inputs.T @ outputs)
 
 
 def train(
@@ -317,7 +345,7 @@ def _by_id(vocabulary: dict[str, int]) -> list[str]:
 
 def _vocabulary(teacher: Path, options: TowerOptions) -> tuple[list[str], list[str]]:
     """Of the teacher's words those that mean something near a concept, nearest first, and the most frequent."""
-    words = _plain_words(teacher)
+    words = _plain_words(teacher)[: options.considered]
     wordings = [wording for concept in CONCEPTS for wording in concept.wordings]
     nearness = (sentence_embeddings(teacher, words) @ sentence_embeddings(teacher, wordings).T).amax(1)
     near = nearness.argsort(descending=True)[: options.near_words].tolist()
@@ -336,8 +364,10 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=TowerOptions.steps)
-    arguments = parser.parse_args()
-    build(arguments.work, arguments.seed, TowerOptions(steps=arguments.steps))
+    parser.add_argument("--rate", type=float, default=TowerOptions.rate)
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="go on from its text tower")
+    chosen = parser.parse_args()
+    build(chosen.work, chosen.seed, TowerOptions(steps=chosen.steps, rate=chosen.rate), chosen.start)
 
 
 if __name__ == "__main__":
