@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONCEPTS", "ESC10", "HELD_OUT", "HYPERNYMS", "INSTRUMENTS", "KNOWN", "Concept"]
+__all__ = ["CONCEPTS", "ESC10", "FIRST", "HELD_OUT", "HYPERNYMS", "INSTRUMENTS", "KNOWN", "Concept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -636,12 +636,12 @@ coins: coins clinking | coins, coin, coin dropping, dropping a coin, counting co
 scissors: scissors cutting | scissors, cutting paper with scissors, snipping, cutting hair
 typewriter: a typewriter | typewriter, an old typewriter, typing on a typewriter, a secretary at a typewriter, a mechanical typewriter
 writing: a person writing | writing, writing with a pencil, scribbling, a pen on paper, writing on a blackboard
-alarm_clock: an alarm | alarm, alarm clock, an alarm clock, an alarm clock ringing, a wake-up alarm, alarm bell
+alarm_clock: an alarm clock ringing | alarm clock, an alarm clock, a wake-up alarm, alarm bell
 smoke_alarm: a smoke alarm | smoke alarm, smoke detector, a fire alarm, fire alarm, a smoke detector beeping
 buzzer: a buzzer | buzzer, a game show buzzer, an electric buzzer, wrong answer buzzer
 cash_register: a cash register | cash register, ka-ching, a till opening
 fan: a fan | fan, an electric fan, air conditioning, air conditioner, a mechanical fan, a ventilator, ventilation
-machine: a machine running | machine, machinery, mechanisms, gears turning, a sewing machine, a printer, clanking machinery
+machine: a machine running | machine, mechanisms, gears turning, a sewing machine, a printer, clanking machinery
 hammer: hammering | hammer, a hammer, hammering a nail, hammer blows, a blacksmith
 jackhammer: a jackhammer | jackhammer, a pneumatic drill, a road breaker
 sawing: sawing wood by hand | hand saw, a handsaw, sawing, sanding, filing, sanding wood, filing metal
@@ -756,10 +756,10 @@ music: the radio plays a hit from the charts | musical composition | a group of 
 singing: a lady performing an aria | choral vocals | somebody belts out a ballad at the top of her lungs
 piano: a pianist's fingers on ivory keys | pianoforte | my sister practises a chopin etude on the grand
 guitar: a man strumming six strings by the campfire | guitar lick | rock star shredding
-strings: a fiddler playing a reel | violin and cello duet | a bow moving over the strings of a viola
+strings: somebody bowing a reel on four strings | violin and cello duet | a bow moving over the strings of a viola
 brass: a herald sounding a fanfare | trombone section | an army bugler at reveille
 flute: a shepherd playing on his wooden pipe | piccolo solo | somebody blows a soft woodwind tune
-organ: a hymn on the pipes in the cathedral | the cathedral's great pipes | an old man squeezing an accordion
+organ: a hymn on the pipes in the cathedral | the cathedral's great pipes | an organist pulling out all the stops
 drums: a percussionist beating out a rhythm | snare hits | the rock band's drummer goes wild
 bell: the steeple rings for sunday mass | bell tolls from a steeple | ding dong from the village church
 mallets: hitting wooden bars with little sticks | glockenspiel notes | a vibraphonist improvising
@@ -768,12 +768,12 @@ crow: a raven on the gallows | corvid vocalization | big black birds squabbling 
 cat_meow: a hungry kitty waiting for its dish | feline vocalization | puss wants to be let in
 cow: a herd lowing on the meadow | bovine moo | cattle waiting for the milker
 sheep: a lamb calling for its ewe | the baa of a ewe | a flock on the hillside with its shepherd
-horse: a stallion whinnying in the stable | equine neigh | a carriage pulled over cobbles by a pony
+horse: a stallion whinnying in the stable | equine neigh | pony calling from its paddock
 pig: a sow snuffling in the mud | swine oinks | hogs fighting over their food
 duck: a drake on the village pond | gaggle honking | mallards being fed with bread
 owl: a hooter in the night forest | nocturnal bird of prey | something goes hoo-hoo in the woods at midnight
 frog: a toad at the edge of the marsh | amphibian croaks | ribbiting by the pond
-insects: grasshoppers on a hot summer meadow | bee buzz | a mosquito that won't let me sleep
+insects: grasshoppers on a hot summer meadow | locust stridulation | a mosquito that won't let me sleep
 engine: a lorry climbing a hill | automobile motor | my old truck won't start
 train: carriages rolling over the rails | locomotive passing | the express pulls into the station
 siren: an ambulance rushing to an accident | police alert siren | firefighters racing to a blaze with wailing sirens
@@ -783,12 +783,12 @@ laughter: friends cracking up over a joke | mirth | she can't stop chuckling, it
 coughing: an old smoker's hacking cough | throat clearing cough | he keeps hawking and hacking with bronchitis
 footsteps: somebody strolls along the pavement | human gait | heels clacking down the corridor
 glass: a wine bottle dropped on the tiles | shattering pane | somebody smashed the window
-explosion: a grenade going off | shotgun blast | pyrotechnics going bang on independence day
+explosion: a grenade going off | detonation blast | pyrotechnics going bang on independence day
 water: a tap left on in the bathroom | liquid dripping | a mountain brook gurgling over stones
 thunder: lightning striking close by | thunder rumble | the sky growls before the storm
 wind: a gale howling round the chimney | strong gusts | a stiff breeze shakes the branches
-typing: a clerk hitting keys on a pc | keypresses | hammering out a novel on an old typewriter
-door: somebody raps before entering | squeaking hinge | he slams it shut as he leaves the room
+typing: a clerk hitting keys on a pc | keypresses | hammering out a novel on a laptop
+door: the entrance falls shut | squeaking hinge | he slams it shut as he leaves the room
 silence: not the slightest sound to be heard | soundlessness | nobody makes any noise at all
 noise: a television without reception | white hiss | steady static from a badly tuned radio
 beep: a short electronic bleep | 440 hertz sine | the microwave goes beep when it is done
@@ -806,3 +806,7 @@ def _held_out(set_index: int) -> dict[str, str]:
 HELD_OUT = tuple(_held_out(set_index) for set_index in range(3))
 
 KNOWN = CONCEPTS
+
+# What `mini` 1 had as its default labels.
+_NOT_FIRST = {"crow", "cat_meow", "pig", "duck", "owl", "frog", "silence", "noise"}
+FIRST = tuple(concept for concept in _OLD if concept.id not in _NOT_FIRST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,6 @@ from training.concepts import KNOWN
 from training.logarithm import LogNetwork
 from training.student import Front, Student
 from training.text_tower import TextTower
-
-# Sounds that a scan for anything should not name: they are heard where nothing is.
-NOT_BY_DEFAULT = ("silence", "noise")
 
 
 @torch.no_grad()
@@ -68,12 +66,13 @@ def _write_embedder(embedder: Any, network: LogNetwork, front: Front) -> None:
     embedder.data_proj.load_state_dict(front.data_proj.state_dict())
 
 
-def write(model: PeAudioModel, text: TextTower, folder: Path) -> None:
-    """Everything that ``from_pretrained`` reads, and the default labels."""
+def write(model: PeAudioModel, text: TextTower, folder: Path, ids: Sequence[str]) -> None:
+    """Everything that ``from_pretrained`` reads, and the default labels: those of the concepts ``ids``."""
     folder.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(folder)
     model.float()
     text.tokenizer.save_pretrained(folder)
     PeAudioFeatureExtractor().save_pretrained(folder)
-    labels = [concept.label for concept in KNOWN if concept.id not in NOT_BY_DEFAULT]
+    by_id = {concept.id: concept.label for concept in KNOWN}
+    labels = [by_id[id] for id in ids]
     (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")

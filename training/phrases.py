@@ -25,7 +25,7 @@ class CorpusOptions:
 
     per_concept: int = 90
     per_hypernym: int = 6  # for each wording that stands for several concepts
-    others: int = 3_000  # that name a sound, a thing or an event of which none is a concept
+    others: int = 4_000  # that name a sound, a thing or an event of which none is a concept
     mixed: int = 4_000  # of any words, with and without sense
     meanings: int = 1_000  # drawn from all of WordNet, two texts each
 
@@ -183,41 +183,31 @@ QUALITIES = """old, new, red, green, large, tiny, heavy, expensive, broken, beau
 UNKNOWN = (
     "a submarine sonar",
     "popcorn popping",
-    "a hairdryer",
-    "bacon sizzling in a pan",
-    "a dentist's drill",
     "a parachute opening",
     "a cassette being ejected",
     "bubble wrap",
     "a garbage disposal",
     "an arcade game",
-    "an archer shooting an arrow",
     "a light sabre",
     "a seal at the zoo",
     "a pneumatic wrench",
     "an mri scanner",
     "a geiger counter",
     "velcro",
-    "eating crisps",
     "a rollercoaster",
     "a sled on snow",
     "a stethoscope",
-    "a rattlesnake",
     "an elephant trumpeting",
     "a monkey screeching",
-    "whale song",
     "a bat's echolocation",
     "a hedge trimmer",
     "an angle grinder",
     "sandpaper",
-    "a sewing machine",
     "an espresso machine",
     "a microscope",
     "a fax machine",
-    "a dot matrix printer",
     "a hard disk spinning up",
     "a lightbulb flickering",
-    "coins falling on a counter",
     "a mousetrap",
     "an umbrella being opened",
     "a swing creaking in the playground",
@@ -243,7 +233,6 @@ UNKNOWN = (
     "quantum mechanics",
     "yoga",
     "a whip",
-    "a sword fight",
     "a crossbow",
 )
 

@@ -38,13 +38,13 @@ from training.archives import members
 
 SAMPLE_RATE = 48_000  # hertz
 CLIP_SECONDS = 10
-PIECES = 2  # of a long recording at most
+PIECES = 1  # of a long recording at most: the next recording teaches more
 AUDIBLE = 0.003  # peak, about -50 dB below full scale, of what is worth its label: long recordings hold pauses
 JOINED_SECONDS = (3.0, 6.0)  # of short notes, steps or keystrokes, one after the other
 FADE = 240  # samples, 5 ms: no click where a note that was cut short meets the next
 PHRASES = 1  # on each instrument of a soundfont
 SIGNALS = 8  # of each kind
-MOST = 45  # recordings that a rule may take: the next package teaches more than the next take
+MOST = 24  # recordings that a rule may take: the next package teaches more than the next take
 SEED = 0
 
 HERE = Path(__file__).parent

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from training import bands, codec
@@ -28,7 +30,7 @@ from training.features import Recordings
 from training.going_on import take_up
 from training.kinds import KINDS, any_of
 from training.logarithm import LogNetwork
-from training.mixtures import SURE, Mixer, MixtureOptions, Scenes
+from training.mixtures import SURE, Bank, Mixer, MixtureOptions, Scenes
 from training.student import Student
 from training.teacher import class_names
 
@@ -44,12 +46,12 @@ class TrainOptions:
     layers: int = 3
     intermediate: int = 512
     codec_dim: int = 128
-    shapes: tuple[tuple[int, float], ...] = ((24, 5.0), (24, 5.0), (12, 10.0), (6, 20.0))  # scenes, seconds, by turns
+    shapes: tuple[tuple[int, float], ...] = ((12, 5.0), (12, 5.0), (6, 10.0))  # scenes, seconds, by turns
     warm_up: int = 100
     weight_decay: float = 0.05
-    average: float = 0.998  # decay of the running average of the weights, which is what ships
-    compile: bool = True
-    bfloat16: bool = True  # for products of matrices; the weights stay float32
+    average: float = 0.99  # decay of the running average of the weights, which is what ships
+    compile: bool = False  # worth it where a night is at hand
+    bfloat16: bool = False  # where the processor has it: for products of matrices; the weights stay float32
     start: Path | None = None  # the checkpoint to go on from
     teacher: Path | None = None  # YAMNet's folder
     seed: int = 0
@@ -80,10 +82,12 @@ MEASURED = STAGES[0]  # what is measured on fold 4 is measured after it, before 
 class Trainer:
     """Student and optimizers, and the step they take together."""
 
-    def __init__(self, recordings: Recordings, network: LogNetwork, options: TrainOptions, stage: Stage) -> None:
+    def __init__(
+        self, bank: Bank, weights: torch.Tensor, network: LogNetwork, options: TrainOptions, stage: Stage
+    ) -> None:
         torch.manual_seed(options.seed)
         self.options, self.stage = options, stage
-        bank, weights = recordings.bank(stage.folds), recordings.weights(stage.folds)
+        # All processes begin with the same weights, and then each draws scenes of its own.
         self.mixer = Mixer(bank, weights, MixtureOptions(), options.seed + stage.steps)
         mean, whiten = whitening(self.mixer.draw(256, 5.0).energies)
         config = codec.encoder_config(
@@ -94,14 +98,15 @@ class Trainer:
             take_up(self.student, options.start, network)
         self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
         self.optimizers = self._optimizers()
+        self.mixer.generator.manual_seed(options.seed + stage.steps + 1000 * _rank())
         self.step = 0
         self._forward: Any = torch.compile(self.student) if options.compile else self.student
 
     @classmethod
     def new(cls, work: Path, options: TrainOptions, stage: Stage) -> Trainer:
         """From what the earlier steps left in ``WORK``."""
-        recordings = Recordings.load(work, class_names(work / "yamnet" if options.teacher is None else options.teacher))
-        return cls(recordings, codec.fitted_network(work), options, stage)
+        bank, weights = drawn_from(work, options, stage)
+        return cls(bank, weights, codec.fitted_network(work), options, stage)
 
     @classmethod
     def restored(cls, work: Path, stage: Stage, options: TrainOptions) -> Trainer:
@@ -123,6 +128,8 @@ class Trainer:
                 group["lr"] = rate * group.get("share", 1.0)
             optimizer.zero_grad()
         loss.backward()
+        if dist.is_initialized():
+            _share_gradients(self.student)
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -204,6 +211,32 @@ class Trainer:
         self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
 
 
+def drawn_from(work: Path, options: TrainOptions, stage: Stage) -> tuple[Bank, torch.Tensor]:
+    """The recordings that a stage draws scenes from, and how often each; kept in a file that processes share."""
+    kept = work / f"bank-{stage.name}.pt"
+    if not kept.is_file():
+        recordings = Recordings.load(work, class_names(work / "yamnet" if options.teacher is None else options.teacher))
+        parts = {"bank": vars(recordings.bank(stage.folds)), "weights": recordings.weights(stage.folds)}
+        torch.save(parts, kept.with_suffix(".part"))
+        kept.with_suffix(".part").rename(kept)
+    parts = torch.load(kept, mmap=True)
+    return Bank(**parts["bank"]), parts["weights"]
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _share_gradients(student: Student) -> None:
+    """Every process goes on with the mean of all gradients."""
+    gradients = [value.grad for value in student.parameters() if value.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, shared in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(shared.view_as(gradient))
+
+
 def whitening(energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean ``(bands,)`` and a matrix ``(bands, bands)`` that evens out how much the bands' common directions vary.
 
@@ -241,13 +274,18 @@ def train(work: Path, options: TrainOptions, stages: Sequence[Stage] = STAGES) -
         if number > 0:
             trainer.follow(torch.load(work / stages[number - 1].file))
         _run(trainer, work / f"unfinished-{stage.file}")
-        torch.save(trainer.state(), work / stage.file)
+        if _rank() == 0:
+            torch.save(trainer.state(), work / f"{stage.file}.part")
+            (work / f"{stage.file}.part").rename(work / stage.file)
+        if dist.is_initialized():
+            dist.barrier()
 
 
 def _run(trainer: Trainer, saved: Path) -> None:
     stage, warm_up = trainer.stage, trainer.options.warm_up
     if saved.is_file():
         trainer.restore(torch.load(saved))
+        trainer.mixer.generator.manual_seed(trainer.step + 1000 * _rank())
     started, from_step, mean = time.monotonic(), trainer.step, 0.0
     while trainer.step < stage.steps:
         loss = trainer.take_step(rate_at(trainer.step, stage.steps, warm_up, stage.rate))
@@ -257,7 +295,9 @@ def _run(trainer: Trainer, saved: Path) -> None:
             print(
                 f"{stage.name}: step {trainer.step} of {stage.steps}, loss {mean:.3f}, {pace:.2f} s a step", flush=True
             )
-            torch.save(trainer.state(), saved)
+            if _rank() == 0:
+                torch.save(trainer.state(), saved.with_suffix(".part"))
+                saved.with_suffix(".part").rename(saved)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -265,10 +305,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="go on from its audio tower")
+    parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="with yamnet.tflite; default: WORK/yamnet")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of steps of each stage")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    train(chosen.work, TrainOptions())
+    if "WORLD_SIZE" in os.environ:  # one of the processes that torchrun starts
+        dist.init_process_group("gloo")
+    stages = [replace(stage, steps=round(chosen.scale * stage.steps)) for stage in STAGES]
+    train(chosen.work, TrainOptions(start=chosen.start, teacher=chosen.teacher), stages)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ def bank() -> Bank:
     """Two steady sounds, one in low bands and one in high ones, and silence."""
     energies = torch.full((3, bands.N_BANDS, 300), -1.0)
     energies[0, :10], energies[1, 30:] = 0.2, 0.2
-    concepts = torch.zeros(3, 4)
-    concepts[0, 0] = concepts[1, 1] = concepts[2, SILENCE] = 1
+    heard = torch.zeros(3, 1, 4)
+    heard[0, 0, 0] = heard[1, 0, 1] = heard[2, 0, SILENCE] = 1
     hiss = torch.full((bands.N_BANDS, 500), 1 / bands.N_BANDS)
-    return Bank(energies.half(), torch.full((3,), 300.0), concepts, torch.zeros(3, 4), SILENCE, NOISE, hiss)
+    energies = energies.half()
+    return Bank(energies, energies, torch.full((3,), 300.0), heard.half(), torch.zeros(3, 4), SILENCE, NOISE, hiss)
 
 
 def mixer(seed: int, **options: object) -> Mixer:
@@ -39,7 +40,7 @@ def test_the_same_seed_gives_the_same_scenes():
 
 
 def test_a_sound_is_heard_where_its_energy_is():
-    quiet = {"sources": (0.0, 1.0), "noise": (90.0, 90.1), "gain": (0.0, 0.1), "tilt": 0.0, "shift": 0.0}
+    quiet = {"sources": (0.0, 1.0), "noise": (90.0, 90.1), "gain": (0.0, 0.1), "tilt": 0.0, "shift": 0.0, "dull": 0.0}
     scenes = mixer(0, **quiet).draw(32, 6.0)
     for energies, frames in zip(scenes.energies, scenes.frames, strict=True):
         for concept, rows in ((0, slice(0, 10)), (1, slice(30, None))):
@@ -50,7 +51,7 @@ def test_a_sound_is_heard_where_its_energy_is():
 
 def test_silence_is_as_quiet_in_a_scene_as_on_its_recording_and_called_silence():
     sounds = bank()
-    sounds.energies[2] = -0.85  # a quiet room, not digital zero
+    sounds.energies[2] = -0.85  # a quiet room, not digital zero; the worn ones are the same
     options = MixtureOptions(sources=(0.0, 0.0, 1.0), tilt=0.0, narrow=0.0, offset=0.0)
     scenes = Mixer(sounds, torch.tensor([0.0, 0.0, 1.0]), options, 0).draw(8, 2.0)
     assert (scenes.clip[:, SILENCE] == 1).all() and not scenes.clip[:, :SILENCE].any()
@@ -96,3 +97,24 @@ def test_noise_alone_is_loud_and_no_sound():
     scenes = mixer(0, sources=(1.0,), gain=(-10.0, 0.0), faint=0.0, offset=0.0).draw(16, 2.0)
     loud = scenes.energies.amax((1, 2)) > -0.5
     assert loud.sum() > 8 and not scenes.clip[loud].any()
+
+
+def test_what_the_teacher_hears_at_some_time_is_heard_at_that_time_of_a_scene():
+    sounds = bank()
+    heard = torch.zeros(3, 6, 4)  # patches around 0.5 s, 1 s ... 2.9 s
+    heard[0, 3:, 0] = 0.6
+    sounds = Bank(**(vars(sounds) | {"heard": heard.half()}))
+    options = MixtureOptions(sources=(0.0, 1.0), brief=0.0, stretch=0.0, noise=(90.0, 90.1), faint=0.0, dull=0.0)
+    scenes = Mixer(sounds, torch.tensor([1.0, 0.0, 0.0]), options, 0).draw(16, 3.0)
+    for frames, clip in zip(scenes.frames[:, 0], scenes.clip[:, 0], strict=True):
+        surest = frames.max()
+        assert surest <= 0.601
+        if surest > 0.5:
+            onset = int((frames > 0.3).nonzero()[0])
+            assert onset >= 25 or frames[:onset].max() <= 0.3
+            assert frames.mean() < clip < surest or frames.min() > 0.59
+
+
+def test_a_dull_scene_has_nothing_above_some_band():
+    scenes = mixer(0, sources=(0.0, 1.0), dull=1.0, dull_from=30, faint=0.0, noise=(5.0, 6.0), gain=(0, 0.1)).draw(8, 2.0)
+    assert (scenes.energies[:, -1] < -0.35).all() and (scenes.energies[:, :20].amax((1, 2)) > -0.3).any()

@@ -6,7 +6,7 @@ import re
 import pytest
 from tiny_wordnet import write_tiny_wordnet
 
-from training.concepts import CONCEPTS, ESC10, HELD_OUT, HYPERNYMS
+from training.concepts import CONCEPTS, ESC10, FIRST, HELD_OUT, HYPERNYMS
 from training.phrases import UNKNOWN, corpus, expand
 from training.wordnet import WordNet
 
@@ -41,7 +41,7 @@ def test_no_wording_names_two_concepts():
 def test_every_concept_is_called_by_its_label_and_enough_else():
     for concept in CONCEPTS:
         assert concept.wordings[0] == concept.label
-        assert len(concept.wordings) > 20
+        assert len(concept.wordings) > (20 if concept in FIRST else 3)
 
 
 def test_a_hypernym_stands_for_known_concepts():
@@ -53,7 +53,7 @@ def test_held_out_wordings_cover_every_concept_and_are_no_rearranged_training_wo
     trained = {core(wording) for concept in CONCEPTS for wording in concept.wordings} | {core(w) for w in HYPERNYMS}
     for wordings in HELD_OUT:
         assert list(wordings)[:10] == list(ESC10)
-        assert set(wordings) == set(IDS)
+        assert {concept.id for concept in FIRST} <= set(wordings) <= set(IDS)
         assert {id: text for id, text in wordings.items() if core(text) in trained} == {}
 
 

@@ -1,0 +1,65 @@
+"""The event rules that suit a checkpoint, which it carries as ``settings.toml``.
+
+They are chosen on scenes (:mod:`training.strangers`) of one half of the origins; the other half measures them. One set
+of rules serves all labels: a label of which there are a handful of events cannot have its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pe_audio_cli.detect.events import EventOptions
+from pe_audio_cli.detect.settings import LabelSettings, SettingsFile, settings_text
+from training.evaluate import Array
+from training.strangers import FIRST_LABELS, Scene, Stranger, scene_figures
+
+__all__ = ["RULES", "choose", "halves", "write"]
+
+# All that is tried: threshold, what of it ends an event, seconds of a gap, seconds of the shortest event.
+RULES = [
+    EventOptions(threshold=threshold, offset_threshold=threshold * share, merge_gap=gap, min_duration=shortest)
+    for threshold, share, gap, shortest in itertools.product(
+        (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6), (0.25, 0.4, 0.6), (0.4, 1.0), (0.2, 0.4)
+    )
+]
+MOST, MOST_OF_ALL = 1.5, 2.0  # events that may be printed for each true one, with the labels of the scene and with all
+
+HEAD = """Event rules of mini, chosen on scenes that training/events.py makes of recordings by strangers.
+They are used by default; --settings none leaves them out, --settings FILE and flags win over them."""
+
+
+def halves(strangers: Sequence[Stranger]) -> tuple[list[Stranger], list[Stranger]]:
+    """To choose on and to measure on; an origin lies in one of them."""
+    even = [it for it in strangers if zlib.crc32(it.group.encode()) % 2 == 0]
+    return even, [it for it in strangers if it not in even]
+
+
+def choose(scenes: Sequence[Scene], scores: Sequence[Array]) -> EventOptions:
+    """The rules with the best mean of the F1 of events and of segments, among those that do not print too much."""
+
+    def merit(options: EventOptions) -> float:
+        found = scene_figures(scenes, scores, dict.fromkeys(FIRST_LABELS, options))
+        too_many = max(
+            found["events printed for each true one, labels of the scene"] / MOST,
+            found["events printed for each true one, all labels"] / MOST_OF_ALL,
+            1.0,
+        )
+        f1 = (found["event F1, labels of the scene"] + found["segment F1, labels of the scene"]) / 2
+        return f1 - (too_many - 1)
+
+    return max(RULES, key=merit)
+
+
+def write(folder: Path, options: EventOptions, labels: Sequence[str]) -> None:
+    """``settings.toml`` beside the weights."""
+    own = LabelSettings(
+        threshold=round(options.threshold, 3),
+        offset_threshold=None if options.offset_threshold is None else round(options.offset_threshold, 3),
+        merge_gap=options.merge_gap,
+        min_duration=options.min_duration,
+    )
+    settings = SettingsFile("settings.toml", "mini", "", dict.fromkeys(labels, own))
+    (folder / "settings.toml").write_text(settings_text(settings, "localize", HEAD, {}), encoding="utf-8")
