@@ -14,7 +14,7 @@ from pe_audio_cli.model.registry import SHIPPED
 from training import calibrate, card, choose, codec, evaluate, events, export, familiar, going_on, hear, sources
 from training import strangers, text_tower, train
 from training.calibrate import Calibration
-from training.features import Recordings, read
+from training.features import Recordings, log_energies, read
 from training.fit_codec import fit_codec
 from training.logarithm import LogNetwork
 from training.student import Student
@@ -48,8 +48,9 @@ def main() -> None:
     hear.hear(work, Teacher(chosen.teacher))
     text_tower.build(work, start=start)
     train.train(work, train.TrainOptions(start=start, teacher=chosen.teacher))
-    finished = finish(work, train.TrainOptions(teacher=chosen.teacher), strangers.load(chosen.strangers), work / "mini")
-    print(finished)
+    recordings = strangers.load(chosen.strangers)
+    heard = finish(work, train.TrainOptions(teacher=chosen.teacher), recordings, work / "mini")
+    card.write_card(work, work / "mini", evaluate.measure(work, work / "mini", recordings), heard)
 
 
 def take_logarithm(work: Path, start: Path | None) -> None:
@@ -61,3 +62,56 @@ def take_logarithm(work: Path, start: Path | None) -> None:
         recordings = [read(file) for file in files[:: max(1, len(files) // FITTED_ON)]]
         network: LogNetwork = going_on.logarithm_of(going_on.open_checkpoint(start), recordings)
         torch.save(network.state_dict(), work / "logarithm.pt")
+
+
+def finish(
+    work: Path,
+    options: train.TrainOptions,
+    recordings: list[strangers.Stranger],
+    folder: Path,
+    stage: train.Stage = train.STAGES[-1],
+) -> list[choose.Heard]:
+    """Assemble the checkpoint that a stage of the training left behind, calibrated, with labels and event rules.
+
+    ``options`` are what it was trained with; ``recordings`` are by strangers. Returns how well each concept is heard.
+    """
+    text = text_tower.TextTower.load(work / "text")
+    student = train.Trainer.restored(work, stage, options).student
+    network = codec.fitted_network(work)
+    calibration = calibrated(student, network, recordings)
+    left = calibrate.fold_in(student, calibration)
+    print(f"calibration: scale {calibration.scale:.2f}, bias {calibration.bias:.2f}; {left:.2f} of a bias is left")
+    kept = Recordings.load(work, class_names(work / "yamnet" if options.teacher is None else options.teacher)).kept()
+    heard = choose.judge(student, kept)
+    ids = choose.advertised(heard)
+    model = export.assemble(network, student, text)
+    export.write(model, text, folder, ids)
+    familiar.measure(PhraseBook.load(work), [*ids, *choose.NOT_BY_DEFAULT]).save(folder)
+    if recordings:
+        judge = evaluate.Judge(folder)
+        scenes = strangers.make_scenes(events.halves(recordings)[0])
+        scores = [judge.score(judge.embed(scene.samples)[1], strangers.FIRST_LABELS) for scene in scenes]
+        events.write(folder, events.choose(scenes, scores))
+    return heard
+
+
+@torch.no_grad()
+def clip_logits(student: Student, network: LogNetwork, recordings: list[strangers.Stranger]) -> torch.Tensor:
+    """Of the concepts that `mini` 1 knew, ``(n, len(FIRST))``."""
+    dac = codec.filter_bank()
+    rows = []
+    for it in recordings:
+        energies = log_energies(dac, network, torch.from_numpy(it.samples))
+        rows.append(student(energies[None])[0][0, calibrate.columns()] * student.scale + student.bias)
+    return torch.stack(rows)
+
+
+def calibrated(student: Student, network: LogNetwork, recordings: list[strangers.Stranger]) -> Calibration:
+    """Fitted on all ``recordings``; nothing is changed where there are none."""
+    if not recordings:
+        return Calibration(1.0, 0.0, torch.zeros(len(calibrate.columns())))
+    return calibrate.fit(clip_logits(student, network, recordings), [it.label for it in recordings])
+
+
+if __name__ == "__main__":
+    main()

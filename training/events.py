@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.detect.settings import LabelSettings, SettingsFile, settings_text
 from training.evaluate import Array
 from training.strangers import FIRST_LABELS, Scene, Stranger, scene_figures
 
@@ -20,15 +20,18 @@ __all__ = ["RULES", "choose", "halves", "write"]
 
 # All that is tried: threshold, what of it ends an event, seconds of a gap, seconds of the shortest event.
 RULES = [
-    EventOptions(threshold=threshold, offset_threshold=threshold * share, merge_gap=gap, min_duration=shortest)
+    EventOptions(threshold=threshold, offset_threshold=round(threshold * share, 3), merge_gap=gap, min_duration=shortest)
     for threshold, share, gap, shortest in itertools.product(
         (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6), (0.25, 0.4, 0.6), (0.4, 1.0), (0.2, 0.4)
     )
 ]
 MOST, MOST_OF_ALL = 1.5, 2.0  # events that may be printed for each true one, with the labels of the scene and with all
 
-HEAD = """Event rules of mini, chosen on scenes that training/events.py makes of recordings by strangers.
-They are used by default; --settings none leaves them out, --settings FILE and flags win over them."""
+HEAD = """\
+# The event rules that suit mini, chosen on scenes that training/events.py makes of recordings by strangers.
+# Flags and --settings FILE win over them; --settings none leaves them out.
+
+"""
 
 
 def halves(strangers: Sequence[Stranger]) -> tuple[list[Stranger], list[Stranger]]:
@@ -53,13 +56,7 @@ def choose(scenes: Sequence[Scene], scores: Sequence[Array]) -> EventOptions:
     return max(RULES, key=merit)
 
 
-def write(folder: Path, options: EventOptions, labels: Sequence[str]) -> None:
-    """``settings.toml`` beside the weights."""
-    own = LabelSettings(
-        threshold=round(options.threshold, 3),
-        offset_threshold=None if options.offset_threshold is None else round(options.offset_threshold, 3),
-        merge_gap=options.merge_gap,
-        min_duration=options.min_duration,
-    )
-    settings = SettingsFile("settings.toml", "mini", "", dict.fromkeys(labels, own))
-    (folder / "settings.toml").write_text(settings_text(settings, "localize", HEAD, {}), encoding="utf-8")
+def write(folder: Path, options: EventOptions) -> None:
+    """``settings.toml`` beside the weights, which holds for all labels."""
+    lines = [f"{name} = {value:g}" for name, value in asdict(options).items() if value is not None]
+    (folder / "settings.toml").write_text("\n".join([f"{HEAD}[localize]", *lines]) + "\n", encoding="utf-8")

@@ -173,6 +173,10 @@ class Recordings:
         """What may be trained on: everything that is not held out, with these folds of ESC-10."""
         return [item for item in self.items if not item.held and (item.fold == 0 or item.fold in folds)]
 
+    def kept(self) -> list[Recording]:
+        """What is kept from training, to measure on."""
+        return [item for item in self.items if item.held]
+
     def bank(self, folds: Sequence[int]) -> Bank:
         """The recordings to draw scenes from."""
         items = self.train(folds)

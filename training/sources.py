@@ -268,7 +268,10 @@ def add_recordings(library: Library, source: Package, rules: Sequence[Rule]) -> 
             else:
                 chosen += [takes[int(index)] for index in rng.permutation(len(takes))[: rule.most]]
         for index in sorted(map(int, rng.permutation(len(chosen))[:MOST])):
-            _add_pieces(library, source, rule, chosen[index])
+            try:
+                _add_pieces(library, source, rule, chosen[index])
+            except soundfile.LibsndfileError as error:
+                print(f"{source.package}: {chosen[index].name} is left out: {error}", flush=True)
 
 
 def _add_pieces(library: Library, source: Package, rule: Rule, recording: Recording) -> None:

@@ -20,8 +20,9 @@ import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ class TextTower(nn.Module):
         return torch.cat([self(texts[start : start + 256]) for start in range(0, len(texts), 256)])
 
     @torch.no_grad()
+    def directions(self, texts: Sequence[str]) -> torch.Tensor:
+        """What the contrastive head makes of the features before it projects them, of length one, ``(n, width)``."""
+        return nn.functional.normalize(self.head.layer_norm(self.features(texts)), dim=-1)
+
+    def fit_kinds(self, phrases: Sequence[Phrase], directions: torch.Tensor, seed: int) -> None:
+        """Set the map that reads kinds off embeddings, from the ``directions`` of the phrases."""
+        named = kind_targets(phrases, directions, seed)
+        with torch.no_grad():
+            embeddings = self.head.proj(directions * directions.shape[1] ** 0.5)  # the length that a layer norm gives
+            self.kinds.weight.copy_(_ridge(embeddings, named).T)
+
+    @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, ``(n, width)``."""
         embeddings: torch.Tensor = self.head(self.features(texts))
@@ -121,18 +134,28 @@ def build(
 ) -> Path:
     """Train the text tower and write it to ``WORK/text``; nothing is done where that is complete.
 
-    It goes on from the one in the checkpoint ``start``, which saves most of the steps, or begins with the teacher's.
+    It goes on from the one in the checkpoint ``start``, which is then its own teacher of what words mean in general and
+    saves most of the steps, or begins with the teacher's.
     """
     options = TowerOptions() if options is None else options
     folder = work / "text"
     finished = folder / PHRASES
     if finished.is_file():
         return folder
-    teacher = teacher_folder(work)
     torch.manual_seed(seed)
-    phrases = corpus(seed, *_vocabulary(teacher, options), WordNet(wordnet_folder(work)), options.corpus)
-    targets = sentence_embeddings(teacher, [phrase.text for phrase in phrases])
-    text_tower = cut_out(teacher, phrases, options) if start is None else going_on(start, phrases, targets, seed)
+    if start is None:
+        teacher = teacher_folder(work)
+        words = _vocabulary(_plain_words(_described(teacher)), partial(sentence_embeddings, teacher), options)
+        phrases = corpus(seed, *words, WordNet(wordnet_folder(work)), options.corpus)
+        targets = sentence_embeddings(teacher, [phrase.text for phrase in phrases])
+        text_tower = cut_out(teacher, phrases, options)
+    else:
+        text_tower = going_on(start)
+        description = json.loads(text_tower.tokenizer.backend_tokenizer.to_str())
+        words = _vocabulary(_plain_words(description), text_tower.directions, options)
+        phrases = corpus(seed, *words, WordNet(wordnet_folder(work)), options.corpus)
+        targets = text_tower.directions([phrase.text for phrase in phrases])
+        text_tower.fit_kinds(phrases, targets, seed)
     for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
         if step % 50 == 0:
             print(f"text tower: step {step} of {options.steps}, loss {loss:.3f}", flush=True)
@@ -214,19 +237,15 @@ def cut_out(teacher: Path, phrases: Sequence[Phrase], options: TowerOptions) -> 
     return TextTower(student, _tokenizer(description, kept), config.hidden_size)
 
 
-@torch.no_grad()
-def going_on(start: Path, phrases: Sequence[Phrase], targets: torch.Tensor, seed: int) -> TextTower:
-    """The text tower of the checkpoint ``start``, with linear maps fitted to what its embeddings have to say now."""
+def going_on(start: Path) -> TextTower:
+    """The text tower of the checkpoint ``start``, which recalls what it says itself."""
     model = PeAudioModel.from_pretrained(start, dtype=torch.float32)
     tokenizer: Any = AutoTokenizer.from_pretrained(start)
     model.text_model.config._name_or_path = ""
-    text_tower = TextTower(model.text_model, tokenizer, targets.shape[1]).eval()
+    text_tower = TextTower(model.text_model, tokenizer, model.text_model.config.hidden_size).eval()
     text_tower.head.load_state_dict(model.text_audio_head.state_dict())
-    normed = text_tower.head.layer_norm(text_tower.features([phrase.text for phrase in phrases]))
-    recall = _ridge(nn.functional.pad(normed, (0, 1), value=1.0), targets)
-    text_tower.recall.weight.copy_(recall[:-1].T)
-    text_tower.recall.bias.copy_(recall[-1])
-    text_tower.kinds.weight.copy_(_ridge(text_tower.head.proj(normed), kind_targets(phrases, targets, seed)).T)
+    nn.init.eye_(text_tower.recall.weight)
+    nn.init.zeros_(text_tower.recall.bias)
     return text_tower
 
 
@@ -343,18 +362,20 @@ def _by_id(vocabulary: dict[str, int]) -> list[str]:
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
-def _vocabulary(teacher: Path, options: TowerOptions) -> tuple[list[str], list[str]]:
-    """Of the teacher's words those that mean something near a concept, nearest first, and the most frequent."""
-    words = _plain_words(teacher)[: options.considered]
+def _vocabulary(
+    words: Sequence[str], embed: Callable[[Sequence[str]], torch.Tensor], options: TowerOptions
+) -> tuple[list[str], list[str]]:
+    """Of words, the most frequent first, those that mean something near a concept, nearest first; and the first ones."""
+    considered = words[: options.considered]
     wordings = [wording for concept in CONCEPTS for wording in concept.wordings]
-    nearness = (sentence_embeddings(teacher, words) @ sentence_embeddings(teacher, wordings).T).amax(1)
+    nearness = (embed(considered) @ embed(wordings).T).amax(1)
     near = nearness.argsort(descending=True)[: options.near_words].tolist()
-    return [words[index] for index in near], words[: options.common_words]
+    return [considered[index] for index in near], list(words[: options.common_words])
 
 
-def _plain_words(teacher: Path) -> list[str]:
-    """The whole words in the teacher's vocabulary, the most frequent first."""
-    pieces = _by_id(_described(teacher)["model"]["vocab"])
+def _plain_words(description: dict[str, Any]) -> list[str]:
+    """The whole words in a tokenizer's vocabulary, the most frequent first."""
+    pieces = _by_id(description["model"]["vocab"])
     return [piece for piece in pieces if piece.isascii() and piece.isalpha() and len(piece) > 2]
 
 
@@ -367,7 +388,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=TowerOptions.rate)
     parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="go on from its text tower")
     chosen = parser.parse_args()
-    build(chosen.work, chosen.seed, TowerOptions(steps=chosen.steps, rate=chosen.rate), chosen.start)
+    options = TowerOptions(steps=chosen.steps, rate=chosen.rate)
+    build(chosen.work, chosen.seed, options, chosen.start)
 
 
 if __name__ == "__main__":

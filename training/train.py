@@ -34,7 +34,7 @@ from training.mixtures import SURE, Bank, Mixer, MixtureOptions, Scenes
 from training.student import Student
 from training.teacher import class_names
 
-SAVE_EVERY = 50  # steps
+SHARE_EVERY = 20  # steps, after which processes share their weights and the first keeps its state
 RANKING = 0.5  # of telling which of the concepts a labelled sound is, against 1 for each kind by itself
 
 
@@ -46,14 +46,16 @@ class TrainOptions:
     layers: int = 3
     intermediate: int = 512
     codec_dim: int = 128
-    shapes: tuple[tuple[int, float], ...] = ((12, 5.0), (12, 5.0), (6, 10.0))  # scenes, seconds, by turns
-    warm_up: int = 100
+    shapes: tuple[tuple[int, float], ...] = ((8, 5.0), (8, 5.0), (4, 10.0))  # scenes, seconds, by turns
+    warm_up: int = 40
+    heads: float = 0.5  # of the learning rate, for what every logit depends on
     weight_decay: float = 0.05
     average: float = 0.99  # decay of the running average of the weights, which is what ships
     compile: bool = False  # worth it where a night is at hand
     bfloat16: bool = False  # where the processor has it: for products of matrices; the weights stay float32
     start: Path | None = None  # the checkpoint to go on from
     teacher: Path | None = None  # YAMNet's folder
+    minutes: float | None = None  # that a stage may take; the learning rate falls in time
     seed: int = 0
 
 
@@ -128,13 +130,15 @@ class Trainer:
                 group["lr"] = rate * group.get("share", 1.0)
             optimizer.zero_grad()
         loss.backward()
-        if dist.is_initialized():
-            _share_gradients(self.student)
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        self._average()
+        if not dist.is_initialized():
+            self._average(self.options.average)
+        elif self.step % SHARE_EVERY == 0:
+            _share_weights(self.student)
+            self._average(self.options.average**SHARE_EVERY)
         return loss.item()
 
     def _loss(self, clip: torch.Tensor, frames: torch.Tensor, scenes: Scenes) -> torch.Tensor:
@@ -152,15 +156,22 @@ class Trainer:
         # Which of them it is: sharpens the order of the labels, which independent sigmoids leave to chance.
         target = scenes.clip * (scenes.clip > SURE)  # the first kinds are the concepts
         some = target.sum(1) > 0
+        if not some.any():
+            return loss
         open_question = (scenes.ignored > 0) | (scenes.clip > 0.2)
         masked = (clip[:, : target.shape[1]] * scale).masked_fill(open_question & (target == 0), -1e4)
         share = target[some] / target[some].sum(1, keepdim=True)
         return loss + RANKING * nn.functional.cross_entropy(masked[some], share)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
-        """Muon for the matrices of the transformer, AdamW for the rest."""
+        """Muon for the matrices of the transformer, AdamW for the rest; AdamW for all where a start is given.
+
+        Muon's products are in bfloat16, which takes four times as long as all else on a processor that has none.
+        """
         hidden = [
-            value for name, value in self.student.tower.named_parameters() if value.ndim == 2 and "layers" in name
+            value
+            for name, value in self.student.tower.named_parameters()
+            if value.ndim == 2 and "layers" in name and self.options.start is None
         ]
         taken = {id(value) for value in hidden}
         heads = [*self.student.head.parameters(), self.student.scale, self.student.bias]
@@ -171,16 +182,16 @@ class Trainer:
             {"params": [value for value in rest if value.ndim > 1], "weight_decay": decay},
             {"params": [value for value in rest if value.ndim <= 1], "weight_decay": 0.0},
             # Every logit depends on all of these: at the full rate they would leap.
-            {"params": heads, "weight_decay": 0.0, "share": 0.1},
+            {"params": heads, "weight_decay": 0.0, "share": self.options.heads},
         ]
-        return [
-            torch.optim.AdamW(groups, betas=(0.9, 0.98)),
-            torch.optim.Muon(hidden, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-        ]
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, betas=(0.9, 0.98))]
+        if hidden:
+            optimizers.append(torch.optim.Muon(hidden, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        return optimizers
 
     @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.options.average, self.step / (self.step + 20))
+    def _average(self, decay: float) -> None:
+        decay = min(decay, self.step / (self.step + 20))
         for name, value in self.student.state_dict().items():
             self.averaged[name].lerp_(value, 1 - decay)
 
@@ -227,14 +238,23 @@ def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def _share_gradients(student: Student) -> None:
-    """Every process goes on with the mean of all gradients."""
-    gradients = [value.grad for value in student.parameters() if value.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+def _share_weights(student: Student) -> None:
+    """Every process goes on with the mean of all weights; between two meetings each learns by itself."""
+    weights = [value.data for value in student.parameters()]
+    flat = torch.cat([value.flatten() for value in weights])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for gradient, shared in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(shared.view_as(gradient))
+    for value, shared in zip(weights, flat.split([value.numel() for value in weights]), strict=True):
+        value.copy_(shared.view_as(value))
+
+
+def _furthest(done: float) -> float:
+    """How far the furthest process has come."""
+    if not dist.is_initialized():
+        return done
+    furthest = torch.tensor(done)
+    dist.all_reduce(furthest, dist.ReduceOp.MAX)
+    return furthest.item()
 
 
 def whitening(energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -257,12 +277,12 @@ def _cross_entropy(logits: torch.Tensor, heard: torch.Tensor, weight: torch.Tens
     return loss.sum(-1).mean()
 
 
-def rate_at(step: int, steps: int, warm_up: int, highest: float) -> float:
-    """Warm-up, then half a cosine down to a hundredth."""
-    if step < warm_up:
-        return highest * (step + 1) / warm_up
-    done = (step - warm_up) / max(1, steps - warm_up)
-    return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+def rate_at(done: float, warm_up: float, highest: float) -> float:
+    """Warm-up, then half a cosine down to a hundredth; ``done`` and ``warm_up`` are shares of the whole."""
+    if done < warm_up:
+        return highest * (done / warm_up + 0.01)
+    since = (done - warm_up) / (1 - warm_up)
+    return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, since))))
 
 
 def train(work: Path, options: TrainOptions, stages: Sequence[Stage] = STAGES) -> None:
@@ -270,6 +290,10 @@ def train(work: Path, options: TrainOptions, stages: Sequence[Stage] = STAGES) -
     for number, stage in enumerate(stages):
         if (work / stage.file).is_file():
             continue
+        if _rank() == 0:
+            drawn_from(work, options, stage)
+        if dist.is_initialized():
+            dist.barrier()
         trainer = Trainer.new(work, options, stage)
         if number > 0:
             trainer.follow(torch.load(work / stages[number - 1].file))
@@ -282,22 +306,29 @@ def train(work: Path, options: TrainOptions, stages: Sequence[Stage] = STAGES) -
 
 
 def _run(trainer: Trainer, saved: Path) -> None:
-    stage, warm_up = trainer.stage, trainer.options.warm_up
+    """All steps of a stage, or as many as there is time for."""
+    stage, options = trainer.stage, trainer.options
     if saved.is_file():
         trainer.restore(torch.load(saved))
         trainer.mixer.generator.manual_seed(trainer.step + 1000 * _rank())
     started, from_step, mean = time.monotonic(), trainer.step, 0.0
-    while trainer.step < stage.steps:
-        loss = trainer.take_step(rate_at(trainer.step, stage.steps, warm_up, stage.rate))
+    warm_up = min(0.5, options.warm_up / stage.steps)
+    done = trainer.step / stage.steps
+    while done < 1:
+        loss = trainer.take_step(rate_at(done, warm_up, stage.rate))
         mean = loss if mean == 0 else 0.98 * mean + 0.02 * loss
-        if trainer.step % SAVE_EVERY == 0:
-            pace = (time.monotonic() - started) / (trainer.step - from_step)
-            print(
-                f"{stage.name}: step {trainer.step} of {stage.steps}, loss {mean:.3f}, {pace:.2f} s a step", flush=True
-            )
+        seconds = time.monotonic() - started
+        done = max(trainer.step / stage.steps, 0.0 if options.minutes is None else seconds / 60 / options.minutes)
+        if trainer.step % SHARE_EVERY == 0:
+            done = _furthest(done)
+            pace = seconds / (trainer.step - from_step)
             if _rank() == 0:
+                said = f"{stage.name}: step {trainer.step}, {done:.0%} done, loss {mean:.3f}, {pace:.2f} s a step"
+                print(said, flush=True)
                 torch.save(trainer.state(), saved.with_suffix(".part"))
                 saved.with_suffix(".part").rename(saved)
+        else:
+            done = min(done, 0.999)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -307,6 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="go on from its audio tower")
     parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="with yamnet.tflite; default: WORK/yamnet")
+    parser.add_argument("--minutes", type=float, help="that each stage may take")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of steps of each stage")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
@@ -314,7 +346,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "WORLD_SIZE" in os.environ:  # one of the processes that torchrun starts
         dist.init_process_group("gloo")
     stages = [replace(stage, steps=round(chosen.scale * stage.steps)) for stage in STAGES]
-    train(chosen.work, TrainOptions(start=chosen.start, teacher=chosen.teacher), stages)
+    options = TrainOptions(start=chosen.start, teacher=chosen.teacher, minutes=chosen.minutes)
+    train(chosen.work, options, stages)
 
 
 if __name__ == "__main__":

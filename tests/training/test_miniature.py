@@ -14,13 +14,18 @@ from transformers import PeAudioFrameLevelModel, PeAudioModel
 
 from pe_audio_cli import load
 from pe_audio_cli.model.familiar import Familiar
-from training import signals, train
+from training import bands, signals, train
 from training.__main__ import finish
-from training.concepts import ESC10, KNOWN
+from training.audioset import CLASSES
+from training.codec import fitted_network
+from training.concepts import ESC10, FIRST, KNOWN
 from training.features import WHITE_NOISE
 from training.fit_codec import fit_codec
+from training.going_on import take_up
+from training.hear import hear
+from training.kinds import KINDS
 from training.phrases import CorpusOptions
-from training.text_tower import TowerOptions, build
+from training.text_tower import TextTower, TowerOptions, build, going_on
 
 SMALL_TEXT = TowerOptions(
     layers=(0, 2),
@@ -32,7 +37,16 @@ SMALL_TEXT = TowerOptions(
     common_words=2,
     corpus=CorpusOptions(per_concept=4, per_hypernym=1, others=30, mixed=30, meanings=5),
 )
-SMALL = train.TrainOptions(hidden=32, layers=1, intermediate=32, codec_dim=16, shapes=((4, 2.0),), compile=False)
+SMALL = train.TrainOptions(hidden=32, layers=1, intermediate=32, codec_dim=16, shapes=((4, 2.0),))
+NAMES = sorted({name for names in CLASSES.values() for name in names.split("; ")})
+
+
+class Parrot:
+    """A teacher that hears everything a little, and more of it the louder it is."""
+
+    def hear(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        patches = 1 + len(samples) // (rate // 2)
+        return np.full((patches, len(NAMES)), min(0.5, float(np.abs(samples).mean())), np.float32)
 STAGES = (train.Stage("first", (1, 2, 3), 3, 1e-4), train.Stage("final", (1, 2, 3, 4), 2, 1e-4))
 
 
@@ -45,19 +59,20 @@ def one_thread():
 
 
 def write_recordings(work: Path) -> None:
-    """A manifest of signals, passed off as classes of ESC-10 and as others."""
+    """A manifest of signals, passed off as classes of ESC-10 and as others; nobody has labelled one, two are held."""
     kinds = list(signals.CONCEPTS)
     rng = np.random.default_rng(0)
     (work / "clips").mkdir()
     with open(work / "manifest.csv", "w", newline="", encoding="utf-8") as table:
         writer = csv.DictWriter(table, ["clip", "concepts", "group", "seconds", "held", "fold"])
         writer.writeheader()
-        for index, concept in enumerate([*ESC10, "speech", "music", "silence", "noise"]):
+        for index, concept in enumerate([*ESC10, "speech", "music", "silence", "noise", "?"]):
             for fold in (1, 4) if concept in ESC10 else (0,):
-                clip = f"clips/{concept}-{fold}.flac"
+                clip = f"clips/{concept.replace('?', 'unlabelled')}-{fold}.flac"
                 soundfile.write(work / clip, signals.generate(kinds[index % len(kinds)], rng, 2.5), 48_000)
                 group = WHITE_NOISE if concept == "noise" else clip
-                row = {"clip": clip, "concepts": concept, "group": group, "seconds": 2.5, "held": 0, "fold": fold or ""}
+                held = int(concept in ("speech", "music"))
+                row = {"clip": clip, "concepts": concept, "group": group, "seconds": 2.5, "held": held, "fold": fold or ""}
                 writer.writerow(row)
 
 
@@ -67,7 +82,11 @@ def work(tmp_path_factory, one_thread):
     write_recordings(work)
     write_tiny_teacher(work)
     write_tiny_wordnet(work / "wordnet")
+    (work / "yamnet").mkdir()
+    rows = [f'{index},x,"{name}"' for index, name in enumerate(NAMES)]
+    (work / "yamnet" / "yamnet_class_map.csv").write_text("\n".join(["index,mid,display_name", *rows]), encoding="utf-8")
     fit_codec(work, steps=3)
+    assert hear(work, Parrot()) == 25  # type: ignore[arg-type]
     build(work, options=SMALL_TEXT)
     train.train(work, SMALL, STAGES)
     return work
@@ -75,7 +94,8 @@ def work(tmp_path_factory, one_thread):
 
 @pytest.fixture(scope="module")
 def folder(work):
-    return finish(work, STAGES[-1], work / "finished", SMALL)
+    finish(work, SMALL, [], work / "finished", STAGES[-1])
+    return work / "finished"
 
 
 @pytest.mark.parametrize("kind", [PeAudioModel, PeAudioFrameLevelModel])
@@ -91,7 +111,37 @@ def test_the_tool_tags_with_the_outcome(folder, work):
 
 def test_the_outcome_can_tell_which_labels_it_knows(folder):
     familiar = Familiar.open(folder)
-    assert familiar is not None and familiar.weight.shape[0] == len(KNOWN)
+    labels = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
+    assert familiar is not None and familiar.weight.shape[0] == len(labels) + 2  # silence and white noise
+    assert labels[: len(FIRST)] == [concept.label for concept in FIRST]
+
+
+def test_what_has_been_heard_is_not_heard_again(work):
+    assert hear(work, Parrot()) == 0  # type: ignore[arg-type]
+
+
+def test_training_goes_on_from_a_finished_checkpoint_as_if_it_had_not_been_written(folder, work):
+    student = train.Trainer.restored(work, STAGES[-1], SMALL).student
+    energies = 0.5 * torch.randn(2, bands.N_BANDS, 100, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        clips, frames = student.tower(energies).pooler_output, student.tower(energies).last_hidden_state
+        torch.nn.init.zeros_(student.tower.norm.weight)  # which take_up has to bring back
+        take_up(student, folder, fitted_network(work))
+        student.eval()
+        again = student.tower(energies)
+    scale = frames.abs().max()
+    torch.testing.assert_close(again.last_hidden_state, frames, rtol=0, atol=0.02 * scale)
+    torch.testing.assert_close(again.pooler_output, clips, rtol=0, atol=0.02 * scale)
+
+
+def test_a_text_tower_that_goes_on_keeps_what_it_meant(folder, tmp_path, work):
+    (tmp_path / "wordnet").symlink_to(work / "wordnet")
+    before = going_on(folder)
+    build(tmp_path, options=replace(SMALL_TEXT, steps=2, rate=1e-6), start=folder)
+    after = TextTower.load(tmp_path / "text")
+    texts = ["a dog barking", "rain"]
+    torch.testing.assert_close(after.directions(texts), before.directions(texts), rtol=0, atol=0.02)
+    assert after.kinds.weight.shape[0] == len(KINDS)
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(work, tmp_path):
