@@ -37,8 +37,8 @@ format: $(INSTALLED) ## let ruff mend what it can
 bench: $(INSTALLED) ## measure the speed against transformers; ARGS=--long for hour-long recordings
 	$(BIN)/python -m benchmarks $(ARGS)
 
-mini: $(INSTALLED) ## train the checkpoint that is to ship: ESC10=FOLDER, hours, Debian's packages
-	$(BIN)/python -m training build/mini --esc10 '$(ESC10)'
+mini: $(INSTALLED) ## train the checkpoint that is to ship: ESC10, POOL, TEACHER, STRANGERS=FOLDER; hours, Debian's packages
+	$(BIN)/python -m training build/mini --esc10 '$(ESC10)' --pool '$(POOL)' --teacher '$(TEACHER)' --strangers '$(STRANGERS)'
 
 constraints: $(BIN)/python ## pin the newest versions that pyproject.toml allows, for every Python and system
 	$(BIN)/python -m pip install --disable-pip-version-check uv

@@ -11,8 +11,22 @@ from pathlib import Path
 import torch
 
 from pe_audio_cli.model.registry import SHIPPED
-from training import calibrate, card, choose, codec, evaluate, events, export, familiar, going_on, hear, sources
-from training import strangers, text_tower, train
+from training import (
+    calibrate,
+    card,
+    choose,
+    codec,
+    evaluate,
+    events,
+    export,
+    familiar,
+    going_on,
+    hear,
+    sources,
+    strangers,
+    text_tower,
+    train,
+)
 from training.calibrate import Calibration
 from training.features import Recordings, log_energies, read
 from training.fit_codec import fit_codec

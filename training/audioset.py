@@ -44,7 +44,8 @@ CLASSES = {
     "owl": "Owl; Hoot",
     "frog": "Frog; Croak",
     "insects": "Insect; Cricket",
-    "engine": "Engine; Engine starting; Idling; Medium engine (mid frequency); Heavy engine (low frequency); Engine knocking; "
+    "engine": "Engine; Engine starting; Idling; Medium engine (mid frequency); Heavy engine (low frequency); "
+    "Engine knocking; "
     "Accelerating, revving, vroom; Car; Motorcycle; Truck; Motor vehicle (road)",
     "train": "Train; Rail transport; Railroad car, train wagon; Train whistle; Train horn; Subway, metro, underground",
     "siren": "Siren; Police car (siren); Ambulance (siren); Fire engine, fire truck (siren); Civil defense siren",

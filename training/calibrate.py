@@ -1,9 +1,9 @@
 """Makes a trained audio tower's numbers mean what they say, on recordings by strangers.
 
-Each concept's logit becomes ``scale * logit + bias + own``: one scale and one bias for all, and for each concept that the
-recordings hold one of its own, held towards zero. They are fitted by cross-entropy against what is said to be heard, of
-which unknown sounds and backgrounds hold nothing. Figures are cross-validated: what is fitted on four fifths of the
-origins is measured on the fifth. At last all of it is folded into the contrastive head.
+Each concept's logit becomes ``scale * logit + bias + own``: one scale and one bias for all, and for each concept that
+the recordings hold one of its own, held towards zero. They are fitted by cross-entropy against what is said to be
+heard, of which unknown sounds and backgrounds hold nothing. Figures are cross-validated: what is fitted on four
+fifths of the origins is measured on the fifth. At last all of it is folded into the contrastive head.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from training.student import Student
 __all__ = ["Calibration", "columns", "fit", "fold_in", "held_out"]
 
 PARTS = 5
-HELD = 0.02  # how strongly a concept's own bias is held towards zero
+HELD = 0.1  # how strongly a concept's own bias is held towards zero
 STEPS = 60
 BACKGROUND = "bg"
-FALSE_ALARM = 2.0  # what a wrong label costs, beside 1 for one that is missed
+FALSE_ALARM = 0.5  # what a wrong label costs, beside 1 for one that is missed: one in ten recordings has one then
 
 # A background may hold what it is recorded in.
 IN_BACKGROUNDS = ("speech", "music", "bird_song", "wind", "rain", "water", "engine", "insects", "footsteps")

@@ -87,7 +87,9 @@ def _strangers(figures: Mapping[str, float], before: Mapping[str, float]) -> str
 
 def _sounds(rows: Sequence[tuple[str, int, float, float, str]]) -> str:
     lines = ["| sound | recordings | first | above 0.3 | else first |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {label} | {count} | {first:.0%} | {above:.0%} | {taken} |" for label, count, first, above, taken in rows]
+    lines += [
+        f"| {label} | {count} | {first:.0%} | {above:.0%} | {taken} |" for label, count, first, above, taken in rows
+    ]
     return "\n".join(lines)
 
 

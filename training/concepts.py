@@ -6,7 +6,9 @@ class names of AudioSet, ESC-50, FSD50K and UrbanSound8K are among the wordings,
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["CONCEPTS", "ESC10", "FIRST", "HELD_OUT", "HYPERNYMS", "INSTRUMENTS", "KNOWN", "Concept"]
 
@@ -131,7 +133,9 @@ _OLD = (
         people sneezing, a girl sneezes, a boy sneezing, someone sneezes twice, allergies, a tickle in the nose followed
         by a sneeze, a runny nose, bless you, gesundheit, a sick person sneezing, a sneezer, a sneeze into a tissue,
         a-choo, aachoo, a man with a cold sneezes loudly, a sneeze attack, somebody sneezing hard, a stifled sneeze, a
-        fit of sneezing, sneezing caused by pepper, apchoo, sneezed, hatchoo, kerchoo, achoo!, ah choo, a-tishoo, atchoo, an old man's sneeze, nose tickled
+        fit of sneezing, sneezing caused by pepper, apchoo, sneezed, hatchoo, kerchoo, achoo!, ah choo,
+        a-tishoo, atchoo,
+        an old man's sneeze, nose tickled
         until it sneezes""",
     ),
     _concept(
@@ -418,7 +422,8 @@ _OLD = (
         """laughter, laughing, a person laughing, a laugh, a man laughing, a woman laughing, a child laughing, giggling,
         giggle, chuckle, a baby laughing, chuckling, a belly laugh, hahaha, someone laughs, snickering, a crowd
         laughing, an audience laughing, cackling, a hearty laugh, children giggling, laughing out loud, an evil laugh,
-        guffaw, a girl giggles, titter, amused people, laugh track, bursting into laughter, hilarity, mirthful people, merriment, hilarious, they find it
+        guffaw, a girl giggles, titter, amused people, laugh track, bursting into laughter,
+        hilarity, mirthful people, merriment, hilarious, they find it
         hilarious, howling with laughter, in stitches""",
     ),
     _concept(
@@ -531,7 +536,8 @@ _OLD = (
         """dialing, dialling, dial tone, DTMF, touch tones, telephone dialing, dialing a phone number, a phone keypad,
         dialling a number, telephone dialing with DTMF, keypad tones, dual-tone signals, phone dial tones, touch-tone
         dialing, pressing phone buttons, someone dialing a telephone, a busy signal, number keys of a telephone, tone
-        dialing, push-button phone, entering a phone number, telephone tones, touch-tone digits, touch-tone, digits of a phone number, dialled digits""",
+        dialing, push-button phone, entering a phone number, telephone tones,
+        touch-tone digits, touch-tone, digits of a phone number, dialled digits""",
     ),
     _concept(
         "camera",
@@ -547,154 +553,41 @@ _OLD = (
         """whistle, whistling, a whistle blowing, a referee's whistle, a man whistling a tune, someone whistling,
         blowing a whistle, a police whistle, a whistled melody, a sports whistle, a person whistles, a coach's whistle,
         a kettle whistling, wolf whistle, whistled tune, a shrill whistle, a slide whistle, a dog whistle, a woman
-        whistling, whistles, a teakettle whistling, a whistler, calling with a whistle, a match being whistled off, blowing a tune through the lips, blowing a tune
+        whistling, whistles, a teakettle whistling, a whistler, calling with a whistle, a match being whistled
+        off, blowing a tune through the lips, blowing a tune
         through their lips, a tune blown through pursed lips, pursed lips, whistling with two fingers""",
     ),
 )
 
-# Known since the second version, and told apart from the sounds above: an id, the label, other wordings.
-_MORE = """
-saxophone: a saxophone playing | saxophone, a sax, sax solo, a tenor saxophone, an alto sax, a saxophonist, smooth jazz sax
-clarinet: a clarinet playing | clarinet, clarinet music, a clarinetist, a bass clarinet, klezmer clarinet, an oboe, a bassoon, an english horn
-violin: a violin playing | violin, a violinist, violin music, a fiddle, a fiddler, fiddle music, playing the violin, a violin solo
-cello: a cello playing | cello, a cellist, cello music, a cello suite, a violoncello
-trumpet: a trumpet playing | trumpet, a trumpeter, trumpet music, a trumpet solo, a bugle, a bugle call, a cornet, a jazz trumpet, playing the trumpet, a muted trumpet
-trombone: a trombone playing | trombone, a trombone player, slide trombone, a trombonist
-harmonica: a harmonica playing | harmonica, a mouth organ, blues harp, playing the harmonica
-accordion: an accordion playing | accordion, accordion music, a concertina, an accordionist, squeezebox
-bagpipes: bagpipes | a bagpipe, scottish pipes, highland bagpipes, a piper, bagpipe music
-harp: a harp playing | harp, a harpist, harp glissando, plucked harp strings, a celtic harp
-harpsichord: a harpsichord playing | harpsichord, a clavichord, baroque keyboard, a spinet
-banjo: a banjo playing | banjo, a banjo player, bluegrass banjo, a ukulele, a mandolin
-electric_guitar: an electric guitar | electric guitar, a distorted guitar, an overdriven electric guitar, heavy metal guitar, an electric guitar riff, rock guitar
-bass_guitar: a bass guitar | bass guitar, an electric bass, bass line, a bassist, slap bass
-sitar: a sitar playing | sitar, indian sitar, a sitarist, a tanpura
-synthesizer: a synthesizer | synthesizer, synth, synth pad, a synth lead, an electronic keyboard, a moog
-steelpan: steel drums | steelpan, a steel drum, a steelpan, calypso steel band
-cymbal: a cymbal | cymbals, a cymbal crash, hi-hat, a ride cymbal, crash cymbal, hi-hats
-snare_drum: a snare drum | snare drum, a drum roll, a rimshot, snare, a marching drum
-bass_drum: a bass drum | bass drum, kick drum, a kick drum, a big drum
-timpani: timpani | kettledrum, kettledrums, a timpani roll, orchestral drums
-gong: a gong | gong, striking a gong, a tam-tam, a chinese gong
-tambourine: a tambourine | tambourine, maracas, a shaker, shakers, castanets
-choir: a choir singing | choir, a choir, a church choir, gregorian chant, choral singing, voices in harmony, gospel choir
-rapping: a person rapping | rap, rapping, hip hop music, a rapper, hip hop, freestyle rap
-orchestra: an orchestra playing | orchestra, an orchestra, a symphony, a symphony orchestra, orchestral music, a philharmonic
-electronic_music: electronic music | techno, dance music, electronic dance music, house music, trance, EDM, electro
-rock_music: rock music | rock, a rock band, heavy metal, punk rock, hard rock, metal music, grunge
-whispering: a person whispering | whisper, whispering, a whisper, hushed voices, someone whispers
-shouting: a person shouting | shout, shouting, yelling, a yell, someone yells, a man shouting, a battle cry, hollering
-screaming: a person screaming | scream, screaming, a scream, a shriek, a woman screaming, shrieking, a blood-curdling scream, a terrified scream
-children: children playing | children, kids playing, a playground, children shouting, kids on a playground, a schoolyard
-crowd: a crowd of people | crowd, a crowd, hubbub, chatter, people chatting in a restaurant, a busy cafe, babble of voices, crowd noise, murmur of a crowd
-cheering: people cheering | cheering, cheers, a cheering crowd, cheer, hooray, fans cheering in a stadium
-breathing: a person breathing | breathing, heavy breathing, panting, gasping, a gasp, wheezing, breath, breathing heavily
-snoring: a person snoring | snoring, snore, a snore, a man snoring, someone snoring loudly
-burping: a person burping | burp, burping, a belch, belching, eructation
-groaning: a person groaning | groan, groaning, a grunt of pain, moaning, a moan, a person grunting
-humming: a person humming | humming a tune, someone humming, a hummed melody
-chewing: a person chewing | chewing, eating, munching, crunching on food, biting an apple, eating crisps
-finger_snap: finger snapping | finger snap, snapping fingers, a snap of the fingers, clicking fingers
-heartbeat: a heartbeat | heartbeat, heart sounds, a beating heart, heart beating, the thump of a heart
-cat_purr: a cat purring | purr, purring, a purring cat, cat purr, a contented cat
-growling: a growling animal | growl, growling, a growl, a snarling beast, a dog growling, a snarl
-howling: a wolf howling | howl, howling, a wolf, wolves howling, a howling wolf, a coyote, a dog howling
-chicken: a hen clucking | chicken, cluck, clucking, a hen, hens, a chicken clucking, a turkey gobbling, poultry, fowl
-goose: a goose honking | goose, geese, honking geese, a flock of geese, a gander
-pigeon: a pigeon cooing | pigeon, dove, cooing, a dove, pigeons, a cooing dove
-bee: a bee buzzing | bees, bee, bees buzzing, a bumblebee, a fly buzzing, a wasp, a housefly, a beehive, a swarm of bees, a mosquito, flies, buzzing insects, insect buzz
-cricket: crickets chirping | cricket, crickets, a cricket, crickets on a summer night, chirping crickets
-snake: a snake hissing | snake, hissing snake, a rattlesnake, snake hiss
-lion: a lion roaring | lion, roar, roaring, a tiger, a roaring lion, a big cat roaring, a tiger growling, a monster roaring
-whale: a whale singing | whale, whale song, whales, a humpback whale, whale vocalization
-horse_hooves: horse hooves | hooves, clip-clop, a horse galloping, a horse trotting, hoofbeats, a galloping horse, the clatter of hooves, horses galloping past
-wings: wings flapping | flapping wings, a bird flapping its wings, wing beats, birds taking off, bird flight
-car_passing: a car passing by | traffic, road traffic, a car driving by, cars on a highway, traffic noise, street noise, passing cars
-car_horn: a car horn | car horn, honking, a honking car, a vehicle horn, honk, beeping horn, an air horn, a truck horn
-car_alarm: a car alarm | car alarm, vehicle alarm, an anti-theft alarm going off
-truck: a truck | truck, lorry, a lorry, a bus, a heavy goods vehicle, a bus pulling away, a diesel truck
-motorcycle: a motorcycle | motorcycle, a motorbike, motorbike, a moped, a scooter, a biker
-race_car: a car revving | race car, a race car, revving, an engine revving, a car accelerating away, motor racing, accelerating car, a go-kart
-tire_squeal: tires squealing | tire squeal, skidding, a car skidding, screeching tires, squealing tyres
-train_horn: a train horn | train horn, train whistle, a locomotive whistle, a steam whistle, a train blowing its horn
-airplane: an airplane | airplane, aeroplane, an aircraft, a jet, a jet engine, a plane taking off, an airliner overhead, a propeller plane, aircraft engine
-boat: a boat | boat, a motorboat, a speedboat, a ship, an outboard motor, rowing a boat, a sailing ship, a vessel
-foghorn: a foghorn | foghorn, a ship's horn, a ship horn, a ferry horn
-engine_starting: an engine starting | engine starting, a car starting, starting a car, ignition of a car, cranking the engine
-door_knock: knocking on a door | knock, knocking, door knock, a knock on a door, a door knock, someone knocking at the door, knock knock, rapping on the door, door wood knock
-doorbell: a doorbell | doorbell, ding-dong, a door chime, ringing the doorbell, a door bell
-creaking: creaking | creak, a creaking door, door creaks, a squeaky door, creak of a hinge, rusty hinges, squeak, squeaking, creaking wood, a creaking floorboard, door wood creaks
-dishes: dishes clattering | dishes, cutlery, silverware, pots and pans, plates clinking, clattering dishes, washing dishes, cutlery and silverware
-frying: food frying | frying, sizzling, frying food, sizzle, bacon sizzling in a pan, frying eggs
-blender: a blender | blender, a food processor, a kitchen mixer, a blender mixing
-toilet: a toilet flushing | toilet flush, toilet, flushing the toilet, a flushing toilet, a lavatory
-vacuum: a vacuum cleaner | vacuum cleaner, vacuuming, a hoover, hoovering the carpet
-hair_dryer: a hair dryer | hair dryer, a blow dryer, drying hair, a hand dryer
-zipper: a zipper | zipper, zip, zipping up a jacket, a zip fastener
-keys: keys jangling | keys, a bunch of keys, jingling keys, jangling keys, keyring
-coins: coins clinking | coins, coin, coin dropping, dropping a coin, counting coins, jingling coins, money
-scissors: scissors cutting | scissors, cutting paper with scissors, snipping, cutting hair
-typewriter: a typewriter | typewriter, an old typewriter, typing on a typewriter, a secretary at a typewriter, a mechanical typewriter
-writing: a person writing | writing, writing with a pencil, scribbling, a pen on paper, writing on a blackboard
-alarm_clock: an alarm clock ringing | alarm clock, an alarm clock, a wake-up alarm, alarm bell
-smoke_alarm: a smoke alarm | smoke alarm, smoke detector, a fire alarm, fire alarm, a smoke detector beeping
-buzzer: a buzzer | buzzer, a game show buzzer, an electric buzzer, wrong answer buzzer
-cash_register: a cash register | cash register, ka-ching, a till opening
-fan: a fan | fan, an electric fan, air conditioning, air conditioner, a mechanical fan, a ventilator, ventilation
-machine: a machine running | machine, mechanisms, gears turning, a sewing machine, a printer, clanking machinery
-hammer: hammering | hammer, a hammer, hammering a nail, hammer blows, a blacksmith
-jackhammer: a jackhammer | jackhammer, a pneumatic drill, a road breaker
-sawing: sawing wood by hand | hand saw, a handsaw, sawing, sanding, filing, sanding wood, filing metal
-drill: a drill | drill, drilling, power drill, an electric drill, a dentist's drill, drilling a hole
-lawn_mower: a lawn mower | lawn mower, mowing the lawn, a lawnmower, cutting the grass
-wood_chopping: chopping wood | wood chopping, an axe chopping wood, splitting logs, an axe, chopping a tree with an axe
-gunshot: a gunshot | gunshot, gunfire, a gun firing, gun shot, a shot, a rifle shot, a pistol, shotgun, a shot being fired, gunshots, firing a pistol
-machine_gun: a machine gun | machine gun, automatic gunfire, burst of gunfire, a burst of automatic fire, a submachine gun
-fireworks: fireworks | a firecracker, fireworks display, a firework rocket, a new year's firework, firecrackers, firework
-thump: a thump | thump, thud, a thud, a dull thud, a heavy object falling, a bang, something falls to the floor
-slap: a slap | slap, smack, a slap in the face, a punch, a whack, a bouncing ball, hitting flesh
-crash: something crashing down | crash, smash, a crash, things breaking, smashing, wood breaking, a wall collapsing
-splash: a splash | splash, splashing water, water splashing, jumping into a pool, a stone falling into water, splashing
-dripping: water dripping | drip, dripping, dripping water, water drops, water drop, a leaking tap, a dripping faucet, a drop of water
-waterfall: a waterfall | waterfall, waterfalls, a cascade, cascading water
-stream: a stream | stream, a brook, a creek, a babbling brook, a small river, a mountain stream, a gushing stream
-bubbling: bubbling | bubbles, boiling water, boiling, water bubbling, gurgling, blowing bubbles, underwater bubbles
-spray: spraying | spray, a spray can, steam escaping, steam hissing, hissing steam, gas leaking
-whoosh: a whoosh | whoosh, swoosh, swish, a sword swinging, an arrow flying, a fast object passing by
-crumpling: paper crumpling | crumpling, crumpling paper, tearing paper, rustling paper, a plastic bag rustling, ripping paper, crunching
-clicking: clicking | click, a click, mouse click, a mouse click, computer mouse clicking, mouse clicks, a button click, clicks
-clang: metal clanging | clang, clanging, metal hitting metal, a metallic ping, clank, swords clashing, ding
-rustling: leaves rustling | rustling leaves, rustling of leaves, rustle, rustling, leaves in the wind, walking through dry leaves
-hum: an electric hum | hum, mains hum, electrical hum, a humming transformer, throbbing, a low drone
-wind_chime: wind chimes | wind chime, chimes, a wind chime, chimes tinkling in the breeze
-church_bell: church bells | church bell, a church bell, a bell tower, a carillon, bell tolls, the peal of bells, a bell tolling, church bells on sunday
-"""
-
 
 def _more() -> tuple[Concept, ...]:
-    lines = (line.split(": ", 1) for line in _MORE.strip().splitlines())
-    return tuple(_concept(id, *wordings.split(" | ", 1)) for id, wordings in lines)
+    """What `mini` knows since its second version, from ``sounds.csv``."""
+    with (Path(__file__).parent / "sounds.csv").open(newline="", encoding="utf-8") as table:
+        return tuple(_concept(row["id"], row["label"], row["wordings"]) for row in csv.DictReader(table))
 
 
 _NEW = _more()
 _TAKEN = {wording.lower() for concept in _NEW for wording in concept.wordings}
 
 # A wording that names one of the new sounds no longer stands for the wider one that it was counted to.
-CONCEPTS = tuple(
-    Concept(it.id, it.label, tuple(wording for wording in it.wordings if wording.lower() not in _TAKEN))
-    for it in _OLD
-) + _NEW
+CONCEPTS = (
+    tuple(
+        Concept(it.id, it.label, tuple(wording for wording in it.wordings if wording.lower() not in _TAKEN))
+        for it in _OLD
+    )
+    + _NEW
+)
 
 _INSTRUMENTS = (
-    "piano guitar strings brass flute organ drums bell mallets saxophone clarinet violin cello trumpet trombone harmonica "
-    "accordion bagpipes harp harpsichord banjo electric_guitar bass_guitar sitar synthesizer steelpan cymbal snare_drum "
-    "bass_drum timpani gong tambourine"
+    "piano guitar strings brass flute organ drums bell mallets saxophone clarinet violin cello trumpet trombone "
+    "harmonica accordion bagpipes harp harpsichord banjo electric_guitar bass_guitar sitar synthesizer steelpan cymbal "
+    "snare_drum bass_drum timpani gong tambourine"
 )
 _BIRDS = "rooster bird_song crow duck owl chicken goose pigeon"
 _MAMMALS = "dog_bark cat_meow cow sheep horse pig cat_purr growling howling lion whale"
 _PEOPLE = (
-    "crying_baby sneezing speech singing laughter coughing whispering shouting screaming children crowd cheering breathing "
-    "snoring burping groaning humming"
+    "crying_baby sneezing speech singing laughter coughing whispering shouting screaming children crowd cheering "
+    "breathing snoring burping groaning humming"
 )
 _VEHICLES = "helicopter engine train car_passing truck motorcycle race_car airplane boat engine_starting"
 _WEATHER = "rain thunder wind"
@@ -713,9 +606,13 @@ _HYPERNYMS = {
     "a bird of any kind, bird sounds, birds and fowl": _BIRDS,
     "a musical instrument, musical instruments, instruments, someone playing an instrument": _INSTRUMENTS,
     "an orchestral instrument, instruments of the orchestra": "strings brass flute drums",
-    "a percussion instrument, percussion instruments": "drums bell mallets cymbal snare_drum bass_drum timpani gong tambourine",
+    "a percussion instrument, percussion instruments": (
+        "drums bell mallets cymbal snare_drum bass_drum timpani gong tambourine"
+    ),
     "a vehicle, vehicles, means of transport, transportation": f"{_VEHICLES} siren",
-    "a machine, machinery, mechanical sounds": "helicopter chainsaw engine train machine drill lawn_mower vacuum fan blender",
+    "a machine, machinery, mechanical sounds": (
+        "helicopter chainsaw engine train machine drill lawn_mower vacuum fan blender"
+    ),
     "water sounds, the sound of water, a watery sound, wet sounds": _WATER,
     "weather, a storm, stormy weather, bad weather": _WEATHER,
     "nature, natural sounds, sounds of nature, the natural environment": (

@@ -54,6 +54,7 @@ finally:
     print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0], file=sys.stderr)
 """
 
+
 @dataclass(frozen=True)
 class Clip:
     """A recording of the manifest, decoded."""

@@ -20,7 +20,9 @@ __all__ = ["RULES", "choose", "halves", "write"]
 
 # All that is tried: threshold, what of it ends an event, seconds of a gap, seconds of the shortest event.
 RULES = [
-    EventOptions(threshold=threshold, offset_threshold=round(threshold * share, 3), merge_gap=gap, min_duration=shortest)
+    EventOptions(
+        threshold=threshold, offset_threshold=round(threshold * share, 3), merge_gap=gap, min_duration=shortest
+    )
     for threshold, share, gap, shortest in itertools.product(
         (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6), (0.25, 0.4, 0.6), (0.4, 1.0), (0.2, 0.4)
     )

@@ -30,14 +30,30 @@ NOBODY_KNOWS = "?"  # in place of concepts
 
 # How often a concept's recordings are drawn, beside 0.5 for others. What recordings are full of is drawn more often;
 # what is made by rule needs no great number of sources, since it is never twice the same.
-SHARES = {"speech": 2.0, "music": 1.0, "noise": 1.0, "silence": 0.7, "beep": 0.4, "dtmf": 0.25, **dict.fromkeys(ESC10, 0.7)}
+SHARES = {
+    "speech": 2.0,
+    "music": 1.0,
+    "noise": 1.0,
+    "silence": 0.7,
+    "beep": 0.4,
+    "dtmf": 0.25,
+    **dict.fromkeys(ESC10, 0.7),
+}
 SHARE, ENOUGH = 0.5, 6  # sources, below which a concept is drawn less: it would be learned by heart
 UNLABELLED_SHARE, NOTHING_SHARE = 0.35, 6.0  # for each concept that the teacher hears most; where it hears none
 
 # The teacher's numbers are shares of 10 s clips of YouTube: what is rare there never gets a high one. This much is
 # added to their logits, but for what it says all too often.
 SHIFT = 1.0
-SHIFTS = {"speech": 0.0, "music": -0.5, "bird_song": 0.0, "engine": 0.3, "water": 0.3, "silence": -1.0, "explosion": 0.3}
+SHIFTS = {
+    "speech": 0.0,
+    "music": -0.5,
+    "bird_song": 0.0,
+    "engine": 0.3,
+    "water": 0.3,
+    "silence": -1.0,
+    "explosion": 0.3,
+}
 SUPPOSED = 0.45  # the most that the teacher may add to what somebody has labelled
 ALONE = 0.15  # how much music a single instrument is
 
@@ -226,7 +242,7 @@ def _column(id: str) -> int:
 
 
 def believed(scores: torch.Tensor, concepts: Sequence[str] | None) -> torch.Tensor:
-    """How surely each concept is heard, ``(patches, n_concepts)``, by the teacher's scores and by whoever labelled it."""
+    """How surely each concept is heard, ``(patches, n_concepts)``, by the teacher and by whoever labelled it."""
     shift = torch.tensor([SHIFTS.get(id, SHIFT) for id in _IDS])
     found = torch.sigmoid(torch.logit(scores, 1e-4) + shift)
     found[:, _column("silence")] = 0  # that is read off the level

@@ -1,4 +1,4 @@
-"""A finished checkpoint taken apart again, so that training can go on from it: the inverse of :mod:`training.export`."""
+"""A finished checkpoint taken apart again, so that training can go on from it: :mod:`training.export` undone."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def take_up(student: Student, folder: Path, network: LogNetwork) -> None:
     A kind of sound that the checkpoint was not taught begins as what its text tower makes of the words.
     """
     model = open_checkpoint(folder)
-    tower = {name: value for name, value in model.audio_encoder.state_dict().items() if not name.startswith("embedder.")}
+    tower = {
+        name: value for name, value in model.audio_encoder.state_dict().items() if not name.startswith("embedder.")
+    }
     student.tower.load_state_dict(tower, strict=False)  # all but the embedder
     embedder, front = model.audio_encoder.embedder, student.tower.embedder
     last = embedder.dac_encoder.block[codec.LOG_STAGE].conv1

@@ -423,9 +423,7 @@ def add_pool(library: Library, folder: Path) -> None:
 
     A file that no decoder reads is left out.
     """
-    rules = [
-        Rule(row["repository"], row["pattern"], row["concepts"], "", "", "") for row in read_rows("pool.csv")
-    ]
+    rules = [Rule(row["repository"], row["pattern"], row["concepts"], "", "", "") for row in read_rows("pool.csv")]
     with (folder / "sources.csv").open(newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
     for row in rows:

@@ -1,7 +1,7 @@
 """Measures a checkpoint on recordings by strangers, through the tool itself: what its model card begins with.
 
 ``python -m training.strangers FOLDER CHECKPOINT`` prints the figures. FOLDER holds ``labels.csv`` (file, label, group)
-and the recordings. A label is one of the checkpoint's, ``x:`` and a sound that the first `mini` did not know, or ``bg``,
+and the recordings. A label is one of the checkpoint's, ``x:`` and a sound that `mini` 1 did not know, or ``bg``,
 a background. Nothing in it was ever trained on; what is fitted on it (:mod:`training.calibrate`) is fitted group by
 group, on all others than those that it is measured on.
 """
@@ -41,7 +41,12 @@ CHANGES = {
     "as MP3 of 32 kbit/s": partial(through_mp3, rate=SAMPLE_RATE, compression=LOWEST_RATE),
 }
 
-SCENES, SCENE_SECONDS, SOUNDS, LONGEST = 60, 20, 3, 4.0  # how many, how long, sounds in each, of at most so many seconds
+SCENES, SCENE_SECONDS, SOUNDS, LONGEST = (
+    60,
+    20,
+    3,
+    4.0,
+)  # how many, how long, sounds in each, of at most so many seconds
 ABOVE = (5.0, 20.0)  # dB by which a sound's loudest moment is above the background
 AUDIBLE = -6.0  # dB against the background from which on a moment of a sound counts as heard
 GAP = 0.5  # seconds of rest that do not end an event
@@ -77,7 +82,7 @@ def load(folder: Path) -> list[Stranger]:
 
 
 def clip_figures(scores: Array, labels: Sequence[str]) -> dict[str, float]:
-    """Shares, of probabilities ``(n, n_labels)`` of :data:`FIRST_LABELS` for recordings that are said to hold ``labels``."""
+    """Shares, of probabilities ``(n, n_labels)`` of :data:`FIRST_LABELS` for recordings said to hold ``labels``."""
     truth = np.array([FIRST_LABELS.index(label) if label in FIRST_LABELS else -1 for label in labels])
     known = truth >= 0
     own, right = scores[known], truth[known]
@@ -101,7 +106,7 @@ def clip_figures(scores: Array, labels: Sequence[str]) -> dict[str, float]:
 
 
 def by_sound(scores: Array, labels: Sequence[str]) -> list[tuple[str, int, float, float, str]]:
-    """Of each label: how many recordings, the share in which it comes first, in which above 0.3, and what else is first."""
+    """Of each label: recordings, the share in which it comes first, in which it is above 0.3, what else is first."""
     first = scores.argmax(1)
     rows = []
     for index, label in enumerate(FIRST_LABELS):
@@ -165,7 +170,7 @@ def recorded(scenes: Sequence[Scene], scores: Sequence[Array]) -> list[StrongRec
 def scene_figures(
     scenes: Sequence[Scene], scores: Sequence[Array], options: Mapping[str, EventOptions]
 ) -> dict[str, float]:
-    """How well events are found in scenes whose labels are asked for alone, and how many are printed with all of them."""
+    """How well events are found with the labels of the scene alone, and how many are printed with all of them."""
     found = recorded(scenes, scores)
     events, segments = np.zeros(3, np.int64), np.zeros(3, np.int64)
     printed = 0
@@ -194,7 +199,9 @@ def measure(judge: Judge, strangers: Sequence[Stranger], options: Mapping[str, E
     figures = clip_figures(scores, labels)
     known = [index for index, label in enumerate(labels) if label in FIRST_LABELS]
     for name, change in CHANGES.items():
-        changed = judge.score(np.stack([judge.embed(change(strangers[index].samples))[0] for index in known]), FIRST_LABELS)
+        changed = judge.score(
+            np.stack([judge.embed(change(strangers[index].samples))[0] for index in known]), FIRST_LABELS
+        )
         figures[f"same first label, {name}"] = float((changed.argmax(1) == scores[known].argmax(1)).mean())
     scenes = make_scenes(strangers)
     frames = [judge.score(judge.embed(scene.samples)[1], FIRST_LABELS) for scene in scenes]

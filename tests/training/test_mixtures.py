@@ -116,5 +116,7 @@ def test_what_the_teacher_hears_at_some_time_is_heard_at_that_time_of_a_scene():
 
 
 def test_a_dull_scene_has_nothing_above_some_band():
-    scenes = mixer(0, sources=(0.0, 1.0), dull=1.0, dull_from=30, faint=0.0, noise=(5.0, 6.0), gain=(0, 0.1)).draw(8, 2.0)
+    scenes = mixer(0, sources=(0.0, 1.0), dull=1.0, dull_from=30, faint=0.0, noise=(5.0, 6.0), gain=(0, 0.1)).draw(
+        8, 2.0
+    )
     assert (scenes.energies[:, -1] < -0.35).all() and (scenes.energies[:, :20].amax((1, 2)) > -0.3).any()
