@@ -38,7 +38,7 @@ from training.archives import members
 
 SAMPLE_RATE = 48_000  # hertz
 CLIP_SECONDS = 10
-PIECES = 1  # of a long recording at most: the next recording teaches more
+PIECES = 2  # of a long recording at most: the next recording teaches more
 AUDIBLE = 0.003  # peak, about -50 dB below full scale, of what is worth its label: long recordings hold pauses
 JOINED_SECONDS = (3.0, 6.0)  # of short notes, steps or keystrokes, one after the other
 FADE = 240  # samples, 5 ms: no click where a note that was cut short meets the next
