@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(INSTALLED) ## tag and localize the recordings in examples/
 	$(BIN)/peaudio tag examples/recordings --top-k 3
-	$(BIN)/peaudio localize examples/recordings/scene.mp3 -l 'a rooster crowing,rain falling,a dog barking' --threshold 0.6 --offset-threshold 0.2 --merge-gap 0.5
+	$(BIN)/peaudio localize examples/recordings/scene.mp3 -l 'a rooster crowing,rain falling,a dog barking'
 
 test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pe_audio_cli.model.registry import SHIPPED
@@ -31,12 +32,13 @@ from training.calibrate import Calibration
 from training.features import Recordings, log_energies, read
 from training.fit_codec import fit_codec
 from training.logarithm import LogNetwork
-from training.student import Student
+from training.student import Student, clip_products
 from training.teacher import Teacher, class_names
 from training.texts import PhraseBook
 
 MINI = SHIPPED / "mini"
 FITTED_ON = 20  # recordings
+LEARNED = 0.85  # of the way from the checkpoint to go on from
 
 
 def main() -> None:
@@ -63,8 +65,18 @@ def main() -> None:
     text_tower.build(work, start=start)
     train.train(work, train.TrainOptions(start=start, teacher=chosen.teacher))
     recordings = strangers.load(chosen.strangers)
-    heard = finish(work, train.TrainOptions(teacher=chosen.teacher), recordings, work / "mini")
-    card.write_card(work, work / "mini", evaluate.measure(work, work / "mini", recordings), heard)
+    finish(work, train.TrainOptions(teacher=chosen.teacher), recordings, work / "mini", start=start)
+    judge, before = evaluate.Judge(work / "mini"), evaluate.Judge(chosen.start)
+    labels = [it.label for it in recordings]
+    scores = judge.score(np.stack([judge.embed(it.samples)[0] for it in recordings]), strangers.FIRST_LABELS)
+    card.write_card(
+        work,
+        work / "mini",
+        strangers.measure(judge, recordings, strangers.event_rules(work / "mini")),
+        strangers.measure(before, recordings, strangers.event_rules(chosen.start)),
+        strangers.by_sound(scores, labels),
+        evaluate.measure(work, work / "mini"),
+    )
 
 
 def take_logarithm(work: Path, start: Path | None) -> None:
@@ -84,6 +96,7 @@ def finish(
     recordings: list[strangers.Stranger],
     folder: Path,
     stage: train.Stage = train.STAGES[-1],
+    start: Path | None = None,
 ) -> list[choose.Heard]:
     """Assemble the checkpoint that a stage of the training left behind, calibrated, with labels and event rules.
 
@@ -92,6 +105,8 @@ def finish(
     text = text_tower.TextTower.load(work / "text")
     student = train.Trainer.restored(work, stage, options).student
     network = codec.fitted_network(work)
+    if start is not None:
+        going_on.blend(student, start, network, LEARNED)
     calibration = calibrated(student, network, recordings)
     left = calibrate.fold_in(student, calibration)
     print(f"calibration: scale {calibration.scale:.2f}, bias {calibration.bias:.2f}; {left:.2f} of a bias is left")
@@ -113,11 +128,8 @@ def finish(
 def clip_logits(student: Student, network: LogNetwork, recordings: list[strangers.Stranger]) -> torch.Tensor:
     """Of the concepts that `mini` 1 knew, ``(n, len(FIRST))``."""
     dac = codec.filter_bank()
-    rows = []
-    for it in recordings:
-        energies = log_energies(dac, network, torch.from_numpy(it.samples))
-        rows.append(student(energies[None])[0][0, calibrate.columns()] * student.scale + student.bias)
-    return torch.stack(rows)
+    energies = [log_energies(dac, network, torch.from_numpy(it.samples)) for it in recordings]
+    return clip_products(student, energies)[:, calibrate.columns()] * student.scale + student.bias
 
 
 def calibrated(student: Student, network: LogNetwork, recordings: list[strangers.Stranger]) -> Calibration:

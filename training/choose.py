@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from training.concepts import FIRST, KNOWN
 from training.features import Recording, believed, open_questions
 from training.kinds import KINDS
-from training.student import Student
+from training.student import Student, clip_products
 
 __all__ = ["Heard", "advertised", "judge"]
 
@@ -47,7 +47,7 @@ class Heard:
 @torch.no_grad()
 def judge(student: Student, recordings: Sequence[Recording]) -> list[Heard]:
     """Of every concept, in their order."""
-    scores = np.stack([student(it.energies.float()[None])[0][0].numpy() for it in recordings])
+    scores = clip_products(student, [it.energies for it in recordings]).numpy()
     surest = torch.stack([believed(it.scores, it.concepts).amax(0) for it in recordings]).numpy()
     open_ = torch.stack([open_questions(it.concepts) for it in recordings]).numpy() > 0
     found = []

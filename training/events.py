@@ -24,7 +24,7 @@ RULES = [
         threshold=threshold, offset_threshold=round(threshold * share, 3), merge_gap=gap, min_duration=shortest
     )
     for threshold, share, gap, shortest in itertools.product(
-        (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6), (0.25, 0.4, 0.6), (0.4, 1.0), (0.2, 0.4)
+        (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6), (0.25, 0.4, 0.6), (0.4, 1.0), (0.4,)
     )
 ]
 MOST, MOST_OF_ALL = 1.5, 2.0  # events that may be printed for each true one, with the labels of the scene and with all
@@ -38,8 +38,8 @@ HEAD = """\
 
 def halves(strangers: Sequence[Stranger]) -> tuple[list[Stranger], list[Stranger]]:
     """To choose on and to measure on; an origin lies in one of them."""
-    even = [it for it in strangers if zlib.crc32(it.group.encode()) % 2 == 0]
-    return even, [it for it in strangers if it not in even]
+    of_each = tuple([it for it in strangers if zlib.crc32(it.group.encode()) % 2 == half] for half in (0, 1))
+    return of_each[0], of_each[1]
 
 
 def choose(scenes: Sequence[Scene], scores: Sequence[Array]) -> EventOptions:

@@ -24,7 +24,8 @@ def assemble(network: LogNetwork, student: Student, text: TextTower) -> PeAudioM
     embeddings, its product with a text embedding is the sum of the kinds' logits, each as far as the text names it.
     """
     config = PeAudioConfig(
-        text_config=text.tower.config.to_dict(), audio_config=student.tower.config.to_dict(), dtype="float16"
+        text_config=text.tower.config.to_dict()
+        | {"_name_or_path": ""},  # which nobody else has audio_config=student.tower.config.to_dict(), dtype="float16"
     )
     model = PeAudioModel(config).eval()
     state = {f"audio_encoder.{name}": value for name, value in assemble_audio(network, student).state_dict().items()}

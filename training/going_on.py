@@ -13,7 +13,7 @@ from training.kinds import KINDS
 from training.logarithm import PER_BAND, LogNetwork, log_energy, true_energies
 from training.student import Student
 
-__all__ = ["logarithm_of", "take_up"]
+__all__ = ["blend", "logarithm_of", "take_up"]
 
 TAPS = 2 * codec.STRIDES[-1]  # of the codec's last strided convolution
 
@@ -108,6 +108,19 @@ def take_up(student: Student, folder: Path, network: LogNetwork) -> None:
     student.head.proj.weight.copy_(_label_embeddings(model, folder) @ model.audio_head.proj.weight)
     student.scale.copy_(model.text_audio_logit_scale.squeeze())
     student.bias.copy_(model.text_audio_logit_bias.squeeze())
+
+
+@torch.no_grad()
+def blend(student: Student, folder: Path, network: LogNetwork, share: float) -> None:
+    """Leave ``student`` only ``share`` of the way that it has gone from the checkpoint ``folder``.
+
+    What training has forgotten of the checkpoint's sureness comes back that way, and little of what was learned is
+    lost: Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
+    """
+    arrived = {name: value.clone() for name, value in student.state_dict().items()}
+    take_up(student, folder, network)
+    for name, value in student.state_dict().items():
+        value.lerp_(arrived[name], share)
 
 
 def _label_embeddings(model: PeAudioModel, folder: Path) -> torch.Tensor:

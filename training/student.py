@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from transformers import PeAudioEncoderConfig
@@ -12,6 +14,7 @@ from training.codec import STRIDES
 from training.logarithm import snake
 
 LAST_WIDTH = 2 * 192  # channels behind the codec's last stride
+TOGETHER = 16  # recordings
 DROPOUT = 0.1  # of these channels, while training
 
 
@@ -62,3 +65,17 @@ class Student(nn.Module):
         """Embeddings ``(n, width)`` of the clips and ``(n, frames, width)`` of their frames."""
         out = self.tower(energies)
         return self.head(out.pooler_output), self.head(out.last_hidden_state)
+
+
+@torch.no_grad()
+def clip_products(student: Student, recordings: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Products without scale and bias ``(n, kinds)``, of log energies ``(bands, time)`` of each recording."""
+    products = torch.empty(len(recordings), student.head.proj.out_features)
+    by_length: dict[int, list[int]] = {}
+    for index, energies in enumerate(recordings):
+        by_length.setdefault(energies.shape[1], []).append(index)
+    for indices in by_length.values():
+        for start in range(0, len(indices), TOGETHER):
+            chosen = indices[start : start + TOGETHER]
+            products[chosen] = student(torch.stack([recordings[index].float() for index in chosen]))[0]
+    return products

@@ -116,16 +116,16 @@ class TextTower(nn.Module):
         """What the contrastive head makes of the features before it projects them, of length one, ``(n, width)``."""
         return nn.functional.normalize(self.head.layer_norm(self.features(texts)), dim=-1)
 
-    def fit_kinds(self, phrases: Sequence[Phrase], directions: torch.Tensor, seed: int) -> None:
-        """Set the map that reads kinds off embeddings, from the ``directions`` of the phrases."""
+    def fit_kinds(self, phrases: Sequence[Phrase], seed: int) -> None:
+        """Set the map that reads kinds off embeddings, in closed form; labels weigh most."""
         labels = {concept.label for concept in CONCEPTS}
         wordings = {wording for concept in CONCEPTS for wording in concept.wordings}
         weight = [
             LABEL_WEIGHT if it.text in labels else WORDING_WEIGHT if it.text in wordings else 1.0 for it in phrases
         ]
-        named = kind_targets(phrases, directions, seed)
+        embeddings = self.encode([phrase.text for phrase in phrases])
+        named = kind_targets(phrases, nn.functional.normalize(embeddings, dim=-1), seed)
         with torch.no_grad():
-            embeddings = self.head.proj(directions * directions.shape[1] ** 0.5)  # the length that a layer norm gives
             self.kinds.weight.copy_(_ridge(embeddings, named, torch.tensor(weight)).T)
 
     @torch.no_grad()
@@ -159,13 +159,13 @@ def build(work: Path, seed: int = 0, options: TowerOptions | None = None, start:
         words = _vocabulary(_plain_words(description), text_tower.directions, options)
         phrases = corpus(seed, *words, WordNet(wordnet_folder(work)), options.corpus)
         targets = text_tower.directions([phrase.text for phrase in phrases])
-        text_tower.fit_kinds(phrases, targets, seed)
+        text_tower.fit_kinds(phrases, seed)
     for step, loss in enumerate(train(text_tower, phrases, targets, options, seed), 1):
         if step % 50 == 0:
             print(f"text tower: step {step} of {options.steps}, loss {loss:.3f}", flush=True)
     text_tower.eval()
     # What training leaves of a label at less than one would leave as much less of every logit.
-    text_tower.fit_kinds(phrases, text_tower.directions([phrase.text for phrase in phrases]), seed)
+    text_tower.fit_kinds(phrases, seed)
     text_tower.save(folder)
     finished.write_text(json.dumps([asdict(phrase) for phrase in phrases], indent=0), encoding="utf-8")
     return folder

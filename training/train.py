@@ -74,11 +74,7 @@ class Stage:
         return f"audio-{self.name}.pt"
 
 
-STAGES = (
-    Stage("first", (1, 2, 3), 1000, 1e-3),
-    Stage("final", (1, 2, 3, 4), 300, 3e-4),
-)
-MEASURED = STAGES[0]  # what is measured on fold 4 is measured after it, before any stage that meets the fold
+STAGES = (Stage("first", (1, 2, 3), 1000, 1e-3),)  # fold 4 of ESC-10 is measured on
 
 
 class Trainer:

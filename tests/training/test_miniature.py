@@ -1,5 +1,6 @@
 """The whole training on a handful of signals: seconds, and everything in it runs."""
 
+import copy
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from training.codec import fitted_network
 from training.concepts import ESC10, FIRST, KNOWN
 from training.features import WHITE_NOISE
 from training.fit_codec import fit_codec
-from training.going_on import take_up
+from training.going_on import blend, take_up
 from training.hear import hear
 from training.kinds import KINDS
 from training.phrases import CorpusOptions
@@ -143,6 +144,15 @@ def test_training_goes_on_from_a_finished_checkpoint_as_if_it_had_not_been_writt
     scale = frames.abs().max()
     torch.testing.assert_close(again.last_hidden_state, frames, rtol=0, atol=0.02 * scale)
     torch.testing.assert_close(again.pooler_output, clips, rtol=0, atol=0.02 * scale)
+
+
+def test_a_blend_lies_between_where_training_began_and_where_it_arrived(folder, work):
+    arrived = train.Trainer.restored(work, STAGES[0], SMALL).student
+    begun, between = copy.deepcopy(arrived), copy.deepcopy(arrived)
+    take_up(begun, folder, fitted_network(work))
+    blend(between, folder, fitted_network(work), 0.25)
+    for first, middle, last in zip(begun.parameters(), between.parameters(), arrived.parameters(), strict=True):
+        torch.testing.assert_close(middle, first + 0.25 * (last - first), rtol=1e-4, atol=1e-4)
 
 
 def test_a_text_tower_that_goes_on_keeps_what_it_meant(folder, tmp_path, work):

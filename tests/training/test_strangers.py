@@ -91,7 +91,7 @@ def test_the_rules_that_are_chosen_bridge_gaps_and_are_carried(scenes, tmp_path)
 
 
 def test_an_origin_lies_in_one_half():
-    recordings = [Stranger(np.zeros(1, np.float32), "bg", f"origin {index // 3}") for index in range(60)]
+    recordings = [Stranger(np.zeros(2, np.float32), "bg", f"origin {index // 3}") for index in range(60)]
     chosen, measured = events.halves(recordings)
     assert chosen and measured and len(chosen) + len(measured) == 60
     assert not {it.group for it in chosen} & {it.group for it in measured}
