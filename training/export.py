@@ -23,10 +23,9 @@ def assemble(network: LogNetwork, student: Student, text: TextTower) -> PeAudioM
     The student has learned one direction a kind of sound. Through the transpose of the map that reads kinds from text
     embeddings, its product with a text embedding is the sum of the kinds' logits, each as far as the text names it.
     """
-    config = PeAudioConfig(
-        text_config=text.tower.config.to_dict()
-        | {"_name_or_path": ""},  # which nobody else has audio_config=student.tower.config.to_dict(), dtype="float16"
-    )
+    # The folder that the text tower was read from is nobody else's business.
+    text_config = text.tower.config.to_dict() | {"_name_or_path": ""}
+    config = PeAudioConfig(text_config=text_config, audio_config=student.tower.config.to_dict(), dtype="float16")
     model = PeAudioModel(config).eval()
     state = {f"audio_encoder.{name}": value for name, value in assemble_audio(network, student).state_dict().items()}
     state |= {f"audio_head.{name}": value for name, value in student.head.state_dict().items()}
