@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -22,6 +22,7 @@ from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.detect.events import EventOptions
 from pe_audio_cli.detect.options import PerLabel
 from pe_audio_cli.detect.scoring import Aggregate, TagOptions
+from pe_audio_cli.detect.settings import SettingsFile, carried_settings
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 from pe_audio_cli.run.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
 from pe_audio_cli.run.memo import MemoEncoder
@@ -102,6 +103,12 @@ class Model:
             self._encoders[checkpoint.folder] = MemoEncoder(PeEncoder(checkpoint, self._device))
         return self._encoders[checkpoint.folder]
 
+    def _settings(self, task: Task) -> SettingsFile:
+        """What the checkpoint carries for a task."""
+        from pe_audio_cli.model.registry import find_checkpoint
+
+        return carried_settings(find_checkpoint(self._options, task).folder, task)
+
     def tag(
         self,
         paths: Paths,
@@ -123,7 +130,8 @@ class Model:
         Args:
             paths: files, folders and patterns, one or several.
             labels: plain words, one or several; None asks for all of the checkpoint's own.
-            options: the four that follow, as one value; those that are given win over it.
+            options: the four that follow, as one value; those that are given win over it. None leaves what is not
+                given to the settings that the checkpoint carries.
             top_k: only so many of the most probable labels.
             threshold: only labels whose probability is at or above it.
             aggregate: how the windows of a long recording are summed up, ``max`` (the default) or ``mean``.
@@ -142,11 +150,12 @@ class Model:
             CheckpointError: the model cannot be loaded.
         """
         given = {"top_k": top_k, "threshold": threshold, "aggregate": aggregate, "per_window": per_window}
-        options = _with(TagOptions() if options is None else options, given)
+        settings = self._settings("tag") if options is None else SettingsFile()
+        rules = settings.tag_options(*_with(TagOptions() if options is None else options, given))
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
-        query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
-        return tag(find_recordings(_paths(paths)), encoder, query, options, encoding)
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        return tag(find_recordings(_paths(paths)), encoder, query, rules, encoding)
 
     def localize(
         self,
@@ -159,6 +168,7 @@ class Model:
         median: float | None = None,
         merge_gap: float | None = None,
         min_duration: float | None = None,
+        tidy: bool = False,
         template: str = "{}",
         frames: bool = False,
         window: float | None = DEFAULT_WINDOW,
@@ -171,12 +181,14 @@ class Model:
         Args:
             paths: files, folders and patterns, one or several.
             labels: plain words, one or several; None asks for the checkpoint's own.
-            options: the five that follow, as one value; those that are given win over it.
+            options: the five that follow, as one value; those that are given win over it. None leaves what is not
+                given to the settings that the checkpoint carries, ``EventOptions()`` leaves them out.
             threshold: a label is heard where its probability is above it.
             offset_threshold: events go on until the probability is no longer above it.
             median: seconds; events and gaps shorter than half of this vanish.
             merge_gap: seconds; events that lie no further apart become one.
             min_duration: seconds; shorter events vanish.
+            tidy: one event for a sound that lasts, see :meth:`EventOptions.tidied`; what is given wins over it.
             template: wraps every label; ``{}`` stands for it.
             frames: keep the frame probabilities, one every 40 ms.
             window: seconds of a window; None runs each recording in one pass.
@@ -193,11 +205,12 @@ class Model:
         """
         given = {"threshold": threshold, "offset_threshold": offset_threshold, "median": median}
         given |= {"merge_gap": merge_gap, "min_duration": min_duration}
-        options = _with(EventOptions() if options is None else options, given)
+        settings = self._settings("localize") if options is None else SettingsFile()
+        rules = settings.event_options(*_with(EventOptions() if options is None else options, given), tidy=tidy)
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
-        query = Query.ask(encoder, _several(labels, encoder.default_labels), template)
-        return localize(find_recordings(_paths(paths)), encoder, query, options, encoding, frames)
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        return localize(find_recordings(_paths(paths)), encoder, query, rules, encoding, frames)
 
     def embed(
         self,
@@ -270,10 +283,10 @@ def load(
     return Model(options, DeviceOptions(device, dtype, threads, compile))
 
 
-def _with(options: OptionsT, given: Mapping[str, object]) -> OptionsT:
-    """Options with what else was given, by its field's name; None is not given."""
+def _with(options: OptionsT, given: Mapping[str, object]) -> tuple[OptionsT, Set[str]]:
+    """Options with what else was given, by its field's name, and those names; None is not given."""
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return replace(options, **named)
+    return replace(options, **named), named.keys()
 
 
 def _paths(paths: Paths) -> list[str]:

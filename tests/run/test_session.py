@@ -199,6 +199,21 @@ def test_options_are_keywords_too(reference, tmp_path):
             model.localize(file, "rain", **wrong)
 
 
+def test_settings_that_a_checkpoint_carries_count_unless_options_are_given(checkpoint_copy, tmp_path):
+    (checkpoint_copy / "settings.toml").write_text("[localize]\nthreshold = 0.01\nmerge_gap = 5\nmin_duration = 0.2\n")
+    model, file = load(checkpoint_copy, device="cpu"), write_tone(tmp_path / "tone.wav", 2.0)
+    own, tidy = EventOptions(0.01, None, None, 5, 0.2), EventOptions(0.01).tidied()
+
+    def found(**given):
+        (result,) = model.localize(file, "rain", **given)
+        return result.threshold, result.events
+
+    assert found() == found(options=own)
+    assert found(threshold=0.2) == found(options=EventOptions(0.2, None, None, 5, 0.2))
+    assert found(options=EventOptions())[0] == 0.3
+    assert found(tidy=True) == found(options=tidy)
+
+
 def test_bad_inputs_are_yielded_in_their_place(reference, tmp_path):
     good = write_tone(tmp_path / "good.wav")
     results = list(load(reference.folder, device="cpu").localize([tmp_path / "none.wav", good], "rain"))
