@@ -41,6 +41,14 @@ def reference(request: pytest.FixtureRequest) -> Reference:
     return Reference(REFERENCE / request.param, expected["labels"], expected["clips"])
 
 
+@pytest.fixture(scope="session")
+def tolerance(reference: Reference) -> float:
+    """In probability: how near to the reference this processor can come in float32."""
+    import rounding  # torch, which few tests need
+
+    return rounding.tolerance(reference)
+
+
 @pytest.fixture
 def checkpoint_copy(tmp_path: Path) -> Path:
     """A checkpoint that a test may damage."""
