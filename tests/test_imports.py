@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": VALUES | {"write", "detect", "audio"},  # how text is escaped is write's
     "write": VALUES,
     "draw": VALUES | {"write"},  # how text is escaped and times are told is write's
-    "report": VALUES | {"detect", "audio"},  # a page finds events anew, on the same grid
+    "report": VALUES | {"write", "detect", "audio"},  # a page finds events anew, and saves them as write does
     "store": VALUES,
     "detect": VALUES | {"audio"},  # the frame grid is audio's
     "model": VALUES | {"audio"},
