@@ -374,6 +374,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_file(sounds, tmp_path, name, fla
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
     )
     assert ran.returncode == 1
-    assert ran.stderr.startswith("peaudio: cannot write " + ("temporary files" if flags else str(tmp_path)))
+    of = f"{sounds / 'sub' / 'c.wav'}: cannot write temporary files" if flags else f"cannot write {tmp_path}"
+    assert ran.stderr.startswith(f"peaudio: {of}")
     assert len(ran.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
