@@ -31,7 +31,7 @@ from benchmarks import (
 )
 from benchmarks.options import Options, parse
 from benchmarks.table import HOW_TO_READ
-from pe_audio_cli.run.places import whole_file
+from pe_audio_cli._files import growing
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = (
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> Non
         sections[name] = f"{measured}\n\n{footnote(options, time.monotonic() - start)}"
         print(sections[name], flush=True, end="\n\n")
         ordered = {each: sections[each] for each in by_name if each in sections}
-        with whole_file(results) as part:
-            part.write_text(written(ordered), encoding="utf-8")
+        with growing(results) as file:
+            file.write(written(ordered).encode())
     print(f"written to {results}", file=sys.stderr)
 
 

@@ -10,9 +10,8 @@ import soundfile
 import torch
 from support import peak_memory
 
-from pe_audio_cli import EventOptions, TagOptions, load
+from pe_audio_cli import TagOptions, load
 from pe_audio_cli.audio.windows import HOP
-from pe_audio_cli.detect.settings import carried_settings
 from pe_audio_cli.model.checkpoint import Checkpoint
 from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.model.familiar import Familiar
@@ -132,8 +131,7 @@ def test_of_all_that_it_knows_it_hears_what_is_in_the_examples(file, label):
 
 def test_it_hears_the_events_of_the_scene_when_they_are():
     labels = ["a rooster crowing", "rain falling", "a dog barking"]
-    options = carried_settings(MINI, "localize").event_options(EventOptions())  # as the command line takes them
-    (result,) = load().localize(EXAMPLES / "scene.mp3", labels, options)
+    (result,) = load().localize(EXAMPLES / "scene.mp3", labels)
     assert [event.label for event in result.events] == labels
     for event, (onset, offset) in zip(result.events, [(0.6, 3.2), (4.0, 8.0), (8.2, 9.8)], strict=True):
         assert onset - 0.2 < event.start < event.end < offset + 0.2, event.label

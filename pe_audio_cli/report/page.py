@@ -223,7 +223,7 @@ def _frame() -> tuple[str, str]:
     """What comes before the recordings, and what comes after."""
     here = files(__package__)
     style = here.joinpath("page.css").read_text("utf-8")
-    script = '"use strict";\n' + "\n".join(here.joinpath(name).read_text("utf-8") for name in SCRIPTS)
+    script = '"use strict";\n' + "\n".join(_bare(here.joinpath(name).read_text("utf-8")) for name in SCRIPTS)
     template = Template(here.joinpath("page.html").read_text("utf-8"))
     mark = "\0"
     page = template.substitute(
@@ -231,6 +231,12 @@ def _frame() -> tuple[str, str]:
     )
     head, tail = page.split(mark)
     return head, tail
+
+
+def _bare(script: str) -> str:
+    """A script without its indentation and the lines that are comments alone, which every page would carry."""
+    lines = (line.strip() for line in script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "* ", "*/")))
 
 
 def _hash(text: str) -> str:

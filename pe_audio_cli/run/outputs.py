@@ -219,6 +219,7 @@ class FileOutput(Output):
         with refused(f"cannot write {self._path}"), contextlib.ExitStack() as on_failure:
             self._lock.take()
             on_failure.callback(self._lock.release)
+            on_failure.callback(self._close_helpers)
             self._tidy()
             self._look()
             if self._is_finished:
@@ -357,6 +358,14 @@ class FileOutput(Output):
             self._journal.remove()
             raise
         return {}
+
+    def _close_helpers(self) -> None:
+        """Close what was opened of a run that cannot go on."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.close()
+        if hasattr(self, "_journal"):
+            self._journal.close()
 
     def _reopen(self) -> Mapping[int, Entry]:
         past = self._past = read_journal(self._journal_path, self._settings)

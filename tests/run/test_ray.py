@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -10,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -105,12 +108,30 @@ ON_RAY = ("--engine", "ray", "--workers", "2")
 LABELED = tuple(itertools.chain.from_iterable(("--label", label) for label in LABELS))
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def site(folder) -> Iterator[str]:
+    """The address of a server of the recordings."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.mark.parametrize(
     "command", [("tag", "--per-window", "--window", "2"), ("localize", "--frames", "--window", "2")], ids=" ".join
 )
-def test_tags_and_events_equal_those_of_the_local_engine(cluster, folder, monkeypatch, command):
+def test_tags_and_events_equal_those_of_the_local_engine(cluster, folder, site, monkeypatch, command):
     monkeypatch.chdir(folder.parent)
-    address = (folder / "3.flac").as_uri()
+    address = f"{site}/3.flac"
     inputs = ("gone.wav", f"{folder.name}/5.flac", folder, address, f"{folder.name}/5.flac")
     local = Command(*command, *inputs, *LABELED, "-f", "jsonl", "--threads", "1", "--batch-size", "3")
     spread = Command(*command, *inputs, *LABELED, "-f", "jsonl", *ON_RAY)
