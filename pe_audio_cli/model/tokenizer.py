@@ -182,6 +182,9 @@ def _import_for(kind: Kind) -> None:
     import tokenizers
 
     if kind == "auto":
+        # No tokenizer needs torch, which takes longer to import than all else. Transformers looks for it, and does
+        # without what is None here.
+        sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
         from transformers import AutoTokenizer
 
         assert AutoTokenizer is not None
