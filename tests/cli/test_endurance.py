@@ -61,6 +61,29 @@ def tree(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files if file.name != ".peaudio.journal"}
 
 
+def kill_in_the_middle(process: subprocess.Popen, journal: Path, dice: random.Random, took: float) -> None:
+    """Kill -9 within some milliseconds of a result that comes after a few others, if the run is that long.
+
+    The journal tells when a result is there: how long a process takes to start depends on the machine, and on what else
+    it does. One kill in five is by the clock, within the seconds that a run ``took``, and may come before any result.
+    """
+    if dice.random() < 0.2:
+        time.sleep(dice.uniform(0, took))
+    else:
+        before, left = size(journal), dice.randrange(1, 20)
+        while process.poll() is None and left > 0:
+            time.sleep(0.001)
+            if size(journal) != before:
+                before, left = size(journal), left - 1
+        time.sleep(dice.uniform(0, 0.03))
+    process.kill()
+    process.communicate()
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out/"])
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(folder, tmp_path, name):
@@ -68,23 +91,19 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(folder,
     command = ("localize", folder, "-l", "loud", "-f", "csv" if "csv" in name else "jsonl")
     begun = time.monotonic()
     assert finish(*command, "-o", f"{tmp_path}/whole-{name}")[0] == 1
-    took = time.monotonic() - begun  # mostly the start, which depends on the machine
+    took = time.monotonic() - begun
     target = tmp_path / name
     journal = target / ".peaudio.journal" if name.endswith("/") else tmp_path / f"{name}.journal"
-    n_kills = 0
     n_hits = 0
-    while n_kills < N_KILLS // 3 + 1:
+    for _ in range(N_KILLS // 3 + 1):
+        before = size(journal)
         with start(*command, "-o", f"{tmp_path}/{name}", "--resume", seconds=0.02) as process:
-            before = journal.stat().st_size if journal.exists() else 0
-            time.sleep(dice.uniform(0.6, 1.3) * took)
-            process.kill()
-            process.communicate()
-        n_kills += 1
-        n_hits += journal.exists() and journal.stat().st_size > before
+            kill_in_the_middle(process, journal, dice, took)
+        n_hits += size(journal) > before
         if process.returncode == 1:  # it had come to its end: begin again
             journal.unlink()
             subprocess.run(["rm", "-r", str(target)], check=True)
-    assert n_hits > 0, "every kill came before the first result: the test shows nothing"
+    assert n_hits > N_KILLS // 6, "hardly any kill came in the middle: the test shows nothing"
     assert finish(*command, "-o", f"{tmp_path}/{name}", "--resume")[0] == 1
     assert tree(target) == tree(tmp_path / f"whole-{name.rstrip('/')}")
 
