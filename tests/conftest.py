@@ -26,6 +26,23 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any machine")
 
+# What takes longest begins first. A file goes to one process (--dist loadfile), and the others would wait for one that
+# began last.
+LONGEST = (
+    "audio/test_mutations.py",
+    "run/test_ray.py",
+    "cli/test_endurance.py",
+    "cli/test_commands.py",
+    "report/test_browser.py",
+    "cli/test_index_killed.py",
+    "test_mini.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
