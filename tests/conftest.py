@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from shared_tokenizers import shared
 from stub_hub import StubHub, serving
 from support import LAYOUTS, REFERENCE, LevelEncoder, Reference
 
@@ -49,6 +50,13 @@ def cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Label embeddings are kept where no user's are; child processes inherit the place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_tokenizers(cache_of_our_own: None) -> Iterator[None]:
+    """Tests of a tokenizer's process itself ask for one of their own: see ``test_strangers.py``."""
+    with shared():
         yield
 
 

@@ -46,9 +46,13 @@ def refused(folder: Path, says: str = "mine") -> str:
     return line
 
 
+ELSEWHERE = tokenizer._Elsewhere  # before any test shares its process
+
+
 @pytest.fixture(autouse=True)
 def without_the_tokenizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its process takes longer to start than all else; tests of it say so."""
+    """Its process takes longer to start than all else; tests of it say so, and have one of their own."""
+    monkeypatch.setattr(tokenizer, "_Elsewhere", ELSEWHERE)
     if "tokenizer" not in request.node.originalname:
         monkeypatch.setattr("pe_audio_cli.model.text.open_tokenizer", lambda *_: lambda text: [1, 3, 2])
 
@@ -298,9 +302,10 @@ def test_a_tokenizer_that_hangs_panics_or_aborts_is_one_line(checkpoint_copy, mo
     assert "\n" not in str(raised.value) and capfd.readouterr() == ("", "")
 
 
-def test_a_tokenizer_in_its_own_process_gives_the_same_tokens(checkpoint_copy):
+@pytest.mark.parametrize("kind", ["bare", "auto"])
+def test_a_tokenizer_in_its_own_process_gives_the_same_tokens(checkpoint_copy, kind):
     checkpoint = Checkpoint.open(checkpoint_copy, "mine")
-    elsewhere, here = open_tokenizer(checkpoint, "bare"), tokenizer._Here(checkpoint, "bare")
+    elsewhere, here = open_tokenizer(checkpoint, kind), tokenizer._Here(checkpoint, kind)
     texts = ["a dog barking", "café ☃ \u2028 'quoted' \\ \n \0", "rain " * 500]
     assert [elsewhere(text) for text in texts] == [here(text) for text in texts]
 
