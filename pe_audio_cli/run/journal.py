@@ -166,7 +166,7 @@ class Journal:
             self._file.close()
 
     def end(self, keep: bool) -> None:
-        """The run is complete: the journal stays only for one that may be resumed again."""
+        """The run is complete: the journal stays for one that may be resumed."""
         if keep:
             self.close()
         else:

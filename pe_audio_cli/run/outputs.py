@@ -254,7 +254,7 @@ class FileOutput(Output):
         self._n_failed += isinstance(result, FileError)
 
     def finish(self) -> None:
-        """Give the file its name; the journal stays only for a run that may be resumed again.
+        """Give the file its name; the journal stays for a run that may be resumed, or of which some recordings failed.
 
         Where the format holds one recording, and that one failed, there is none: it would say that nothing was heard.
         """
@@ -275,7 +275,7 @@ class FileOutput(Output):
             ) from error
         except (OSError, OutputError) as error:
             raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
-        self._journal.end(self._resume)
+        self._journal.end(self._resume or self._n_failed > 0)
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -509,7 +509,7 @@ class FolderOutput(Output):
             done = everything(self._files) if self._is_finished else self._begin(settings)
             self.remark = unknown_past(self._folder) if self._is_finished else None
             on_failure.pop_all()
-        self._n_kept = len(done)
+        self._n_kept, self._n_failed = len(done), 0
         return done
 
     def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
@@ -531,10 +531,11 @@ class FolderOutput(Output):
                 raise InputError(file, "output", self._why_not(file, error)) from error
             raise RunError(f"cannot write {self._tree.place(file)}: {reason(error)}; what is done is kept") from error
         self._readings.taken()
+        self._n_failed += isinstance(result, FileError)
         self._n_kept += 1
 
     def finish(self) -> None:
-        """Remove the journal, unless the run may be resumed again.
+        """Remove the journal, unless the run may be resumed, or some recordings failed, which can be tried again.
 
         Raises :class:`RunError` if what was written is no longer there.
         """
@@ -547,7 +548,7 @@ class FolderOutput(Output):
             raise RunError(
                 f"{gone[0]} has been removed during the run, {len(gone)} files in all: run again with --resume"
             )
-        self._journal.end(self._resume)
+        self._journal.end(self._resume or self._n_failed > 0)
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -577,7 +578,9 @@ class FolderOutput(Output):
             return
         self._lock.refuse_if_taken()
         if has_journal:
-            raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
+            raise OutputError(
+                f"{self._folder} exists, with a run that is not complete: --resume goes on, --overwrite starts again"
+            )
         places = {file: self._tree.place(file) for file in self._files if self._resume}
         self._is_finished = bool(places) and all(
             is_finished(place, self._writer, self._options, [file]) for file, place in places.items()

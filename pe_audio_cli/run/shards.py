@@ -67,6 +67,7 @@ class ShardedOutput(Output):
     def open(self, settings: Settings) -> Mapping[int, Entry]:
         """Make the folder, or go on with its whole shards; other shards vanish."""
         settings = {**settings, "shard_size": self._size}
+        self._n_failed = 0
         with refused(f"cannot write into {self._folder}"), contextlib.ExitStack() as on_failure:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
@@ -105,6 +106,7 @@ class ShardedOutput(Output):
                 self._begin_shard()
             self._writer.put(result)
         self._readings.taken()
+        self._n_failed += entry.error is not None
         at = next(self._todo)
         self._entries.append(replace(entry, shard=at // self._size))
         if (at + 1) % self._size == 0 or at + 1 == len(self._files):
@@ -122,7 +124,7 @@ class ShardedOutput(Output):
                 raise RunError(f"{gone[0] if gone else self._folder} has been removed during the run")
             (self._folder / SUCCESS).touch()
             sync_folder(self._folder)
-        self._journal.end(self._resume)
+        self._journal.end(self._resume or self._n_failed > 0)
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -149,7 +151,9 @@ class ShardedOutput(Output):
             return
         self._lock.refuse_if_taken()
         if has_journal:
-            raise OutputError(f"{self._folder} holds an interrupted run: --resume goes on, --overwrite starts again")
+            raise OutputError(
+                f"{self._folder} exists, with a run that is not complete: --resume goes on, --overwrite starts again"
+            )
         if is_dir(self._folder) and self._shards():
             self._is_finished = self._resume and exists(self._folder / SUCCESS) and self._are_finished()
             if self._is_finished:

@@ -97,7 +97,7 @@ def test_in_a_writer(tones, output, fault, encoder_without_a_model, monkeypatch,
     elif output == "shards":
         found = [item for part in sorted(out.glob("part-*")) for item in objects(part.read_text())]
     else:
-        assert sorted(path.name for path in out.iterdir()) == ["0.wav.json", "2.wav.json"]
+        assert sorted(path.name for path in out.iterdir()) == [".peaudio.journal", "0.wav.json", "2.wav.json"]
         return
     assert [item["schema"] for item in found] == ["peaudio.tag/1", "peaudio.error/1", "peaudio.tag/1"]
     assert [item["file"] for item in found] == tones

@@ -97,10 +97,11 @@ def files(tmp_path: Path) -> list[str]:
     return [str(write_tone(tmp_path / "in" / f"{n}.wav", seconds=0.01 * (n + 1))) for n in range(1, 7)]
 
 
+@pytest.mark.parametrize("asked_before", [True, False])
 @pytest.mark.parametrize("name", KINDS)
-def test_what_failed_is_tried_again_and_nothing_else(files, tmp_path, name):
+def test_what_failed_is_tried_again_and_nothing_else(files, tmp_path, name, asked_before):
     broken = {files[1]: "x", files[4]: "x"}
-    run(tmp_path / name, files, broken, resume=True)
+    run(tmp_path / name, files, broken, resume=asked_before)
     redone = run(tmp_path / name, files, {files[4]: "x"}, resume=True)
     assert {"2.wav", "5.wav"} <= set(redone)
     if name in ("o.jsonl", "o.json", "o.csv", "folder"):
