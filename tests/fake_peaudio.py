@@ -1,6 +1,7 @@
 """``peaudio`` on an encoder that needs no model, for tests of what only a process of its own shows.
 
-It starts without torch, and takes FAKE_SECONDS for each window. A window of more than FAKE_FRAMES never ends, in a call
+It starts without torch, and takes FAKE_SECONDS for each window and FAKE_CODEC_SECONDS for each call of the codec, which
+the file FAKE_LOG gets a line for. A window of more than FAKE_FRAMES never ends, in a call
 that no signal interrupts.
 """
 
@@ -19,6 +20,13 @@ from pe_audio_cli.cli.app import main
 
 class SlowEncoder(LevelEncoder):
     """A :class:`LevelEncoder` that takes its time."""
+
+    def encode_codec(self, frames):
+        if "FAKE_LOG" in os.environ:
+            with open(os.environ["FAKE_LOG"], "a", encoding="utf-8") as log:
+                log.write(f"{len(frames)}\n")
+        time.sleep(float(os.environ.get("FAKE_CODEC_SECONDS", "0")))
+        return super().encode_codec(frames)
 
     def encode_windows(self, features):
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")) * len(features))

@@ -113,7 +113,9 @@ def _embedded(
         return iter(errors)
     encoder = walk.encoder(checkpoint, device)
     builder.begin(encoder)
-    encoding = EncodeOptions(builder.windows, device.batch_size, progress.piece, audio_track=builder.audio_track)
+    progress.pace.keeps = builder.windows.window is not None
+    size, track = device.batch_size, builder.audio_track
+    encoding = EncodeOptions(builder.windows, size, progress.piece, audio_track=track, store=builder.store)
     return embed(plan.todo, encoder, "window", encoding)
 
 

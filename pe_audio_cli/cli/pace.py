@@ -10,9 +10,13 @@ LEAST = 5.0  # seconds; what takes no longer needs no forecast
 
 
 class Pace:
-    """Follows the recording in hand, piece by piece."""
+    """Follows the recording in hand, piece by piece.
+
+    ``keeps`` tells whether what has been made of it can be gone on with.
+    """
 
     def __init__(self) -> None:
+        self.keeps = False
         self._file: str | None = None
         self._began = self._latest = time.monotonic()
         self._fraction = 0.0
@@ -36,9 +40,8 @@ class Pace:
         if soon or self._file is None or not 0 < self._fraction <= 1 or spent < LEAST:
             return "stopping after this recording; once more stops at once"
         left = spent * (1 - self._fraction) / self._fraction
-        return (
-            f"stopping after this recording, in about {spoken(left)}; once more stops at once, and loses what "
-            f"{spoken(spent)} have made of it"
+        return f"stopping after this recording, in about {spoken(left)}; once more stops at once, and " + (
+            "keeps what has been encoded of it" if self.keeps else f"loses what {spoken(spent)} have made of it"
         )
 
 

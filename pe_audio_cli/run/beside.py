@@ -31,6 +31,7 @@ class Beside(Output):
         """Raises :class:`OutputError` if one of the files that ``flag`` asks for is there already."""
         self.known = output.known
         self._output, self._frames = output, frames
+        self.store = output.store
         for target in targets:
             if is_file(target) and not (overwrite or output.known):
                 raise OutputError(f"{target} exists: choose another name for {flag}, or --overwrite")

@@ -19,7 +19,9 @@ from pe_audio_cli.audio.windows import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.results import EmbedResult, FileError
 from pe_audio_cli.run.beside import refuse_unwritable
+from pe_audio_cli.run.feature_store import FeatureStore
 from pe_audio_cli.run.journal import stamp
+from pe_audio_cli.run.outputs import file_of
 from pe_audio_cli.run.places import STANDARD_INPUT
 from pe_audio_cli.store.database import About, Database, Entry, need_search_extra
 from pe_audio_cli.store.files import check_index, clear_way, place_of, sweep_folders
@@ -78,6 +80,7 @@ class IndexBuilder:
         self._forgets = False
         self.n_forgotten = 0
         place = place_of(path)
+        self.store = FeatureStore(place)
         if _paths.exists(place):
             check_index(path)
         refuse_unwritable(place.parent, "an index")
@@ -127,6 +130,10 @@ class IndexBuilder:
 
         What was known of a recording that has changed and cannot be read any more is dropped.
         """
+        self._take(result)
+        self.store.forget(file_of(result))
+
+    def _take(self, result: EmbedResult | FileError) -> None:
         if isinstance(result, FileError):
             if self._database is not None and self._is_outdated(result):
                 self._drop([_key(result.file)])
@@ -150,6 +157,7 @@ class IndexBuilder:
 
     def finish(self) -> None:
         """Make the copy from which searches read. Raises :class:`RunError` if it cannot be written."""
+        self.store.clear()
         if self._database is None:
             return
         try:
@@ -161,7 +169,7 @@ class IndexBuilder:
 
     def abandon(self) -> str | None:
         """The run stops early; what was taken stays."""
-        if self._database is None:
+        if self._database is None and self.store.is_empty:
             return None
         return f"what is done is kept in {self.path}: run the same again to go on"
 

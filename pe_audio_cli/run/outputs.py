@@ -36,6 +36,7 @@ from pe_audio_cli._files import (
 from pe_audio_cli._paths import Unusable, exists, is_dir, is_file, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError
 from pe_audio_cli.results import FileError, Outcome, Result, Written
+from pe_audio_cli.run.feature_store import FeatureStore
 from pe_audio_cli.run.finished import is_finished
 from pe_audio_cli.run.journal import (
     Content,
@@ -66,8 +67,9 @@ __all__ = [
     "unknown_past",
 ]
 
-FOLDER_JOURNAL = ".peaudio.journal"
-FOLDER_LOCK = ".peaudio.lock"
+FOLDER_HELPERS = ".peaudio"  # what the names of helper files in a folder begin with
+FOLDER_JOURNAL = FOLDER_HELPERS + ".journal"
+FOLDER_LOCK = FOLDER_HELPERS + ".lock"
 COPY_BYTES = 1 << 20
 
 # What the system says of a place that cannot be written to, though others can.
@@ -79,10 +81,12 @@ class Output(ABC):
     """Takes results one by one, in input order. Making one touches nothing; ``open`` does.
 
     ``known`` tells whether it goes on with an earlier run. ``remark`` is what a user should know of what is there.
+    ``store`` is where the codec features of the recordings in hand are to be kept, if it can be gone on with.
     """
 
     known = False
     remark: str | None = None
+    store: FeatureStore | None = None
 
     @abstractmethod
     def open(self, settings: Settings) -> Mapping[int, Entry]:
@@ -207,6 +211,8 @@ class FileOutput(Output):
         self._part, self._journal_path = helper(self._place, ".part"), helper(self._place, ".journal")
         self._sorted = helper(self._place, ".sorted.part")
         self._lock = Lock(helper(self._place, ".lock"), path)
+        self._store = FeatureStore(self._place)
+        self.store = self._store if writer.resumable else None
         self._readings = Readings()
         with refused(f"cannot write {path}"):
             self._look()
@@ -247,6 +253,7 @@ class FileOutput(Output):
         except OSError as error:
             raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
         self._readings.taken()
+        self._store.forget(entry.file)
         if self._pieces is not None:
             self._pieces[next(self._todo)] = (self._end, entry)
         self._end = entry.end
@@ -276,6 +283,7 @@ class FileOutput(Output):
         except (OSError, OutputError) as error:
             raise RunError(f"cannot write {self._path}: {reason(error)}; {self._how_to_go_on()}") from error
         self._journal.end(self._resume or self._n_failed > 0)
+        self._store.clear()
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -283,7 +291,8 @@ class FileOutput(Output):
         if self._stream is None:
             self._lock.release()
             return None
-        if self._n_stored == 0 or self._is_lone_failure or not self._new_writer.resumable:
+        nothing_done = self._n_stored == 0 and self._store.is_empty
+        if nothing_done or self._is_lone_failure or not self._new_writer.resumable:
             self._discard()
             return None
         how = self._how_to_go_on()
@@ -300,6 +309,7 @@ class FileOutput(Output):
         assert self._stream is not None
         discard(self._stream, self._part)
         self._journal.remove()
+        self._store.clear()
         self._lock.release()
 
     def _close_stream(self) -> None:
@@ -348,6 +358,7 @@ class FileOutput(Output):
         if exists(self._part):  # of a run that is not wanted, or of one that had no room for its journal
             open_helper(self._part).close()
             self._part.unlink()
+        self._store.clear()
         replaceable = [content(os.fspath(self._place))] if self._overwrite and exists(self._place) else []
         has_journal = exists(self._journal_path)
         self._past = Past(replaceable=replaceable)
@@ -493,6 +504,7 @@ class FolderOutput(Output):
         self._tree = Tree(folder, writer.extensions[0], files)
         self._journal_path = folder / FOLDER_JOURNAL
         self._lock = Lock(folder / FOLDER_LOCK, folder)
+        self.store = self._store = FeatureStore(folder / FOLDER_HELPERS)
         self._readings = Readings()
         with refused(f"cannot write into {folder}"):
             self._look()
@@ -531,6 +543,7 @@ class FolderOutput(Output):
                 raise InputError(file, "output", self._why_not(file, error)) from error
             raise RunError(f"cannot write {self._tree.place(file)}: {reason(error)}; what is done is kept") from error
         self._readings.taken()
+        self._store.forget(entry.file)
         self._n_failed += isinstance(result, FileError)
         self._n_kept += 1
 
@@ -549,6 +562,7 @@ class FolderOutput(Output):
                 f"{gone[0]} has been removed during the run, {len(gone)} files in all: run again with --resume"
             )
         self._journal.end(self._resume or self._n_failed > 0)
+        self._store.clear()
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -556,12 +570,12 @@ class FolderOutput(Output):
         if self._is_finished:
             self._lock.release()
             return None
-        is_there = self._lock.holds()
-        if is_there and self._n_kept == 0:
+        is_kept = self._lock.holds() and not (self._n_kept == 0 and self._store.is_empty)
+        if self._lock.holds() and not is_kept:
             self._journal.remove()
         self._journal.close()
         self._lock.release()
-        if not is_there or self._n_kept == 0:
+        if not is_kept:
             return None
         return f"what is done is kept in {self._folder}: run the same again with --resume to go on"
 
@@ -602,6 +616,7 @@ class FolderOutput(Output):
         if self.known:
             self._journal = Journal(self._journal_path)
         else:
+            self._store.clear()
             self._journal = Journal.start(self._journal_path, settings, replace=exists(self._journal_path))
         return done
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Begin",
+    "Codec",
+    "CodecStore",
     "EncodedWindow",
     "Encoder",
     "End",
@@ -63,6 +65,9 @@ SPREAD = 4  # batches' worth of windows that may wait for others of their length
 ResultT = TypeVar("ResultT", covariant=True)
 DoneT = TypeVar("DoneT")
 ItemT = TypeVar("ItemT")
+
+# Codec features, (n_frames, width), of frames of samples, (n_frames, 1920).
+Codec: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"
 
 
 class Encoder(Protocol):
@@ -89,6 +94,13 @@ class Encoder(Protocol):
 
     def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
         """Embeddings of equal windows of codec features, ``(batch, n_frames, width)``; RunError if it fails."""
+
+
+class CodecStore(Protocol):
+    """Keeps codec features, so that they need not be computed twice."""
+
+    def codec(self, file: str, encoder: Encoder) -> Codec:
+        """What stands in for ``encoder.encode_codec`` for the chunks of one recording, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,7 @@ def encode(
     spectrograms: bool = False,
     sounds: float | None = None,
     audio_track: int | None = None,
+    store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
     """Encode recordings, and hand out the result of each as soon as it and all before it are done.
 
@@ -208,10 +221,11 @@ def encode(
         spectrograms: make one of each recording as it is read, in the reader's thread.
         sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
         audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
+        store: keeps codec features until they are no longer needed; None keeps none.
     """
     news = _read_ahead(read(files, options, encoder.halo, spectrograms, sounds, audio_track), READ_AHEAD)
     try:
-        yield from encode_news(news, encoder, options, reducer, batch_size, on_piece)
+        yield from encode_news(news, encoder, options, reducer, batch_size, on_piece, store)
     finally:
         news.close()
 
@@ -223,6 +237,7 @@ def encode_news(
     reducer: Callable[[], Reducer[DoneT]],
     batch_size: int | None = None,
     on_piece: OnPiece | None = None,
+    store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
     """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
     batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
@@ -232,8 +247,9 @@ def encode_news(
         assert isinstance(begin, Begin)
         job = _Job(begin.file, reducer)
         jobs.append(job)
+        codec = encoder.encode_codec if store is None else store.codec(begin.file, encoder)
         try:
-            for window in cut(_features(job, feed, encoder, on_piece), options):
+            for window in cut(_features(job, feed, codec, on_piece), options):
                 batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
         except Exception as error:
             if feed.has_failed:
@@ -280,7 +296,10 @@ def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
 
 
 def _features(
-    job: _Job[DoneT], news: _Feed, encoder: Encoder, on_piece: OnPiece | None
+    job: _Job[DoneT],
+    news: _Feed,
+    codec: Codec,
+    on_piece: OnPiece | None,
 ) -> Iterator[NDArray[np.float32]]:
     """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
     for item in news:
@@ -293,7 +312,7 @@ def _features(
         if isinstance(item, Piece) and job.error is None:
             chunk = item.chunk
             try:
-                features = encoder.encode_codec(chunk.frames)
+                features = codec(chunk.frames)
             except Exception as error:
                 job.fail(error)
                 continue  # to the end of this recording

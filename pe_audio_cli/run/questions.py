@@ -20,11 +20,12 @@ from pe_audio_cli.detect.settings import SettingsFile
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult, WindowTags
 from pe_audio_cli.run.labels import check_labels, fill_template
-from pe_audio_cli.run.pipeline import EncodedWindow, Encoder, OnPiece, Reducer, encode
+from pe_audio_cli.run.pipeline import CodecStore, EncodedWindow, Encoder, OnPiece, Reducer, encode
 from pe_audio_cli.run.spool import FrameSpool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 __all__ = ["EncodeOptions", "Engine", "LocalEngine", "Localizing", "Query", "Question", "Tagging"]
 
@@ -67,6 +68,7 @@ class LocalEngine:
             encoding.spectrograms,
             encoding.sounds,
             encoding.audio_track,
+            encoding.store,
         )
 
 
@@ -76,7 +78,8 @@ class EncodeOptions:
 
     ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
     ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
-    choose. ``engine`` is what runs them, and where.
+    choose. ``engine`` is what runs them, and where; ``store`` keeps codec features of recordings in hand, if that is
+    here.
 
     Raises:
         UsageError: there is no such track.
@@ -88,6 +91,7 @@ class EncodeOptions:
     spectrograms: bool = False
     sounds: float | None = None
     audio_track: int | None = None
+    store: CodecStore | None = None
     engine: Engine = field(default_factory=LocalEngine)
 
     def __post_init__(self) -> None:

@@ -17,9 +17,19 @@ from pe_audio_cli._files import Lock, create_alone, discard, is_at, publish, rem
 from pe_audio_cli._paths import exists, is_dir, reason
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.run.feature_store import FeatureStore
 from pe_audio_cli.run.finished import is_finished
 from pe_audio_cli.run.journal import Entry, Journal, Past, Settings, is_journal, matched, read_journal
-from pe_audio_cli.run.outputs import FOLDER_JOURNAL, FOLDER_LOCK, Output, Readings, everything, refused, unknown_past
+from pe_audio_cli.run.outputs import (
+    FOLDER_HELPERS,
+    FOLDER_JOURNAL,
+    FOLDER_LOCK,
+    Output,
+    Readings,
+    everything,
+    refused,
+    unknown_past,
+)
 from pe_audio_cli.write.base import WriteOptions, Writer
 
 __all__ = ["SUCCESS", "ShardedOutput"]
@@ -58,6 +68,7 @@ class ShardedOutput(Output):
         self._size, self._overwrite, self._resume = size, overwrite, resume
         self._journal_path, self._part = folder / FOLDER_JOURNAL, folder / FOLDER_PART
         self._lock = Lock(folder / FOLDER_LOCK, folder)
+        self.store = self._store = FeatureStore(folder / FOLDER_HELPERS)
         self._readings = Readings()
         self._stream: TextIO | None = None
         self._entries: list[Entry] = []  # of the shard that is being written
@@ -83,6 +94,8 @@ class ShardedOutput(Output):
             if self._is_finished:
                 on_failure.pop_all()
                 return done
+            if not self.known:
+                self._store.clear()
             past = Past(list(done.values()))
             self._journal = Journal.start(self._journal_path, settings, past, replace=exists(self._journal_path))
             on_failure.callback(self._journal.close)
@@ -106,6 +119,7 @@ class ShardedOutput(Output):
                 self._begin_shard()
             self._writer.put(result)
         self._readings.taken()
+        self._store.forget(entry.file)
         self._n_failed += entry.error is not None
         at = next(self._todo)
         self._entries.append(replace(entry, shard=at // self._size))
@@ -125,6 +139,7 @@ class ShardedOutput(Output):
             (self._folder / SUCCESS).touch()
             sync_folder(self._folder)
         self._journal.end(self._resume or self._n_failed > 0)
+        self._store.clear()
         self._lock.release()
 
     def abandon(self) -> str | None:
@@ -133,12 +148,12 @@ class ShardedOutput(Output):
             self._lock.release()
             return None
         self._drop_shard()
-        is_there = self._lock.holds()
-        if is_there and not self._kept:
+        is_kept = self._lock.holds() and bool(self._kept or not self._store.is_empty)
+        if self._lock.holds() and not is_kept:
             self._journal.remove()
         self._journal.close()
         self._lock.release()
-        return self._how_to_go_on() if is_there and self._kept else None
+        return self._how_to_go_on() if is_kept else None
 
     def _look(self) -> None:
         has_journal = exists(self._journal_path)
@@ -226,6 +241,8 @@ class ShardedOutput(Output):
             raise RunError(f"cannot write into {self._folder}: {reason(error)}; {self._how_to_go_on()}") from error
 
     def _how_to_go_on(self) -> str:
-        if not self._kept or not self._lock.holds():
+        if not self._lock.holds() or not (self._kept or not self._store.is_empty):
             return "nothing of it is kept"
+        if not self._kept:
+            return f"what is done is kept in {self._folder}: run the same again with --resume to go on"
         return f"whole shards are kept in {self._folder}: run the same again with --resume to go on"

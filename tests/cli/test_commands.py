@@ -355,7 +355,8 @@ def test_a_file_holds_what_standard_output_would(folder, tmp_path, name):
     assert written.out == ""
     assert written.code == 1
     assert target.read_text() == printed.out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", target.name]
+    journal = f"{target.name}.journal"  # by which --resume tries again what failed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", target.name, journal]
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl", "csv", "tsv"])
@@ -386,7 +387,7 @@ def test_a_folder_gets_a_file_for_each_recording(folder, tmp_path, given):
     assert result.code == 1
     out = tmp_path / "out"
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert written == ["a.wav.csv", "sub/c.flac.csv", "sub/c.wav.csv"]
+    assert written == [".peaudio.journal", "a.wav.csv", "sub/c.flac.csv", "sub/c.wav.csv"]
     assert Result("tag", folder, "-l", LABELS, "-f", "csv", "-o", f"{out}/").code == 2
     assert Result("tag", folder, "-l", LABELS, "-f", "csv", "-o", f"{out}/", "--overwrite").code == 1
 
