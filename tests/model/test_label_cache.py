@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_writer import write_often
 from support import REFERENCE
 
 from pe_audio_cli.model.checkpoint import Checkpoint
@@ -167,14 +169,10 @@ def test_a_place_that_cannot_be_written_stops_nobody(tmp_path):
     assert cache.get("rain") is None
 
 
-def write_often(cache, number):
-    for _ in range(200):
-        cache.put("rain", np.full(WIDTH, number, np.float32))
-
-
 def test_many_writers_at_once_leave_one_whole_entry(cache):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_often, args=(cache, number)) for number in range(3)]
+    embeddings = [np.full(WIDTH, number, np.float32) for number in range(3)]
+    writers = [context.Process(target=write_often, args=(cache, embedding)) for embedding in embeddings]
     for writer in writers:
         writer.start()
     seen = set()
@@ -183,6 +181,7 @@ def test_many_writers_at_once_leave_one_whole_entry(cache):
         if found is not None:
             assert len(set(found)) == 1
             seen.add(found[0])
+        time.sleep(0.0005)
     for writer in writers:
         writer.join()
     assert seen <= {0.0, 1.0, 2.0} and len(files(cache)) == 1

@@ -1,0 +1,13 @@
+"""What other processes do to a label cache, without torch, which they would import with the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pe_audio_cli.model.label_cache import LabelCache
+
+
+def write_often(cache: LabelCache, embedding: np.ndarray) -> None:
+    """One label, again and again."""
+    for _ in range(200):
+        cache.put("rain", embedding)
