@@ -106,7 +106,7 @@ class Batch:
         check_labels(labels)
         check_labels_differ(writer, labels)
         self._say_how_it_is_spelled(writer, labels, names)
-        self._say_what_no_font_has(labels)
+        self._say_what_no_font_has(labels, names)
         walk = self._walk
         walk.say_which_model(checkpoint)
         on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
@@ -235,12 +235,12 @@ class Batch:
         kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
-    def _say_what_no_font_has(self, labels: Sequence[str]) -> None:
+    def _say_what_no_font_has(self, labels: Sequence[str], names: Sequence[str]) -> None:
         if self.plot is None:
             return
         from pe_audio_cli.run.pictures import without_glyphs
 
-        lacking = without_glyphs(labels)
+        lacking = without_glyphs([*labels, *names])
         if lacking:
             more = f" and {len(lacking) - SHOWN_LABELS} more" if len(lacking) > SHOWN_LABELS else ""
             self.talk.warn(

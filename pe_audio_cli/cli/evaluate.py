@@ -116,7 +116,7 @@ def evaluate(
         for error in failed:
             talk.error(f"{error.file}: {error.message}")
         _keep(report, encoder, flags.tuning.tune, questions, flags.report.overwrite)
-        _show(replace(report, warnings=tuple(warnings)), format, flags.report.output, flags.report.overwrite)
+        _show(replace(report, warnings=tuple(warnings)), format, flags.report.path, flags.report.overwrite)
         if heard.unread or failed:
             raise typer.Exit(SOME_FAILED)
 
@@ -136,17 +136,17 @@ def _tune_options(flags: TuneFlags) -> TuneOptions | None:
 def _format(flags: ReportFlags) -> str:
     if flags.format is not None:
         return flags.format
-    if flags.output is None:
+    if flags.path is None:
         return "table" if sys.stdout.isatty() else "json"
-    format = {".json": "json", ".csv": "csv", ".txt": "table"}.get(flags.output.suffix.lower())
+    format = {".json": "json", ".csv": "csv", ".txt": "table"}.get(flags.path.suffix.lower())
     if format is None:
-        raise UsageError(f"the name {flags.output} does not tell the format: choose one with --format")
+        raise UsageError(f"the name {flags.path} does not tell the format: choose one with --format")
     return format
 
 
 def _check_places(flags: ExamFlags) -> None:
     """Raise :class:`OutputError` if something is there already, or would be written twice."""
-    places = [path for path in (flags.report.output, flags.tuning.tune) if path is not None]
+    places = [path for path in (flags.report.path, flags.tuning.tune) if path is not None]
     if len(places) == 2 and places[0].absolute() == places[1].absolute():
         raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
     for path in places:
@@ -159,7 +159,7 @@ def _refuse_to_overwrite(flags: ExamFlags, annotations: str, read: Annotations) 
     """Raise :class:`OutputError` if something would be written over what is read."""
     from pe_audio_cli.run.places import refuse_to_overwrite
 
-    outputs = {"--output": flags.report.output, "--tune": flags.tuning.tune}
+    outputs = {"--output": flags.report.path, "--tune": flags.tuning.tune}
     inputs: dict[str, Iterable[str | Path]] = {
         "the annotations": [annotations],
         "one of the recordings": [recording.file for recording in read.recordings],

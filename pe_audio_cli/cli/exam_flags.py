@@ -135,11 +135,17 @@ class ReportFlags:
         ),
     ] = None
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write there; - prints it.", rich_help_panel=OUTPUT),
     ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output or settings.", rich_help_panel=OUTPUT)
     ] = False
+
+    @property
+    def path(self) -> Path | None:
+        """The file that was named; None for standard output, which ``-`` stands for as well."""
+        return None if self.output == Path("-") else self.output
 
 
 @dataclass(frozen=True)

@@ -325,6 +325,7 @@ class FileOutput(Output):
     def _look(self) -> None:
         """See what is there. Raises :class:`OutputError` if that must not be touched."""
         writable_place(self._path, overwrite=self._overwrite or self._resume)
+        self._lock.refuse_if_taken()  # before what the run leaves there is looked at
         has_part, has_journal = exists(self._part), exists(self._journal_path)
         if has_journal and not is_journal(self._journal_path):
             raise OutputError(f"{self._journal_path} is no journal of peaudio's: move it away, or choose another name")
@@ -338,7 +339,6 @@ class FileOutput(Output):
         )
         if self.known or self._overwrite or self._is_finished:
             return
-        self._lock.refuse_if_taken()
         if exists(self._place):
             raise OutputError(f"{self._path} exists: choose another name, or --overwrite")
         if has_part and has_journal:
@@ -580,6 +580,7 @@ class FolderOutput(Output):
         return f"what is done is kept in {self._folder}: run the same again with --resume to go on"
 
     def _look(self) -> None:
+        self._lock.refuse_if_taken()
         has_journal = exists(self._journal_path)
         if has_journal and not is_journal(self._journal_path):
             raise OutputError(
@@ -590,7 +591,6 @@ class FolderOutput(Output):
             refuse_inputs_among(map(self._tree.place, self._files), self._files)
         if self.known or self._overwrite:
             return
-        self._lock.refuse_if_taken()
         if has_journal:
             raise OutputError(
                 f"{self._folder} exists, with a run that is not complete: --resume goes on, --overwrite starts again"

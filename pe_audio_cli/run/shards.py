@@ -156,6 +156,7 @@ class ShardedOutput(Output):
         return self._how_to_go_on() if is_kept else None
 
     def _look(self) -> None:
+        self._lock.refuse_if_taken()
         has_journal = exists(self._journal_path)
         if has_journal and not is_journal(self._journal_path):
             raise OutputError(
@@ -164,7 +165,6 @@ class ShardedOutput(Output):
         self.known, self._is_finished = self._resume and has_journal, False
         if self.known or self._overwrite:
             return
-        self._lock.refuse_if_taken()
         if has_journal:
             raise OutputError(
                 f"{self._folder} exists, with a run that is not complete: --resume goes on, --overwrite starts again"

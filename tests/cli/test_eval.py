@@ -474,6 +474,17 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     assert ran.code == 2 and "pip install 'pe-audio-cli[eval]'" in ran.err
 
 
+def test_a_dash_stands_for_standard_output(labelled: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    before = set(os.listdir())
+    plain = Ran("eval", labelled, "--audio", folder, "-f", "csv")
+    for flags in ([], ["--overwrite"]):
+        ran = Ran("eval", labelled, "--audio", folder, "-f", "csv", "-o", "-", *flags)
+        assert (ran.code, ran.out) == (0, plain.out) and plain.out.startswith("scope,")
+    assert Ran("eval", labelled, "--audio", folder, "-o", "-").report["schema"]
+    assert set(os.listdir()) == before
+
+
 def test_the_report_goes_to_a_file_as_a_whole(labelled: Path, folder: Path) -> None:
     out = folder.parent / "report.csv"
     assert Ran("eval", labelled, "--audio", folder, "-o", out).out == ""

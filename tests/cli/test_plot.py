@@ -178,6 +178,15 @@ def test_labels_in_a_script_without_a_font_are_announced_once(tone, tmp_path, co
     assert "no font" not in run(command, tone, labels=("--label", unknown)).stderr
 
 
+@pytest.mark.parametrize("command", ["tag", "localize"])
+def test_a_file_name_in_a_script_without_a_font_is_announced(tone, tmp_path, command):
+    named = tone.with_name("\U00012000.wav")
+    tone.rename(named)
+    (warning,) = run(command, named, "--plot", tmp_path / "x.svg").stderr.splitlines()
+    assert f"no font here has all characters of {str(named)!r}, so" in warning
+    assert "no font" not in run(command, named).stderr
+
+
 def test_default_labels_without_an_event_have_no_band(tone, tmp_path, monkeypatch):
     names = [f"{'quiet' if number else 'x'} label {number}" for number in range(9)]
     default = {"loud": 0.9, **dict.fromkeys(names, 0.1)}

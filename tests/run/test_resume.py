@@ -212,6 +212,18 @@ def test_a_second_run_is_refused_in_one_line_and_the_first_goes_on(files, tmp_pa
         assert tree(tmp_path / name) == whole
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_second_run_is_refused_before_it_loads_a_model(files, tmp_path, name):
+    run(tmp_path / name, files, {files[0]: "x"}, stop=2)  # so that there is something to go on with
+
+    def second(n: int) -> None:
+        for more in ({}, {"overwrite": True}, {"resume": True}):
+            with pytest.raises(OutputError, match=r"is being written by another run \(process \d+\)"):
+                output(tmp_path / name, files, **more)
+
+    run(tmp_path / name, files, meanwhile=second, resume=True)
+
+
 @pytest.mark.parametrize("name", ["o.jsonl", "o.csv", "folder", "shards"])
 def test_a_target_that_appears_during_the_run_stays_as_it_is(files, tmp_path, name):
     target = {"folder": tmp_path / name / "5.wav.jsonl", "shards": tmp_path / name / "part-00002.jsonl"}
