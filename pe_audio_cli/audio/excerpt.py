@@ -12,11 +12,11 @@ __all__ = ["Excerpt", "Opened", "part_of", "read_at", "size_of"]
 class Excerpt(io.RawIOBase):
     """The bytes of an open file from ``start`` to ``stop`` as a file of their own, for libraries that read files.
 
-    The file stays open, and where it is.
+    The file stays open, and where it is. ``head`` is read in place of its first bytes.
     """
 
-    def __init__(self, opened: BinaryIO, start: int, stop: int) -> None:
-        self._opened, self._start, self._size = opened, start, stop - start
+    def __init__(self, opened: BinaryIO, start: int, stop: int, head: bytes = b"") -> None:
+        self._opened, self._start, self._size, self._head = opened, start, stop - start, head
         self._place = 0
 
     def readable(self) -> bool:
@@ -47,7 +47,9 @@ class Excerpt(io.RawIOBase):
     def read_at(self, place: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``place`` on."""
         count = min(count, self._size - place)
-        return os.pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
+        content = os.pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
+        head = self._head[place : place + count]
+        return head + content[len(head) :]
 
     @property
     def size(self) -> int:
@@ -56,7 +58,11 @@ class Excerpt(io.RawIOBase):
 
     def part(self, start: int, stop: int) -> Excerpt:
         """What lies between two of its places, as an excerpt of the same file."""
-        return Excerpt(self._opened, self._start + start, self._start + min(stop, self._size))
+        return Excerpt(self._opened, self._start + start, self._start + min(stop, self._size), self._head[start:])
+
+    def under(self, head: bytes) -> Excerpt:
+        """The same with other first bytes."""
+        return Excerpt(self._opened, self._start, self._start + self._size, head)
 
 
 Opened: TypeAlias = "BinaryIO | Excerpt"

@@ -17,20 +17,35 @@ from dataclasses import dataclass
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 
-__all__ = ["Extent", "Rest", "extent_of", "next_recording", "rest_of"]
+__all__ = ["Extent", "Rest", "beginning_after", "extent_of", "id3_size", "next_recording", "rest_of"]
 
 MAX_CHUNKS = 10_000
 SCAN_BYTES = 1 << 18  # read at once, in search of what is no padding
 WRAP = 1 << 32  # bytes, at which sizes of 32 bits begin anew
 RECORDINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b".snd", b"caff", b"fLaC", b"OggS", b"riff\x2e\x91\xcf\x11")
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")  # of players, at the ends of files of any kind
-# How files of these formats begin, in so many bytes that no sound looks like it: FLAC (its STREAMINFO has 34 bytes),
-# TTA (of PCM), FLV (with sound and a header of 9 bytes).
-BEGINNINGS = re.compile(
-    rb"fLaC[\x00\x80]\x00\x00\x22|TTA1\x01\x00[\x01-\x08]\x00[\x08\x10\x18]\x00|FLV\x01[\x04\x05]\x00\x00\x00\x09"
-)
-OTHER_BEGINNINGS = re.compile(rb"RIFF....WAVEfmt |RF64....WAVEds64|FORM....AIF[FC]COMM", re.S)  # that may follow those
-OVERLAP = 16  # bytes, the longest beginning
+# How files begin, in so many bytes that no sound looks like it, each by letters that are quickly found.
+BEGINNINGS = {
+    letters: re.compile(pattern, re.S)
+    for letters, pattern in {
+        b"fLaC": rb"fLaC[\x00\x80]\x00\x00\x22",  # with a STREAMINFO of 34 bytes
+        b"TTA1": rb"TTA1\x01\x00[\x01-\x08]\x00[\x08\x10\x18]\x00",  # of PCM
+        b"FLV\x01": rb"FLV\x01[\x04\x05]\x00\x00\x00\x09",  # with sound
+        b"RIFF": rb"RIFF....(WAVE|AVI )",
+        b"RF64": rb"RF64....WAVE",
+        b"BW64": rb"BW64....WAVE",
+        b"FORM": rb"FORM....AIF[FC]",
+        b"caff": rb"caff\x00\x01\x00\x00desc",
+        b"OggS": rb"OggS\x00\x02\x00{8}",  # the first page of a stream
+        b"wvpk": rb"wvpk.{4}[\x02-\x10]\x04.{6}\x00{4}",  # the first block of WavPack
+        b"ID3": rb"ID3[\x02-\x04]\x00[\x00-\xf0][\x00-\x7f]{4}",  # see _is_beginning
+        b"\x1a\x45\xdf\xa3": rb"\x1a\x45\xdf\xa3.{1,8}\x42\x86\x81\x01",  # Matroska
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": rb"",  # ASF
+        b"Creative Voice File\x1a": rb"",
+    }.items()
+}
+OVERLAP = 32  # bytes, more than the longest beginning
+MAX_SEARCH = 1 << 26  # bytes after the sound, in which another recording is looked for
 # Chunks that are known to be metadata, even where their sizes are wrong.
 METADATA = frozenset(
     name.ljust(4)
@@ -113,7 +128,7 @@ W64 = _Chunks(struct.Struct("<16sq"), 8, counts_itself=True)
 
 
 def _is_name(name: bytes) -> bool:
-    return all(32 <= byte < 127 for byte in name[:4]) and name[:4] not in RECORDINGS
+    return all(32 <= byte < 127 for byte in name[:4]) and name[:4] not in (*RECORDINGS, *BEGINNINGS)
 
 
 def extent_of(opened: Opened) -> Extent | None:
@@ -163,14 +178,16 @@ def _caf(opened: Opened) -> Extent | None:
 
 
 def next_recording(opened: Opened) -> int | None:
-    """The byte at which another recording of the same kind begins, in a file put together of several; else None.
+    """The byte at which another recording begins, in a file put together of several; else None.
 
-    Of the formats whose decoders stop at the end of the first: FLAC, TTA, FLV, and MP4 and its kin.
+    Of the formats that tell where they end, MP4 and its kin and Matroska, and of FLAC, whose frames are told apart.
     """
     head = read_at(opened, 0, 12)
     if head[4:8] == b"ftyp":
         return _next_box(opened)
-    return _found(opened) if BEGINNINGS.match(head) else None
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return _next_segment(opened)
+    return beginning_after(opened, 1, size_of(opened)) if head.startswith(b"fLaC") else None
 
 
 def _next_box(opened: Opened) -> int | None:
@@ -190,16 +207,55 @@ def _next_box(opened: Opened) -> int | None:
     return None
 
 
-def _found(opened: Opened) -> int | None:
-    """Where in the file after its own beginning another one is."""
-    place = 1
-    while content := read_at(opened, place, SCAN_BYTES + OVERLAP):
-        matches = (pattern.search(content) for pattern in (BEGINNINGS, OTHER_BEGINNINGS))
-        starts = [match.start() for match in matches if match is not None]
-        if starts:
-            return place + min(starts)
+def _next_segment(opened: Opened) -> int | None:
+    """Where a Matroska file ends, if another begins there (RFC 8794, section 6: elements and their sizes)."""
+    place = 0
+    for _ in range(2):  # the EBML header and the segment, whose names have four bytes
+        head = read_at(opened, place + 4, 8)
+        width = 9 - head[0].bit_length() if len(head) == 8 and head[0] else 0
+        size = int.from_bytes(head[:width], "big") & (1 << 7 * width) - 1
+        if not width or size == (1 << 7 * width) - 1:  # of unknown size
+            return None
+        place += 4 + width + size
+    return place if _is_beginning(opened, place) else None
+
+
+def beginning_after(opened: Opened, place: int, reach: int = MAX_SEARCH) -> int | None:
+    """Where a recording begins in the ``reach`` bytes from ``place`` on; None if none does."""
+    end = min(size_of(opened), place + reach)
+    while place < end and (content := read_at(opened, place, SCAN_BYTES + OVERLAP)):
+        starts = sorted(at for letters in BEGINNINGS for at in _places(content, letters))
+        found = next((place + at for at in starts if _is_beginning(opened, place + at)), None)
+        if found is not None:
+            return found
         place += SCAN_BYTES
     return None
+
+
+def _places(content: bytes, letters: bytes) -> Iterator[int]:
+    at = content.find(letters)  # much faster than one expression for all
+    while at >= 0:
+        yield at
+        at = content.find(letters, at + 1)
+
+
+def _is_beginning(opened: Opened, place: int) -> bool:
+    """Whether a recording begins there."""
+    head = read_at(opened, place, OVERLAP)
+    for letters, pattern in BEGINNINGS.items():
+        if head.startswith(letters) and pattern.match(head):
+            return letters != b"ID3" or _is_mpeg(read_at(opened, place + id3_size(head), 2))
+    return head[:3] == b"\0\0\0" and head[4:8] == b"ftyp"
+
+
+def id3_size(head: bytes) -> int:
+    """Bytes of the ID3 tag that begins so; its header's last four of ten have 7 bits each (ID3v2.4, section 3.1)."""
+    return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
+def _is_mpeg(head: bytes) -> bool:
+    """Whether a frame of MPEG audio begins so, where a tag may also stand alone."""
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] != 0xFF
 
 
 def rest_of(opened: Opened, extent: Extent) -> Rest | None:
@@ -216,8 +272,9 @@ def rest_of(opened: Opened, extent: Extent) -> Rest | None:
     if found is None:
         return None
     head = read_at(opened, found, 64)
-    if head.startswith(RECORDINGS):
-        return Rest("recording", found, end)
+    start = next((each for each in range(max(place, found - 3), found + 1) if _is_beginning(opened, each)), None)
+    if start is not None or head.startswith(RECORDINGS):
+        return Rest("recording", found if start is None else start, end)
     is_text = all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
     if head.startswith(TAGS) or is_text:
         return None

@@ -19,8 +19,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.excerpt import Excerpt, Opened, read_at, size_of
-from pe_audio_cli.audio.extent import next_recording
+from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
+from pe_audio_cli.audio.extent import beginning_after, next_recording
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.audio.source import Block, check_header, check_track, cut_short
@@ -46,7 +46,7 @@ DEMUXERS = (
 # Formats whose headers hold a duration; for the others, FFmpeg guesses one from the bit rate.
 TIMED_DEMUXERS = frozenset({"ape", "asf", "flac", "flv", "matroska", "mov", "ogg", "tak", "tta", "wv"})
 # Formats whose last packet FFmpeg calls broken where the header leaves the length open.
-ENDS_BROKEN = frozenset({"wav"})
+ENDS_BROKEN = frozenset({"wav", "caf"})
 # FFmpeg's sample formats: numpy's name for the type, what stands for 0.0 in it, and what for 1.0.
 SAMPLE_FORMATS = {
     "u8": ("u1", 2**7, 2**7),
@@ -76,13 +76,18 @@ class FFmpegSource:
     """
 
     def __init__(self, file: str, opened: Opened, audio_track: int | None = None) -> None:
-        self._file, self._opened = file, opened
+        self._file, self._whole = file, opened
+        self.next_recording = next_recording(opened)
+        if self.next_recording is not None:
+            opened = part_of(opened, 0, self.next_recording)  # or FFmpeg takes what follows for more of the first
+        self._opened = opened
         self._limits = Limits.of_environment()
         self._gap_left = self._limits.gap_seconds
         self.warnings: list[str] = []
         self._start: float | None = None  # seconds; the time stamp of the timeline's zero
         self._earlier = 0.0  # seconds of the timeline before the sample rate changed, if it did
         self._position = 0  # samples of the timeline since then
+        self._sound_end = 0  # bytes of the file, of which the last are of a packet that could be decoded
         self._changes: list[str] = []  # of rate and channels
         self._broken: list[float] = []  # seconds at which a packet was, and likewise
         self._refused = False  # whether the decoder refused to make a frame, as it does of one that is too large
@@ -102,7 +107,6 @@ class FFmpegSource:
         except InputError:
             self.close()
             raise
-        self.next_recording = next_recording(opened)
         if self._container.start_time is not None:
             self._start = self._container.start_time / av.time_base
 
@@ -118,6 +122,8 @@ class FFmpegSource:
             for block in itertools.chain(self._silence_before(frame), _blocks(frame)):
                 self._position += len(block.samples)
                 yield block
+        if self.next_recording is None and self._sound_end:
+            self.next_recording = beginning_after(self._whole, self._sound_end)
         self._sum_up()
 
     def _follow(self, frame: AudioFrame) -> None:
@@ -170,6 +176,8 @@ class FFmpegSource:
                 broken = packet.is_corrupt and self._container.format.name not in ENDS_BROKEN
                 try:
                     frames = self._stream.decode(packet)
+                    if frames and packet.pos is not None:
+                        self._sound_end = max(self._sound_end, packet.pos + packet.size)
                 except av.FFmpegError as error:
                     frames, broken = [], True
                     self._refused = self._refused or isinstance(error, av.ArgumentError)
@@ -250,6 +258,7 @@ def _open(file: str, opened: Opened) -> InputContainer:
     try:
         # Not `options`: PyAV hands those to every stream as well, and crashes where FFmpeg finds one more on its way.
         if isinstance(opened, Excerpt):
+            opened.seek(0)
             return av.open(opened, "r", container_options=options, metadata_errors="replace")
         options["fd"] = str(rewound(opened))
         return av.open("fd:", "r", container_options=options, metadata_errors="replace")

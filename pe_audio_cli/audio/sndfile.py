@@ -15,7 +15,7 @@ import soundfile
 
 from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import Rest, extent_of, next_recording, rest_of
+from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, id3_size, rest_of
 from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.audio.source import TOLERANCE_SECONDS, Block, check_header, cut_short
@@ -25,7 +25,6 @@ __all__ = ["SndfileSource", "recognizes"]
 
 # Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
-ID3_BYTES = 10  # of a tag's own header; the last four say how long the tag is, in 7 bits each (ID3v2.4, section 3.1)
 BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
 MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
 SILENT_SECONDS = 60  # before compressed sound, at most
@@ -44,11 +43,13 @@ UNKNOWN_BYTES = (range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 0x1_0000_00
 
 def recognizes(opened: Opened) -> bool:
     """Whether a recording is of a format that is libsndfile's here, by its first bytes, or those after an ID3 tag."""
-    head = read_at(opened, 0, ID3_BYTES)
-    if head.startswith(b"ID3") and len(head) == ID3_BYTES:
-        tag = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-        head = read_at(opened, ID3_BYTES + tag, ID3_BYTES)
-    return head.startswith(MAGIC)
+    return read_at(opened, _tag_bytes(opened), 4).startswith(MAGIC)
+
+
+def _tag_bytes(opened: Opened) -> int:
+    """Of an ID3 tag in front, if there is one."""
+    head = read_at(opened, 0, 10)
+    return id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0
 
 
 class SndfileSource:
@@ -67,10 +68,12 @@ class SndfileSource:
         if rest is not None and rest.kind == "recording":
             self.next_recording = rest.start
             opened = part_of(opened, 0, rest.start)  # libsndfile refuses the whole
-        elif read_at(opened, 0, 4) == b"fLaC":
-            self.next_recording = next_recording(opened)
+        elif read_at(opened, tag := _tag_bytes(opened), 4) == b"fLaC":
+            self.next_recording = beginning_after(opened, tag + 1, size_of(opened))
             if self.next_recording is not None:
                 opened = part_of(opened, 0, self.next_recording)
+        elif read_at(opened, 0, 4) == b"BW64":  # which is RF64 with other chunks of metadata; libsndfile knows that
+            opened = part_of(opened, 0, size_of(opened)).under(b"RF64")
         self._file, self._opened = file, opened
         self._sound = soundfile.SoundFile(opened if isinstance(opened, Excerpt) else rewound(opened), closefd=False)
         self.sample_rate: int = self._sound.samplerate
@@ -82,7 +85,8 @@ class SndfileSource:
 
     def _check_flac(self, opened: Opened) -> str | None:
         """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
-        claims = claims_of(opened)
+        tag = _tag_bytes(opened)
+        claims = claims_of(part_of(opened, tag, size_of(opened)) if tag else opened)
         if claims is None:
             return None
         if claims.frame_rate not in (0, claims.rate):

@@ -76,6 +76,12 @@ def test_more_samples_than_the_header_claims_are_heard(recordings: Recordings, n
         assert any("its header claims" in warning and "2.000 s are there" in warning for warning in warnings), warnings
 
 
+def test_a_caf_whose_length_is_left_open_is_not_called_damaged(recordings: Recordings) -> None:
+    content = bytearray(made(recordings, "caf").read_bytes())
+    struct.pack_into(">q", content, content.index(b"data") + 4, -1)  # CAF: up to the end of the file
+    assert heard(recordings.raw("open.caf", bytes(content)))[1] == ()
+
+
 @pytest.mark.parametrize("name", ["wav", "aiff", "au", "caf", "rf64", "w64"])
 def test_a_whole_file_is_read_as_ever(recordings: Recordings, name: str) -> None:
     file = made(recordings, name)
@@ -93,11 +99,12 @@ def test_a_wav_whose_header_was_never_brought_up_to_date(
     assert len(heard(file)[0]) == 96_000
 
 
+@pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
 @pytest.mark.parametrize("ds64", [(0, 0, 0), (100, 4_800, 2_400)], ids=["zero", "stale"])
-def test_an_rf64_of_a_recorder_that_died(recordings: Recordings, ds64: tuple[int, int, int]) -> None:
+def test_an_rf64_of_a_recorder_that_died(recordings: Recordings, ds64: tuple[int, int, int], magic: bytes) -> None:
     plain = wav_bytes(recordings.pcm(96_000), data_size=0xFFFF_FFFF, riff_size=0xFFFF_FFFF)
     chunk64 = chunk(b"ds64", struct.pack("<QQQI", *ds64, 0))
-    file = recordings.raw("a.wav", b"RF64" + plain[4:12] + chunk64 + plain[12:])
+    file = recordings.raw("a.wav", magic + plain[4:12] + chunk64 + plain[12:])
     assert len(heard(file)[0]) == 96_000
 
 
@@ -161,12 +168,18 @@ def test_padding_after_any_container_is_passed_over(recordings: Recordings, name
         assert warnings == ()
 
 
+OTHER_FORMATS = {
+    **{"mp3": "libmp3lame", "aac": "aac", "ogg": "libvorbis", "m4a": "aac", "tta": "tta", "flv": "aac"},
+    **{"wv": "wavpack", "wma": "wmav2", "mka": "aac", "webm": "libopus", "avi": "pcm_s16le", "voc": "pcm_s16le"},
+}
+
+
 def other_format(recordings: Recordings, name: str) -> bytes:
-    codec = {"mp3": "libmp3lame", "aac": "aac", "ogg": "libvorbis", "m4a": "aac", "tta": "tta", "flv": "aac"}[name]
+    codec = OTHER_FORMATS[name]
     return recordings.encode(f"b.{name}", codec, recordings.noise(96_000, 2), SAMPLE_RATE).read_bytes()
 
 
-@pytest.mark.parametrize("name", [*CONTAINERS, "flac", "mp3", "aac", "ogg", "m4a", "tta", "flv"])
+@pytest.mark.parametrize("name", [*CONTAINERS, "flac", *OTHER_FORMATS])
 def test_recordings_that_were_put_together_are_all_heard(recordings: Recordings, name: str) -> None:
     if name == "flac":
         content = recordings.sound("a.flac", recordings.noise(96_000, 2), SAMPLE_RATE, "FLAC", "PCM_16").read_bytes()
@@ -176,6 +189,37 @@ def test_recordings_that_were_put_together_are_all_heard(recordings: Recordings,
         content = other_format(recordings, name)
     samples, _ = heard(recordings.raw(f"two.{name}", 3 * content))
     assert len(samples) == pytest.approx(6 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_FORMATS.keys() - {"mp3", "aac", "voc"}))
+def test_a_wav_and_a_recording_of_another_kind_are_both_heard(recordings: Recordings, name: str) -> None:
+    wav = recordings.sound("a.wav", recordings.noise(96_000, 2), SAMPLE_RATE, "WAV", "PCM_16").read_bytes()
+    other = other_format(recordings, name)
+    for content in (wav + other, other + wav):
+        samples, warnings = heard(recordings.raw("both", content))
+        assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+        assert any("another recording follows" in warning for warning in warnings), warnings
+
+
+def test_an_mp3_that_follows_with_its_tag_is_heard_and_a_tag_alone_is_not_missed(recordings: Recordings) -> None:
+    wav = recordings.sound("a.wav", recordings.noise(96_000, 2), SAMPLE_RATE, "WAV", "PCM_16").read_bytes()
+    tag = id3_tag(b"TIT2", b"\0A title" + bytes(100))
+    samples, _ = heard(recordings.raw("both", wav + other_format(recordings, "mp3")))  # it brings its own tag
+    assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+    m4a = other_format(recordings, "m4a")
+    assert heard(recordings.raw("tagged", m4a + tag))[1] == heard(recordings.raw("plain", m4a))[1] == ()
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize("name", ["opus", "mka", "webm"])
+def test_what_follows_with_other_channels_is_heard(recordings: Recordings, name: str, first: int, second: int) -> None:
+    codec = "aac" if name == "mka" else "libopus"
+    parts = [
+        recordings.encode(f"{n}.{name}", codec, recordings.noise(96_000, n), SAMPLE_RATE).read_bytes()
+        for n in (first, second)
+    ]
+    samples, _ = heard(recordings.raw(f"both.{name}", b"".join(parts)))
+    assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
 
 
 def test_recordings_of_several_rates_and_kinds_are_all_heard(recordings: Recordings) -> None:
@@ -208,6 +252,11 @@ def test_a_flac_of_more_samples_than_its_header_claims(recordings: Recordings, t
     samples, warnings = heard(flac(recordings, total=total))
     assert len(samples) == 96_000
     assert not total or "2.000 s are there" in warnings[0]
+
+
+def test_a_flac_behind_a_tag_of_more_samples_than_its_header_claims(recordings: Recordings) -> None:
+    content = flac(recordings, total=4_800).read_bytes()
+    assert len(heard(recordings.raw("tagged.flac", id3_tag(b"TIT2", b"\0A title") + content))[0]) == 96_000
 
 
 @pytest.mark.parametrize("rate", [1_500, 8_000, 44_100, 96_000, 655_350])
