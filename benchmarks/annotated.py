@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.find import RECORDING_EXTENSIONS
-from pe_audio_cli.audio.windows import FRAME_SECONDS, HOP, SAMPLE_RATE
+from pe_audio_cli.audio.framing import FRAME_SECONDS, HOP, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from pe_audio_cli.model.memory import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import keep_big_blocks
 
 __all__ = ["Child", "Contender", "Measurement", "Program", "Run", "Runner", "alternate", "peak_memory", "running"]
 

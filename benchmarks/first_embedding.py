@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pe_audio_cli.model.memory import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import keep_big_blocks
 
 SECONDS = 2.0
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pe_audio_cli.model.quiet import quiet_libraries
+from pe_audio_cli.models.quiet import quiet_libraries
 
 __all__ = ["full_width", "write_checkpoint"]
 

@@ -10,7 +10,7 @@ from benchmarks.contender import Contender, alternate, running
 from benchmarks.lineup import STOCK, TUNED
 from benchmarks.options import Options, run_alone
 from benchmarks.table import error, seconds, section, table, times
-from pe_audio_cli.run.labels import LabelOptions, gather_labels
+from pe_audio_cli.inference.labels import LabelOptions, gather_labels
 
 __all__ = ["measure"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.lineup import ENCODER, compare
 from benchmarks.options import Options, run_alone
 from benchmarks.table import NOT_MEASURED, section
-from pe_audio_cli.model.registry import DEFAULT_MODEL, SHIPPED
+from pe_audio_cli.models.registry import DEFAULT_MODEL, SHIPPED
 
 __all__ = ["MINI", "measure"]
 

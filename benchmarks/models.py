@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
+from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.model.checkpoint import Checkpoint
-    from pe_audio_cli.model.encoder import PeEncoder
+    from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+    from pe_audio_cli.models.checkpoint import Checkpoint
 
 Samples: TypeAlias = "NDArray[np.float32]"
 Arrays: TypeAlias = "tuple[NDArray[np.float32], ...]"
@@ -89,8 +89,8 @@ def our_start(folder: Path, dtype: str, compile: bool, cache: Path) -> Callable[
 
 def our_tagger(folder: Path, dtype: str = "float32") -> Callable[[Path], None]:
     """What ``peaudio tag`` does with a recording once the model is loaded, in windows of 30 s."""
-    from pe_audio_cli.detect.scoring import TagOptions
-    from pe_audio_cli.run.session import EncodeOptions, Query, tag, window_options
+    from pe_audio_cli.api import EncodeOptions, Query, tag, window_options
+    from pe_audio_cli.detection.scoring import TagOptions
 
     encoder = _ours(folder, dtype, "cpu")
     query = Query(("a dog barking",), np.ones((1, _checkpoint(folder).embedding_width), np.float32))
@@ -170,7 +170,7 @@ def packed_product(dtype: str, size: int) -> Callable[[Any], None]:
     """The same by oneDNN, as peaudio has it done."""
     import torch
 
-    from pe_audio_cli.model.packed import Product
+    from pe_audio_cli.models.kernels.onednn import Product
 
     left, right = (torch.randn(size, size, dtype=getattr(torch, dtype)) for _ in range(2))
     product = Product(right, None)
@@ -200,8 +200,8 @@ def flops(folder: Path, n_frames: int) -> tuple[int, int]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pe_audio_cli.model.config import AudioConfig
-    from pe_audio_cli.model.tower import AudioTower
+    from pe_audio_cli.models.config import AudioConfig
+    from pe_audio_cli.models.modules.audio_tower import AudioTower
 
     with torch.device("meta"), torch.inference_mode():
         tower = AudioTower(AudioConfig.read(_checkpoint(folder).audio_section))
@@ -224,13 +224,13 @@ def _stock(folder: Path, dtype: str, device: str) -> Any:
 
 
 def _ours(folder: Path, dtype: str, device: str, compile: bool = False) -> PeEncoder:
-    from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
 
     return PeEncoder(_checkpoint(folder), DeviceOptions(device, dtype, compile=compile))
 
 
 def _checkpoint(folder: Path) -> Checkpoint:
-    from pe_audio_cli.model.checkpoint import Checkpoint
+    from pe_audio_cli.models.checkpoint import Checkpoint
 
     return Checkpoint.open(folder, folder.name)
 

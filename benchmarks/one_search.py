@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pe_audio_cli.store.database import About
+    from pe_audio_cli.index.database import About
 
 N_HITS = 10
 
@@ -30,7 +30,7 @@ def main(index: str, query: str, sql: str = "") -> None:
 def by_index(index: str, query: str) -> dict[str, object]:
     """What the command does once its flags are read."""
     from pe_audio_cli import Index
-    from pe_audio_cli.run.retrieval import SearchOptions
+    from pe_audio_cli.index.search import SearchOptions
 
     with Index(index) as opened:
         start = time.perf_counter()
@@ -46,7 +46,7 @@ def by_sql(index: str, query: str) -> dict[str, object]:
     """DuckDB's ``array_inner_product`` over all windows."""
     import duckdb
 
-    from pe_audio_cli.store.database import Database
+    from pe_audio_cli.index.database import Database
 
     with Database.open(Path(index)) as database:
         text = look_up(database.about, query)
@@ -60,7 +60,7 @@ def by_sql(index: str, query: str) -> dict[str, object]:
 
 def look_up(about: About, query: str) -> NDArray[np.float32]:
     """The text embedding ``(width,)``, from the label cache, where it must be."""
-    from pe_audio_cli.model.label_cache import LabelCache
+    from pe_audio_cli.models.text_cache import LabelCache
 
     embedding = LabelCache.of_user(about.fingerprint, about.revision, about.width).get(query)
     assert embedding is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 import soundfile
 
-from pe_audio_cli.model.memory import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import keep_big_blocks
 
 PIECE = 30  # seconds
 

@@ -14,8 +14,8 @@ from benchmarks.full_width import REFERENCE
 from benchmarks.lineup import BFLOAT16, OURS, STOCK, able
 from benchmarks.options import Options, run_alone
 from benchmarks.table import section, table
-from pe_audio_cli.audio.windows import HOP
-from pe_audio_cli.detect.scoring import probabilities
+from pe_audio_cli.audio.framing import HOP
+from pe_audio_cli.detection.scoring import probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

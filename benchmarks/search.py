@@ -18,9 +18,9 @@ from benchmarks.contender import Program, alternate
 from benchmarks.one_search import N_HITS
 from benchmarks.options import Options, run_alone
 from benchmarks.table import gigabytes, seconds, section, table
-from pe_audio_cli.model.label_cache import LabelCache
-from pe_audio_cli.store.database import About, Database, Entry
-from pe_audio_cli.store.vectors import refresh, vectors_path
+from pe_audio_cli.index.database import About, Database, Entry
+from pe_audio_cli.index.vectors import refresh, vectors_path
+from pe_audio_cli.models.text_cache import LabelCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

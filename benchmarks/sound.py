@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
+from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pe_audio_cli.detect.events import EventOptions
-    from pe_audio_cli.detect.scoring import TagOptions
+    from pe_audio_cli.api import Model, load
+    from pe_audio_cli.detection.events import EventOptions
+    from pe_audio_cli.detection.scoring import TagOptions
     from pe_audio_cli.errors import PeAudioError
+    from pe_audio_cli.index.search import Index
     from pe_audio_cli.results import (
         EmbedResult,
         Event,
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
         TagResult,
         WindowTags,
     )
-    from pe_audio_cli.run.retrieval import Index
-    from pe_audio_cli.run.session import Model, load
 
 __version__ = "0.1.0"
 
@@ -52,8 +52,8 @@ __all__ = [
 
 # Where each name lives. They are imported when first asked for, so that `peaudio --help` does not wait for torch.
 _HOMES = {
-    "pe_audio_cli.detect.events": ("EventOptions",),
-    "pe_audio_cli.detect.scoring": ("TagOptions",),
+    "pe_audio_cli.detection.events": ("EventOptions",),
+    "pe_audio_cli.detection.scoring": ("TagOptions",),
     "pe_audio_cli.errors": ("PeAudioError",),
     "pe_audio_cli.results": (
         "EmbedResult",
@@ -67,8 +67,8 @@ _HOMES = {
         "TagResult",
         "WindowTags",
     ),
-    "pe_audio_cli.run.retrieval": ("Index",),
-    "pe_audio_cli.run.session": ("Model", "load"),
+    "pe_audio_cli.index.search": ("Index",),
+    "pe_audio_cli.api": ("Model", "load"),
 }
 
 

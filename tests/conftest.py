@@ -95,7 +95,7 @@ def encoder() -> LevelEncoder:
 @pytest.fixture
 def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> LevelEncoder:
     """What commands of this process encode with, whatever the model."""
-    stand_in = types.ModuleType("pe_audio_cli.model.encoder")
+    stand_in = types.ModuleType("pe_audio_cli.models.backends.torch_encoder")
     stand_in.DeviceOptions = lambda *options: options
     stand_in.PeEncoder = lambda *options: encoder
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)

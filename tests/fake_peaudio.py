@@ -35,7 +35,7 @@ class SlowEncoder(LevelEncoder):
         return super().encode_windows(features)
 
 
-stand_in = types.ModuleType("pe_audio_cli.model.encoder")
+stand_in = types.ModuleType("pe_audio_cli.models.backends.torch_encoder")
 stand_in.DeviceOptions = lambda *options: options
 stand_in.PeEncoder = lambda *options: SlowEncoder()
 os.environ["PEAUDIO_MODEL"] = str(REFERENCE / "pe-a-frame-tiny")  # a checkpoint must be there, though it isn't used

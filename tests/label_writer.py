@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pe_audio_cli.model.label_cache import LabelCache
+from pe_audio_cli.models.text_cache import LabelCache
 
 
 def write_often(cache: LabelCache, embedding: np.ndarray) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pe_audio_cli.audio.spectrogram import Spectrograph
-from pe_audio_cli.detect.events import EventOptions, find_events
+from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
+from pe_audio_cli.detection.events import EventOptions, find_events
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound
 
@@ -27,7 +27,7 @@ def result_of(
     sound: Sound | None = None,
 ) -> LocalizeResult:
     """What ``localize`` finds where these are the frame probabilities; the recording is silent without ``samples``."""
-    spectrograph = Spectrograph()
+    spectrograph = StreamingSpectrogram()
     silence = np.zeros(round(duration * 48_000), np.float32)
     list(spectrograph.listen([silence if samples is None else samples]))
     recording = Recording(str(file), duration, 48_000, 1, spectrograph.finish(), sound)

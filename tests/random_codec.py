@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pe_audio_cli.audio.windows import HOP
-from pe_audio_cli.model.codec import DacEncoder, PointwiseConv1d, leave_out_idle_parts
-from pe_audio_cli.model.config import CodecConfig
+from pe_audio_cli.audio.framing import HOP
+from pe_audio_cli.models.config import CodecConfig
+from pe_audio_cli.models.modules.codec import DacEncoder, PointwiseConv1d, leave_out_idle_parts
 
 
 def random_codec(channels=4, strides=(2, 8, 10, 12)) -> nn.Sequential:

@@ -12,11 +12,11 @@ import soundfile
 import torch
 from support import Reference
 
-from pe_audio_cli.audio.windows import whole_frames
-from pe_audio_cli.detect.scoring import logits, probabilities
-from pe_audio_cli.model.checkpoint import Checkpoint
-from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
-from pe_audio_cli.model.stock import stock_audio
+from pe_audio_cli.audio.framing import whole_frames
+from pe_audio_cli.detection.scoring import logits, probabilities
+from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.transformers_modules import transformers_audio
+from pe_audio_cli.models.checkpoint import Checkpoint
 
 WANTED = 1e-5  # in probability
 
@@ -36,7 +36,7 @@ def _frame_probabilities(reference: Reference, dtype: torch.dtype) -> list[np.nd
     checkpoint = Checkpoint.open(reference.folder, "reference")
     encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
     text = encoder.encode_text(reference.labels)
-    codec, tower, head = (module.to(dtype) for module in stock_audio(checkpoint))
+    codec, tower, head = (module.to(dtype) for module in transformers_audio(checkpoint))
     found = []
     for clip in reference.clips:
         samples, _ = soundfile.read(reference.audio(clip), dtype="float32")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from pe_audio_cli.evaluate.scored import StrongRecording
+from pe_audio_cli.evaluation.metrics.scored import StrongRecording
 
 FRAME = 0.04  # seconds
 

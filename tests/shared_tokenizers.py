@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from pe_audio_cli.model import tokenizer
-from pe_audio_cli.model.checkpoint import Checkpoint
+from pe_audio_cli.models import tokenizer
+from pe_audio_cli.models.checkpoint import Checkpoint
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pe_audio_cli.store.database import About, Database, Entry
+from pe_audio_cli.index.database import About, Database, Entry
 
 WIDTH = 8
 ABOUT = About("tiny", "/models/tiny", "0123", "", WIDTH, 2.0, -1.0, 10.0, 0.0)

@@ -66,7 +66,7 @@ class LevelEncoder:
     fingerprint: str = "0123"
     default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
     batch_size: int = 1
-    halo: int = 2
+    context_frames: int = 2
     logit_scale: float = 1.0
     logit_bias: float = 0.0
     too_loud: float = float("inf")

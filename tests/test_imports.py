@@ -159,8 +159,8 @@ def test_the_command_line_imports_nothing_heavy_at_its_top() -> None:
     ("module", "source"),
     [
         ("audio.decode", "from pe_audio_cli.cli import app"),
-        ("audio.decode", "import pe_audio_cli.run.pipeline"),
-        ("detect.events", "from pe_audio_cli.model.encoder import PeEncoder"),
+        ("audio.decode", "import pe_audio_cli.inference.pipeline"),
+        ("detect.events", "from pe_audio_cli.models.backends.torch_encoder import PeEncoder"),
         ("run.pipeline", "from pe_audio_cli import load"),
         ("errors", "def late():\n    from pe_audio_cli.results import Event"),
     ],

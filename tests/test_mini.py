@@ -11,11 +11,11 @@ import torch
 from support import peak_memory
 
 from pe_audio_cli import TagOptions, load
-from pe_audio_cli.audio.windows import HOP
-from pe_audio_cli.model.checkpoint import Checkpoint
-from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
-from pe_audio_cli.model.familiar import Familiar
-from pe_audio_cli.model.registry import SHIPPED, ModelOptions, find_checkpoint
+from pe_audio_cli.audio.framing import HOP
+from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.registry import SHIPPED, ModelOptions, find_checkpoint
+from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
 MINI = SHIPPED / "mini"
 EXAMPLES = Path(__file__).parent.parent / "examples" / "recordings"
@@ -85,7 +85,7 @@ def test_bfloat16_changes_little(file):
 def test_it_knows_46_to_200_sounds_and_finds_all_of_them_familiar(checkpoint, encoder):
     labels = checkpoint.default_labels
     assert 46 <= len(labels) <= 200
-    familiar = Familiar.open(MINI)
+    familiar = UnfamiliarLabels.open(MINI)
     assert familiar is not None
     embeddings = encoder.encode_text([*labels, "dog", "rain", "chainsaw", "sea waves"])
     assert familiar.strange([*labels, "dog", "rain", "chainsaw", "sea waves"], embeddings) == []

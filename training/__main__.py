@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pe_audio_cli.model.registry import SHIPPED
+from pe_audio_cli.models.registry import SHIPPED
 from training import (
     calibrate,
     card,

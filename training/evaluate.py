@@ -22,10 +22,10 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.windows import HOP, SAMPLE_RATE
-from pe_audio_cli.detect.scoring import logits, probabilities
-from pe_audio_cli.model.checkpoint import Checkpoint
-from pe_audio_cli.model.encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
+from pe_audio_cli.detection.scoring import logits, probabilities
+from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.checkpoint import Checkpoint
 from training.concepts import ESC10, HELD_OUT
 from training.features import read
 

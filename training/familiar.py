@@ -1,4 +1,4 @@
-"""What a finished text tower knows of the labels that it was trained for: see :mod:`pe_audio_cli.model.familiar`.
+"""What a finished text tower knows of the labels that it was trained for: see :mod:`pe_audio_cli.models.unfamiliar`.
 
 A phrase for a sound that the audio tower hears badly is no more familiar than one for no sound at all.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pe_audio_cli.model.familiar import Familiar
+from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 from training.concepts import KNOWN
 from training.probe import fit_probe
 from training.texts import PhraseBook
@@ -20,7 +20,7 @@ MISSED = 0.02  # share of phrases for known sounds that may count as strange
 PARTS = 4  # of the phrases, each judged by what was fitted on the others
 
 
-def measure(phrases: PhraseBook, heard: Sequence[str] | None = None, seed: int = 0) -> Familiar:
+def measure(phrases: PhraseBook, heard: Sequence[str] | None = None, seed: int = 0) -> UnfamiliarLabels:
     """Fit which concepts a text embedding names, and set the threshold on phrases that were not fitted on.
 
     ``heard`` are the ids of the concepts that the audio tower hears well; by default, all.
@@ -37,4 +37,4 @@ def measure(phrases: PhraseBook, heard: Sequence[str] | None = None, seed: int =
     caught = (highest[~known] < threshold).float().mean()
     print(f"familiar: {MISSED:.0%} of unseen phrases for known sounds and {caught:.0%} of the others count as strange")
     probe = fit_probe(embeddings, named, seed)
-    return Familiar(probe.weight.numpy(), probe.bias.numpy(), threshold)
+    return UnfamiliarLabels(probe.weight.numpy(), probe.bias.numpy(), threshold)

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.windows import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
-from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.detect.settings import read_settings
-from pe_audio_cli.evaluate.counts import Counts, event_counts, hits, segment_counts
-from pe_audio_cli.evaluate.scored import StrongRecording
+from pe_audio_cli.audio.framing import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.detection.label_settings import read_settings
+from pe_audio_cli.evaluation.metrics.counts import Counts, event_counts, hits, segment_counts
+from pe_audio_cli.evaluation.metrics.scored import StrongRecording
 from training.concepts import FIRST
 from training.evaluate import Array, Judge, auroc, loudest_stretch
 from training.features import read

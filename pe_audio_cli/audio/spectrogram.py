@@ -15,10 +15,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.windows import SAMPLE_RATE
+from pe_audio_cli.audio.framing import SAMPLE_RATE
 from pe_audio_cli.results import Spectrogram
 
-__all__ = ["Spectrograph", "mel_filters"]
+__all__ = ["StreamingSpectrogram", "mel_filters"]
 
 WINDOW = 2_048  # samples of a Fourier transform, 43 ms
 STEP = 480  # samples from one transform to the next, 10 ms, as long as columns are that narrow
@@ -30,7 +30,7 @@ SILENCE = 1e-14  # power below which there is nothing to hear: -140 dB, where 24
 Powers: TypeAlias = NDArray[np.float32]
 
 
-class Spectrograph:
+class StreamingSpectrogram:
     """Hears a recording block by block, and holds no more of it than a window and ``COLUMNS`` columns."""
 
     def __init__(self) -> None:

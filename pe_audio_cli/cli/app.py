@@ -10,18 +10,18 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli._paths import reason
-from pe_audio_cli.cli.embed import embed
-from pe_audio_cli.cli.evaluate import HELP, evaluate
+from pe_audio_cli.cli.commands.embed import embed
+from pe_audio_cli.cli.commands.evaluate import HELP, evaluate
+from pe_audio_cli.cli.commands.index import index
+from pe_audio_cli.cli.commands.localize import localize
+from pe_audio_cli.cli.commands.models import models
+from pe_audio_cli.cli.commands.search import search
+from pe_audio_cli.cli.commands.tag import tag
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.flags import Command
 from pe_audio_cli.cli.guard import FAILED, INTERRUPTED, GuardedCommands
-from pe_audio_cli.cli.index import index
-from pe_audio_cli.cli.localize import localize
-from pe_audio_cli.cli.models import models
-from pe_audio_cli.cli.options import Command
-from pe_audio_cli.cli.search import search
-from pe_audio_cli.cli.stop import end_soon
+from pe_audio_cli.cli.signals import end_soon
 from pe_audio_cli.cli.streams import flush_standard_output, prepare
-from pe_audio_cli.cli.tag import tag
-from pe_audio_cli.cli.talk import Talk
 
 __all__ = ["app", "main"]
 
@@ -79,5 +79,5 @@ def _code_after_flushing(code: int | str | None) -> int | str | None:
     if error is None or isinstance(error, BrokenPipeError):  # whoever reads it has enough
         return code
     if not code:
-        Talk().error(f"cannot write to standard output: {reason(error)}")
+        Console().error(f"cannot write to standard output: {reason(error)}")
     return code or FAILED

@@ -9,30 +9,30 @@ from itertools import combinations
 from os.path import abspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pe_audio_cli.cli.options import BatchFlags, LabelFlags
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.flags import BatchFlags, LabelFlags
+from pe_audio_cli.cli.runner import Runner, model_options, seconds
 from pe_audio_cli.cli.summary import Summary
-from pe_audio_cli.cli.talk import Talk
-from pe_audio_cli.cli.walk import Walk, model_options, seconds
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.run.places import is_folder, refuse_to_overwrite
-from pe_audio_cli.write.base import WriteOptions, Writer
-from pe_audio_cli.write.registry import WRITERS, guess, writer_for
-from pe_audio_cli.write.spelling import check_files_differ, check_labels_differ, respelled
+from pe_audio_cli.formats.base import WriteOptions, Writer
+from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, respelled
+from pe_audio_cli.formats.registry import WRITERS, guess, writer_for
+from pe_audio_cli.outputs.files import is_folder, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from pe_audio_cli.audio.windows import WindowOptions
-    from pe_audio_cli.detect.options import PerLabel
-    from pe_audio_cli.detect.settings import SettingsFile
-    from pe_audio_cli.model.checkpoint import Checkpoint
-    from pe_audio_cli.model.registry import Task
+    from pe_audio_cli.api import EncodeOptions, Query
+    from pe_audio_cli.audio.framing import WindowOptions
+    from pe_audio_cli.detection.label_settings import SettingsFile
+    from pe_audio_cli.detection.options import PerLabel
+    from pe_audio_cli.inference.labels import LabelOptions
+    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.outputs.base import Output
+    from pe_audio_cli.outputs.journal import Settings
+    from pe_audio_cli.outputs.report_page import Report
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
-    from pe_audio_cli.run.journal import Settings
-    from pe_audio_cli.run.labels import LabelOptions
-    from pe_audio_cli.run.outputs import Output
-    from pe_audio_cli.run.pipeline import Encoder
-    from pe_audio_cli.run.report import Report
-    from pe_audio_cli.run.session import EncodeOptions, Query
 
     Rules: TypeAlias = "PerLabel[Any]"  # of TagOptions or of EventOptions, as the command has it
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, Rules, EncodeOptions], Iterator[Result]]
@@ -53,7 +53,7 @@ class Batch:
 
     command: Task
     flags: BatchFlags
-    talk: Talk
+    console: Console
     named: SettingsFile | None
     rules: Callable[[SettingsFile], Rules]
     per_window: bool = False
@@ -73,17 +73,17 @@ class Batch:
             PeAudioError: nothing was started, or the run could not go on.
             typer.Exit: with code 1, if some recordings failed.
         """
-        from pe_audio_cli.model.memory import keep_big_blocks
-        from pe_audio_cli.model.quiet import quiet_libraries
+        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+        from pe_audio_cli.models.quiet import quiet_libraries
 
         keep_big_blocks()
-        if not self.talk.verbose:
+        if not self.console.verbose:
             quiet_libraries()
+        from pe_audio_cli.api import EncodeOptions, Query, window_options
         from pe_audio_cli.audio.find import find_recordings
-        from pe_audio_cli.detect.settings import carried_settings
-        from pe_audio_cli.model.registry import find_checkpoint
-        from pe_audio_cli.run.labels import check_labels, gather_labels
-        from pe_audio_cli.run.session import EncodeOptions, Query, window_options
+        from pe_audio_cli.detection.label_settings import carried_settings
+        from pe_audio_cli.inference.labels import check_labels, gather_labels
+        from pe_audio_cli.models.registry import find_checkpoint
 
         labels = gather_labels(_label_options(self.flags.labels))
         if self.named is not None:
@@ -91,11 +91,11 @@ class Batch:
             labels = labels or list(self.named.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.flags.inputs.named(), self._walk.skip)
+        found = find_recordings(self.flags.inputs.named(), self._runner.skip)
         names = [file if isinstance(file, str) else file.file for file in found]
         output = self._output(writer, names, with_default_labels=not labels)
         page = self._page(output)
-        with self.talk.download() as on_bytes:
+        with self.console.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
         rules = self.rules(tuned)
@@ -107,10 +107,10 @@ class Batch:
         check_labels_differ(writer, labels)
         self._say_how_it_is_spelled(writer, labels, names)
         self._say_what_no_font_has(labels, names)
-        walk = self._walk
-        walk.say_which_model(checkpoint)
-        on = walk.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
-        with self.talk.progress(names) as progress, on as (encoder, engine):
+        runner = self._runner
+        runner.say_which_model(checkpoint)
+        on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
+        with self.console.progress(names) as progress, on as (encoder, engine):
             self._say_what_settings_were_tuned_for(tuned, encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned)
             self._say_what_is_strange(checkpoint, query)
@@ -118,7 +118,7 @@ class Batch:
                 {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
             )
             if output.remark is not None:
-                self.talk.tell(output.remark)
+                self.console.tell(output.remark)
             summary = Summary(n_skipped=len(done))
             for entry in done.values():
                 progress.done(entry.file)
@@ -129,12 +129,12 @@ class Batch:
             )
             is_here = self.flags.engine.engine == "local"
             progress.pace.keeps = is_here and output.store is not None and windows.window is not None
-            walk.go(ask(todo, encoder, query, rules, encoding), output, progress, summary)
-        walk.end(summary, names)
+            runner.go(ask(todo, encoder, query, rules, encoding), output, progress, summary)
+        runner.end(summary, names)
 
     @property
-    def _walk(self) -> Walk:
-        return Walk(self.talk, self.flags.output.fail_fast)
+    def _runner(self) -> Runner:
+        return Runner(self.console, self.flags.output.fail_fast)
 
     def _settings(self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions) -> Settings:
         """What the shared flags say about results."""
@@ -153,20 +153,20 @@ class Batch:
 
     def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
         for text, spelled in respelled(writer, labels, files).items():
-            self.talk.tell(f"{writer.name} writes {text!r} as {spelled!r}")
+            self.console.tell(f"{writer.name} writes {text!r} as {spelled!r}")
 
     def _say_what_is_strange(self, checkpoint: Checkpoint, query: Query) -> None:
-        from pe_audio_cli.model.familiar import Familiar
+        from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
-        familiar = Familiar.open(checkpoint.folder)
+        familiar = UnfamiliarLabels.open(checkpoint.folder)
         for label in [] if familiar is None else familiar.strange(query.labels, query.embeddings):
-            self.talk.warn(
+            self.console.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
             )
 
     def _say_what_settings_were_tuned_for(self, tuned: SettingsFile, encoder: Encoder) -> None:
         if tuned.fingerprint not in ("", encoder.fingerprint):
-            self.talk.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {encoder.name}: tune it anew")
+            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {encoder.name}: tune it anew")
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)
@@ -217,8 +217,8 @@ class Batch:
     def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
 
-        from pe_audio_cli.run.outputs import FileOutput, FolderOutput, StreamOutput
-        from pe_audio_cli.run.shards import ShardedOutput
+        from pe_audio_cli.outputs.base import FileOutput, FolderOutput, StreamOutput
+        from pe_audio_cli.outputs.shards import ShardedOutput
 
         options = WriteOptions(self.command, self.per_window, most_shown=self.most_shown)
         path, overwrite, resume = self.flags.output.path, self.flags.output.overwrite, self.flags.output.resume
@@ -238,12 +238,12 @@ class Batch:
     def _say_what_no_font_has(self, labels: Sequence[str], names: Sequence[str]) -> None:
         if self.plot is None:
             return
-        from pe_audio_cli.run.pictures import without_glyphs
+        from pe_audio_cli.outputs.pictures import without_glyphs
 
         lacking = without_glyphs([*labels, *names])
         if lacking:
             more = f" and {len(lacking) - SHOWN_LABELS} more" if len(lacking) > SHOWN_LABELS else ""
-            self.talk.warn(
+            self.console.warn(
                 f"no font here has all characters of {', '.join(map(repr, lacking[:SHOWN_LABELS]))}{more}, so pictures "
                 "spell them as escapes: install a font that has them, such as Noto Sans CJK or Noto Emoji"
             )
@@ -251,7 +251,7 @@ class Batch:
     def _pictured(self, output: Output, names: Sequence[str], with_default_labels: bool) -> Output:
         if self.plot is None:
             return output
-        from pe_audio_cli.run.pictures import TagPicture, TimelinePictures
+        from pe_audio_cli.outputs.pictures import TagPicture, TimelinePictures
 
         overwrite, resume = self.flags.output.overwrite, self.flags.output.resume
         if self.command == "localize":
@@ -271,12 +271,12 @@ class Batch:
         """The report around an output, where one was asked for."""
         if self.report is None:
             return None
-        from pe_audio_cli.run.report import Report
+        from pe_audio_cli.outputs.report_page import Report
 
         if self.flags.output.resume:
             raise UsageError("a report is of one whole run: leave out --report or --resume")
         frames = self.frames or self.plot is not None
-        return Report(output, self.report, self._walk.warn, frames=frames, overwrite=self.flags.output.overwrite)
+        return Report(output, self.report, self._runner.warn, frames=frames, overwrite=self.flags.output.overwrite)
 
 
 def _rules_said(tuned: SettingsFile, rules: Rules) -> Settings:
@@ -285,6 +285,6 @@ def _rules_said(tuned: SettingsFile, rules: Rules) -> Settings:
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:
-    from pe_audio_cli.run.labels import LabelOptions
+    from pe_audio_cli.inference.labels import LabelOptions
 
     return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())

@@ -12,10 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from pe_audio_cli._paths import reason
+from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.streams import leave_standard_output
-from pe_audio_cli.cli.talk import Talk
 from pe_audio_cli.errors import PeAudioError
-from pe_audio_cli.write.escape import terminal_text
+from pe_audio_cli.formats.escaping import terminal_text
 
 __all__ = ["GuardedCommands", "guard"]
 
@@ -27,7 +27,7 @@ ENDS = (typer.Exit, typer.Abort, CommandLineError)  # Typer itself turns these i
 
 
 @contextlib.contextmanager
-def guard(talk: Talk) -> Iterator[None]:
+def guard(console: Console) -> Iterator[None]:
     """Turn what ends a command into one line on standard error and an exit code."""
     try:
         with _interrupted_by_signals():
@@ -36,7 +36,7 @@ def guard(talk: Talk) -> Iterator[None]:
         raise
     except PeAudioError as error:
         for line in error.lines:
-            talk.error(line)
+            console.error(line)
         raise typer.Exit(error.exit_code) from error
     except BrokenPipeError:
         leave_standard_output()  # whoever reads it has enough
@@ -46,11 +46,11 @@ def guard(talk: Talk) -> Iterator[None]:
             raise typer.Exit(0) from None
         raise
     except KeyboardInterrupt:
-        talk.error("interrupted")
+        console.error("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         line, code = _unforeseen(error)
-        talk.error(line)
+        console.error(line)
         raise typer.Exit(code) from error
 
 
@@ -98,12 +98,12 @@ class GuardedCommands(TyperGroup):
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         """Read what stands before the command."""
-        with _told_safely(), guard(Talk()):
+        with _told_safely(), guard(Console()):
             return super().make_context(*arguments, **more)
 
     def invoke(self, ctx: Any) -> Any:
         """Read the rest, and run the command."""
-        with _told_safely(), guard(Talk()):
+        with _told_safely(), guard(Console()):
             return super().invoke(ctx)
 
 

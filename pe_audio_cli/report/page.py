@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import is_address
-from pe_audio_cli.audio.windows import FRAMES_PER_SECOND
-from pe_audio_cli.detect.events import EventOptions, n_heard_frames
-from pe_audio_cli.report.compact import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
+from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
+from pe_audio_cli.detection.events import EventOptions, n_heard_frames
+from pe_audio_cli.formats.annotation import RavenWriter
 from pe_audio_cli.report.link import relative_url
+from pe_audio_cli.report.quantize import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
-from pe_audio_cli.write.annotation import RavenWriter
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 

@@ -22,7 +22,7 @@ from typing import Any
 import av
 import numpy as np
 
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.errors import InputError
 
 SECONDS = 0.5

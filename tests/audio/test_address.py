@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support import write_tone
 
 from pe_audio_cli.audio.addresses import SCHEMES, Address, addressed, is_address, reached_by
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.errors import InputError, RunError
 

@@ -56,7 +56,7 @@ ssize_t pread(int fd, void *to, size_t count, off_t at) { return pread64(fd, to,
 """
 DECODE = """
 import json, sys
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.errors import InputError
 for file in sys.argv[1:]:
     try:

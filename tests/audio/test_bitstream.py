@@ -13,7 +13,7 @@ import soundfile
 from audio.corpus import Recordings, wav_bytes
 
 from pe_audio_cli.audio.bitstream import compressed_kind
-from pe_audio_cli.audio.decode import SAMPLE_RATE, open_audio
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 from pe_audio_cli.errors import InputError
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings"

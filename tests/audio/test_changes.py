@@ -9,7 +9,7 @@ import pytest
 from audio.corpus import Recordings
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.decode import SAMPLE_RATE, open_audio
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 
 
 def tone(hertz: float, rate: int, channels: int, seconds: float = 2.0) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from audio.corpus import PNG, Recordings, chunk, id3_tag
 
-from pe_audio_cli.audio.decode import SAMPLE_RATE, open_audio
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 from pe_audio_cli.errors import InputError
 
 DESCRIPTORS = Path("/proc/self/fd")  # of this process, on Linux
@@ -360,6 +360,6 @@ def test_channels_in_an_order_of_their_own_do_not_crash_the_program(recordings: 
     ):
         content += name + struct.pack(">q", size) + body
     file = recordings.raw("a.caf", content)
-    code = "import sys; from pe_audio_cli.audio.decode import open_audio; list(open_audio(sys.argv[1]).blocks())"
+    code = "import sys; from pe_audio_cli.audio.decoding import open_audio; list(open_audio(sys.argv[1]).blocks())"
     done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

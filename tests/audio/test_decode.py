@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio import opening
-from pe_audio_cli.audio.decode import SAMPLE_RATE, AudioStream, open_audio
-from pe_audio_cli.audio.resample import resampled
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, AudioStream, open_audio
+from pe_audio_cli.audio.resampling import resampled
 from pe_audio_cli.errors import InputError, RunError
 
 FRAME_SECONDS = 0.04  # what a time may be off

@@ -13,8 +13,8 @@ import soundfile
 from audio.corpus import Recordings, chunk, id3_tag, wav_bytes
 from numpy.typing import NDArray
 
-from pe_audio_cli.audio.decode import SAMPLE_RATE, open_audio
-from pe_audio_cli.audio.sndfile import SndfileSource
+from pe_audio_cli.audio.decoders.sndfile import SndfileSource
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 
 CONTAINERS = {
     "wav": ("WAV", "PCM_16"),

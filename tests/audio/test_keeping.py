@@ -6,15 +6,15 @@ import av
 import numpy as np
 import pytest
 
-from pe_audio_cli.audio import keeping
-from pe_audio_cli.audio.keeping import SoundKeeper
+from pe_audio_cli.audio import opus_encoder as keeping
+from pe_audio_cli.audio.opus_encoder import OpusEncoder
 from pe_audio_cli.errors import RunError
 
 RATE = 48_000
 
 
 def kept(samples: np.ndarray, longest: float = 60.0, block: int = RATE):
-    keeper = SoundKeeper(longest)
+    keeper = OpusEncoder(longest)
     blocks = [samples[start : start + block] for start in range(0, len(samples), block)]
     passed = list(keeper.listen(iter(blocks)))
     assert [id(each) for each in passed] == [id(each) for each in blocks]

@@ -16,7 +16,7 @@ import pytest
 from audio.corpus import Recordings, chunk, id3_tag
 from support import peak_memory
 
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.limits import Limits, variable
 from pe_audio_cli.errors import InputError, UsageError
 
@@ -25,7 +25,7 @@ SIDE = 5_000  # pixels of a picture that takes 200 MB to decode
 
 DECODE = """
 import sys
-from pe_audio_cli.audio.decode import open_audio
+from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.errors import InputError
 try:
     with open_audio(sys.argv[1]) as stream:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_audio_cli import load
-from pe_audio_cli.audio.decode import open_audio
-from pe_audio_cli.audio.mix import Mixer
+from pe_audio_cli.audio.decoding import open_audio
+from pe_audio_cli.audio.mixing import Mixer
 
 DOG = Path(__file__).parents[2] / "examples" / "recordings" / "dog.flac"
 RATE = 44_100

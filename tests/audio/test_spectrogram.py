@@ -8,13 +8,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers.audio_utils import mel_filter_bank
 
-from pe_audio_cli.audio.spectrogram import BANDS, COLUMNS, WINDOW, Spectrograph, mel_filters
-from pe_audio_cli.audio.windows import SAMPLE_RATE
+from pe_audio_cli.audio.framing import SAMPLE_RATE
+from pe_audio_cli.audio.spectrogram import BANDS, COLUMNS, WINDOW, StreamingSpectrogram, mel_filters
 from pe_audio_cli.results import Spectrogram
 
 
 def hear(samples: np.ndarray, block: int = SAMPLE_RATE) -> Spectrogram:
-    spectrograph = Spectrograph()
+    spectrograph = StreamingSpectrogram()
     blocks = [samples[start : start + block] for start in range(0, len(samples), block)]
     heard = list(spectrograph.listen(blocks))
     assert all(after is before for after, before in zip(heard, blocks, strict=True))

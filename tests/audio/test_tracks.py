@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from audio.corpus import Recordings
 
-from pe_audio_cli.audio.decode import SAMPLE_RATE, open_audio
+from pe_audio_cli.api import EncodeOptions, window_options
+from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 from pe_audio_cli.errors import InputError, UsageError
-from pe_audio_cli.run.pipeline import read
-from pe_audio_cli.run.session import EncodeOptions, window_options
+from pe_audio_cli.inference.pipeline import read
 
 PITCHES = (440, 880, 1_760)
 LANGUAGES = ("eng", "deu", "")

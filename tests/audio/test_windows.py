@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.audio.windows import HOP, Stitcher, WindowOptions, chunked, cut, plan, whole_frames
+from pe_audio_cli.audio.framing import HOP, OverlapAdd, WindowOptions, chunked, cut, plan, whole_frames
 from pe_audio_cli.errors import UsageError
 
 sizes = st.lists(st.integers(1, 3_000), min_size=1, max_size=5)
@@ -42,7 +42,7 @@ def in_blocks(samples: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
 
 
 def stitch(windows: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    stitcher = Stitcher()
+    stitcher = OverlapAdd()
     pieces = [stitcher.add(start, values) for start, values in windows]
     yield from (piece for piece in [*pieces, stitcher.finish()] if piece is not None)
 
@@ -103,12 +103,12 @@ def test_windows_are_the_plan_laid_over_the_recording(n: int, options: WindowOpt
 
 @given(st.integers(1, 300), st.integers(1, 200) | st.none(), st.integers(1, 60), st.integers(0, 9), sizes)
 def test_chunks_tile_the_recording_and_carry_their_neighbours(
-    n: int, whole: int | None, size: int, halo: int, cuts: list[int]
+    n: int, whole: int | None, size: int, context_frames: int, cuts: list[int]
 ) -> None:
     frames = noise(n)
     place = 0
-    for chunk in chunked(in_blocks(frames, cuts), whole, size, halo):
-        first, stop = max(place - halo, 0), min(place + chunk.n_frames + halo, n)
+    for chunk in chunked(in_blocks(frames, cuts), whole, size, context_frames):
+        first, stop = max(place - context_frames, 0), min(place + chunk.n_frames + context_frames, n)
         np.testing.assert_array_equal(chunk.frames, frames[first:stop])
         assert chunk.n_before == place - first
         assert chunk.n_frames == (n if whole is None or n <= whole else min(size, n - place))
@@ -240,12 +240,12 @@ def test_a_single_window_comes_out_as_it_went_in() -> None:
 
 
 def test_pieces_come_out_while_later_windows_are_still_unknown() -> None:
-    stitcher = Stitcher()
+    stitcher = OverlapAdd()
     assert stitcher.add(0, np.zeros((1, 50))) is None
     finished = stitcher.add(40, np.zeros((1, 50)))
     assert finished is not None
     assert finished.shape == (1, 40)
-    assert Stitcher().finish() is None
+    assert OverlapAdd().finish() is None
 
 
 @pytest.mark.parametrize("start", [-1, 0, 11])

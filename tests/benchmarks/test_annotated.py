@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from benchmarks import annotated
-from pe_audio_cli.audio.windows import HOP
-from pe_audio_cli.evaluate.annotations import check_durations, read_annotations
+from pe_audio_cli.audio.framing import HOP
+from pe_audio_cli.evaluation.annotations.folder import check_durations, read_annotations
 
 RATE = 48_000
 

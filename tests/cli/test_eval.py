@@ -14,7 +14,7 @@ from support import REFERENCE
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.evaluate.forms import FORMS
+from pe_audio_cli.evaluation.annotations.formats import FORMS
 from pe_audio_cli.results import FileError
 
 NAMES = ["loud", "=loud!", 'l"oud, ev']  # the longer, the louder it has to be
@@ -352,7 +352,7 @@ def test_a_bad_row_is_named_and_the_rest_evaluated_unless_it_is_strict(case: str
 def test_a_recording_that_cannot_be_encoded_is_left_out_too(
     folder: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pe_audio_cli.run import evaluate as run
+    from pe_audio_cli.evaluation import runner as run
 
     real = run.localize
 

@@ -14,10 +14,10 @@ from support import LevelEncoder
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.draw import timeline
+from pe_audio_cli.formats.json import JsonLinesWriter, JsonWriter
+from pe_audio_cli.formats.registry import WRITERS
+from pe_audio_cli.plots import timeline
 from pe_audio_cli.report.page import PageWriter
-from pe_audio_cli.write.objects import JsonLinesWriter, JsonWriter
-from pe_audio_cli.write.registry import WRITERS
 
 SOME = [fault for fault in FAULTS if isinstance(fault, (ZeroDivisionError, MemoryError, RecursionError, OSError))]
 any_fault = pytest.mark.parametrize("fault", SOME, ids=name)
@@ -34,7 +34,7 @@ def run(*arguments: str | Path) -> Result:
 
 def use(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> None:
     """Let commands encode with this one, instead of the one without a model."""
-    monkeypatch.setattr(sys.modules["pe_audio_cli.model.encoder"], "PeEncoder", lambda *_: encoder)
+    monkeypatch.setattr(sys.modules["pe_audio_cli.models.backends.torch_encoder"], "PeEncoder", lambda *_: encoder)
 
 
 def objects(text: str) -> list[dict]:
@@ -71,7 +71,9 @@ def test_in_the_model(tones, command, fault, encoder_without_a_model, monkeypatc
     import sys
 
     monkeypatch.setattr(
-        sys.modules["pe_audio_cli.model.encoder"], "PeEncoder", lambda *_: FaultyEncoder(fault, "windows")
+        sys.modules["pe_audio_cli.models.backends.torch_encoder"],
+        "PeEncoder",
+        lambda *_: FaultyEncoder(fault, "windows"),
     )
     result = run(command, *tones, "-l", "loud", "-f", "jsonl")
     check(result, tones)
@@ -159,7 +161,7 @@ def reported(page: Path) -> list[tuple[str, bool]]:
 @pytest.mark.parametrize("extension", ["npz", "parquet"])
 @any_fault
 def test_in_embeddings(tones, extension, fault, encoder_without_a_model, monkeypatch, tmp_path):
-    from pe_audio_cli.write import embeddings
+    from pe_audio_cli.formats import embeddings
 
     out = tmp_path / f"out.{extension}"
     if extension == "parquet":
@@ -185,7 +187,7 @@ def paths_in(file: Path) -> set[str]:
 @any_fault
 def test_in_an_index(tones, fault, encoder_without_a_model, monkeypatch, tmp_path):
     duckdb = pytest.importorskip("duckdb")
-    from pe_audio_cli.store.database import Database
+    from pe_audio_cli.index.database import Database
 
     real = Database.put
 
@@ -224,7 +226,7 @@ def test_verbose_shows_the_traceback_of_the_fault(tones, encoder_without_a_model
 
 
 def test_a_full_output_ends_the_run_in_one_line(tones, encoder_without_a_model, monkeypatch, tmp_path):
-    from pe_audio_cli.write.base import Writer
+    from pe_audio_cli.formats.base import Writer
 
     def full(self: Writer, result: object) -> None:
         raise OSError(28, "No space left on device")

@@ -17,8 +17,8 @@ from support import REFERENCE, write_tone
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.model import registry
-from pe_audio_cli.model.hub import cached
+from pe_audio_cli.models import registry
+from pe_audio_cli.models.hub import cached
 
 TAG, LOCALIZE = "facebook/pe-av-base", "facebook/pe-a-frame-base"
 PEAUDIO = [sys.executable, "-c", "from pe_audio_cli.cli.app import main; main()"]
@@ -54,7 +54,7 @@ class TestList:
 
     def test_what_ships_is_here(self, hub, tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "SHIPPED", tmp_path)
-        monkeypatch.setattr("pe_audio_cli.model.inventory.SHIPPED", tmp_path)
+        monkeypatch.setattr("pe_audio_cli.models.inventory.SHIPPED", tmp_path)
         assert ("mini", "tag") not in listed()
         (tmp_path / "mini").mkdir()
         (tmp_path / "mini" / "model.safetensors").write_bytes(bytes(1_234_567))

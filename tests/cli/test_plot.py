@@ -15,8 +15,8 @@ from support import write_tone
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.draw.text import without_glyphs
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.plots.text import without_glyphs
 
 pytestmark = pytest.mark.usefixtures("encoder_without_a_model")
 
@@ -190,7 +190,7 @@ def test_a_file_name_in_a_script_without_a_font_is_announced(tone, tmp_path, com
 def test_default_labels_without_an_event_have_no_band(tone, tmp_path, monkeypatch):
     names = [f"{'quiet' if number else 'x'} label {number}" for number in range(9)]
     default = {"loud": 0.9, **dict.fromkeys(names, 0.1)}
-    from pe_audio_cli.draw.timeline import draw_timeline
+    from pe_audio_cli.plots.timeline import draw_timeline
 
     frames = {label: np.full(33, level, np.float32) for label, level in default.items()}
     recording = result_of("a.wav", frames, EventOptions(0.5), 1.3)
@@ -206,7 +206,7 @@ def test_default_labels_without_an_event_have_no_band(tone, tmp_path, monkeypatc
 
 
 def test_the_command_leaves_out_empty_bands_of_default_labels_alone(tone, tmp_path, monkeypatch):
-    from pe_audio_cli.run import pictures
+    from pe_audio_cli.outputs import pictures
 
     asked = []
     real = pictures.TimelinePictures

@@ -19,9 +19,9 @@ from support import REFERENCE, write_tone
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.cli.search import search
-from pe_audio_cli.run.retrieval import SearchOptions
-from pe_audio_cli.write.registry import choices
+from pe_audio_cli.cli.commands.search import search
+from pe_audio_cli.formats.registry import choices
+from pe_audio_cli.index.search import SearchOptions
 
 MODEL = str(REFERENCE / "pe-av-tiny")
 FOREVER = "(SELECT count(*) FROM range(1000000) a, range(1000000) b) < 0"
@@ -97,7 +97,7 @@ def test_indexing_tells_what_there_is_and_does_nothing_twice(sounds, tmp_path, m
     assert holds == f"peaudio: {path}: 2 recordings, 3 windows"
     assert numbers.startswith("peaudio: 2 done, 1 failed; 13.3 s of audio in ")
     assert again == error.replace("peaudio: ", "peaudio: failed: ", 1)
-    monkeypatch.setitem(sys.modules, "pe_audio_cli.model.encoder", None)  # nothing may be loaded
+    monkeypatch.setitem(sys.modules, "pe_audio_cli.models.backends.torch_encoder", None)  # nothing may be loaded
     second = Result("index", sounds / "a.wav", sounds / "sub", "--index", path)
     assert second.code == 0
     assert second.err.splitlines() == [holds, "peaudio: 0 done, 0 failed, 2 skipped (done earlier)"]

@@ -94,7 +94,7 @@ def test_a_second_signal_ends_what_does_not_return(tmp_path: Path) -> None:
 def test_listening_to_signals_leaves_them_as_they_were(tmp_path: Path) -> None:
     code = """
 import signal, threading
-from pe_audio_cli.cli.stop import stop_switch
+from pe_audio_cli.cli.signals import stop_switch
 before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 with stop_switch(lambda soon: print("first"), lambda: print("stuck")) as switch:
     signal.raise_signal(signal.SIGTERM)

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.cli.models import _table
-from pe_audio_cli.cli.talk import Talk
-from pe_audio_cli.model.inventory import Stored
-from pe_audio_cli.run.labels import label_set_names
-from pe_audio_cli.write.registry import choices
+from pe_audio_cli.cli.commands.models import _table
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.formats.registry import choices
+from pe_audio_cli.inference.labels import label_set_names
+from pe_audio_cli.models.inventory import Stored
 
 FIRST = {"tag": "Results", "localize": "Events", "search": "Search", "embed": "Output", "eval": "Words"}
 
@@ -62,11 +62,11 @@ class Terminal(io.StringIO):
 MESSAGE = "the settings /home/somebody/recordings/forest.toml are not TOML: " + "a reason of several words " * 8
 
 
-@pytest.mark.parametrize("say", [Talk.error, Talk.warn, Talk.tell])
+@pytest.mark.parametrize("say", [Console.error, Console.warn, Console.tell])
 def test_a_line_on_a_terminal_is_broken_between_words(say, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    say(Talk(), MESSAGE)
+    say(Console(), MESSAGE)
     lines = terminal.getvalue().splitlines()
     assert len(lines) > 2 and max(map(len, lines)) <= 80
     assert " ".join(lines).endswith(MESSAGE.strip())
@@ -76,14 +76,14 @@ def test_a_word_longer_than_a_terminal_is_left_whole(monkeypatch: pytest.MonkeyP
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     path = "/srv/" + "deep/" * 40
-    Talk().tell(f"see {path} for it")
+    Console().tell(f"see {path} for it")
     assert path in terminal.getvalue().split()
 
 
 def test_a_line_in_a_pipe_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr("sys.stderr", pipe)
-    Talk().error(MESSAGE)
+    Console().error(MESSAGE)
     assert pipe.getvalue() == f"peaudio: {MESSAGE}\n"
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pe_audio_cli.detect.events import EventOptions
-from pe_audio_cli.report.compact import base64_text, deflated, place, pooled, ranks, shades, thresholds
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.report.quantize import base64_text, deflated, place, pooled, ranks, shades, thresholds
 
 probabilities = arrays(np.float32, st.integers(0, 50), elements=st.floats(0, 1, width=32))
 

@@ -14,7 +14,7 @@ from tiny_wordnet import write_tiny_wordnet
 from transformers import PeAudioFrameLevelModel, PeAudioModel
 
 from pe_audio_cli import load
-from pe_audio_cli.model.familiar import Familiar
+from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 from training import bands, signals, train
 from training.__main__ import finish
 from training.audioset import CLASSES
@@ -122,7 +122,7 @@ def test_the_tool_tags_with_the_outcome(folder, work):
 
 
 def test_the_outcome_can_tell_which_labels_it_knows(folder):
-    familiar = Familiar.open(folder)
+    familiar = UnfamiliarLabels.open(folder)
     labels = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
     assert familiar is not None and familiar.weight.shape[0] == len(labels) + 2  # silence and white noise
     assert labels[: len(FIRST)] == [concept.label for concept in FIRST]

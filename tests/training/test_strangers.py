@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pe_audio_cli import EventOptions
-from pe_audio_cli.audio.windows import SAMPLE_RATE
-from pe_audio_cli.detect.settings import carried_settings
+from pe_audio_cli.audio.framing import SAMPLE_RATE
+from pe_audio_cli.detection.label_settings import carried_settings
 from training import choose, events
 from training.strangers import (
     FIRST_LABELS,

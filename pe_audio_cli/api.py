@@ -1,0 +1,301 @@
+"""A loaded model, and what can be asked of it: the Python API, on which the commands stand too.
+
+::
+
+    from pe_audio_cli import load
+
+    model = load("base")
+    for result in model.tag("recordings/", ["a dog barking", "rain"]):
+        print(result)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from pe_audio_cli.audio.find import find_recordings
+from pe_audio_cli.audio.framing import WindowOptions
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
+from pe_audio_cli.detection.options import PerLabel
+from pe_audio_cli.detection.scoring import Aggregate, TagOptions
+from pe_audio_cli.inference.pipeline import Encoder
+from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
+from pe_audio_cli.inference.tasks.scoring import EncodeOptions, Localizing, Query, Tagging
+from pe_audio_cli.models.caching import CachingEncoder
+from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
+
+if TYPE_CHECKING:
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.registry import ModelOptions, Task
+
+__all__ = ["EncodeOptions", "Model", "Query", "embed", "load", "localize", "tag", "window_options"]
+
+Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
+Labels: TypeAlias = "str | Sequence[str] | None"
+OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
+
+DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the published checkpoints were trained
+OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
+
+
+def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: float | None = None) -> WindowOptions:
+    """How recordings are cut for a task; ``overlap`` None is the task's own: none for tag, 5 s of 30 for localize."""
+    if overlap is None:
+        overlap = 0.0 if window is None else window * OVERLAP_OF_WINDOW[task]
+    return WindowOptions(window, overlap)
+
+
+def tag(
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    query: Query,
+    options: TagOptions | PerLabel[TagOptions],
+    encoding: EncodeOptions,
+) -> Iterator[TagResult | FileError]:
+    """The clip-level probability of each label, recording by recording, in order."""
+    return encoding.engine.run(files, encoder, Tagging(query, options), encoding)
+
+
+def localize(
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    query: Query,
+    options: EventOptions | PerLabel[EventOptions],
+    encoding: EncodeOptions,
+    frames: bool = False,
+) -> Iterator[LocalizeResult | FileError]:
+    """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
+    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
+
+
+def embed(
+    files: Iterable[str | FileError], encoder: Encoder, per: Unit, encoding: EncodeOptions
+) -> Iterator[EmbedResult | FileError]:
+    """The audio embeddings themselves, one for each recording, window or frame; recording by recording, in order."""
+    return encoding.engine.run(files, encoder, Embedding(per), encoding)
+
+
+class Model:
+    """A checkpoint to ask questions of, from :func:`load`.
+
+    ``small``, ``base`` and ``large`` stand for two checkpoints each, one trained for clips and one for frames; each is
+    loaded when it is first needed. Any other name is one checkpoint for both, and tagging and localizing the same
+    recording then costs one pass: what was encoded lately is remembered.
+    """
+
+    def __init__(self, options: ModelOptions, device: DeviceOptions | None = None) -> None:
+        self._options = options
+        self._device = device
+        self._encoders: dict[Path, Encoder] = {}
+
+    def encoder(self, task: Task) -> Encoder:
+        """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
+        from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+        from pe_audio_cli.models.registry import find_checkpoint
+
+        checkpoint = find_checkpoint(self._options, task)
+        if checkpoint.folder not in self._encoders:
+            self._encoders[checkpoint.folder] = CachingEncoder(PeEncoder(checkpoint, self._device))
+        return self._encoders[checkpoint.folder]
+
+    def _settings(self, task: Task) -> SettingsFile:
+        """What the checkpoint carries for a task."""
+        from pe_audio_cli.models.registry import find_checkpoint
+
+        return carried_settings(find_checkpoint(self._options, task).folder, task)
+
+    def tag(
+        self,
+        paths: Paths,
+        labels: Labels = None,
+        options: TagOptions | None = None,
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        aggregate: Aggregate | None = None,
+        per_window: bool | None = None,
+        template: str = "{}",
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+        audio_track: int | None = None,
+    ) -> Iterator[TagResult | FileError]:
+        """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            labels: plain words, one or several; None asks for all of the checkpoint's own.
+            options: the four that follow, as one value; those that are given win over it. None leaves what is not
+                given to the settings that the checkpoint carries.
+            top_k: only so many of the most probable labels.
+            threshold: only labels whose probability is at or above it.
+            aggregate: how the windows of a long recording are summed up, ``max`` (the default) or ``mean``.
+            per_window: the tags of each window too.
+            template: wraps every label; ``{}`` stands for it.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of the task.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: there are no labels, or an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        given = {"top_k": top_k, "threshold": threshold, "aggregate": aggregate, "per_window": per_window}
+        settings = self._settings("tag") if options is None else SettingsFile()
+        rules = settings.tag_options(*_with(TagOptions() if options is None else options, given))
+        encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
+        encoder = self.encoder("tag")
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        return tag(find_recordings(_paths(paths)), encoder, query, rules, encoding)
+
+    def localize(
+        self,
+        paths: Paths,
+        labels: Labels = None,
+        options: EventOptions | None = None,
+        *,
+        threshold: float | None = None,
+        offset_threshold: float | None = None,
+        median: float | None = None,
+        merge_gap: float | None = None,
+        min_duration: float | None = None,
+        tidy: bool = False,
+        template: str = "{}",
+        frames: bool = False,
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+        audio_track: int | None = None,
+    ) -> Iterator[LocalizeResult | FileError]:
+        """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            labels: plain words, one or several; None asks for the checkpoint's own.
+            options: the five that follow, as one value; those that are given win over it. None leaves what is not
+                given to the settings that the checkpoint carries, ``EventOptions()`` leaves them out.
+            threshold: a label is heard where its probability is above it.
+            offset_threshold: events go on until the probability is no longer above it.
+            median: seconds; events and gaps shorter than half of this vanish.
+            merge_gap: seconds; events that lie no further apart become one.
+            min_duration: seconds; shorter events vanish.
+            tidy: one event for a sound that lasts, see :meth:`EventOptions.tidied`; what is given wins over it.
+            template: wraps every label; ``{}`` stands for it.
+            frames: keep the frame probabilities, one every 40 ms.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of the task.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: there are no labels, or an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        given = {"threshold": threshold, "offset_threshold": offset_threshold, "median": median}
+        given |= {"merge_gap": merge_gap, "min_duration": min_duration}
+        settings = self._settings("localize") if options is None else SettingsFile()
+        rules = settings.event_options(*_with(EventOptions() if options is None else options, given), tidy=tidy)
+        encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
+        encoder = self.encoder("localize")
+        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        return localize(find_recordings(_paths(paths)), encoder, query, rules, encoding, frames)
+
+    def embed(
+        self,
+        paths: Paths,
+        per: Unit = "recording",
+        *,
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+        batch_size: int | None = None,
+        audio_track: int | None = None,
+    ) -> Iterator[EmbedResult | FileError]:
+        """The audio embeddings of each recording, in order: what ``peaudio embed`` writes.
+
+        A label's logit is ``scale * (audio . text) + bias``, with the encoder's ``logit_scale`` and ``logit_bias``, of
+        the embeddings as they are, without normalizing. Frames are those that :meth:`localize` judges.
+
+        Args:
+            paths: files, folders and patterns, one or several.
+            per: ``recording`` (the mean of its windows), ``window`` or ``frame``.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of ``tag``, for frames that of ``localize``.
+            batch_size: windows that are encoded at once; None leaves it to the device.
+            audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
+
+        Yields:
+            A result for each recording, or a :class:`FileError` for one that cannot be read.
+
+        Raises:
+            UsageError: an option is out of its range.
+            CheckpointError: the model cannot be loaded.
+        """
+        check_unit(per)
+        task = TASK_OF_UNIT[per]
+        encoding = EncodeOptions(window_options(task, window, overlap), batch_size, audio_track=audio_track)
+        return embed(find_recordings(_paths(paths)), self.encoder(task), per, encoding)
+
+
+def load(
+    model: str | os.PathLike[str] = "mini",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    compile: bool = False,
+    revision: str | None = None,
+    offline: bool = False,
+) -> Model:
+    """Find a checkpoint and make it ready to :meth:`~Model.tag`, :meth:`~Model.localize` and
+    :meth:`~Model.embed`.
+
+    Args:
+        model: ``mini``, ``small``, ``base``, ``large``, a local folder, or a hub id.
+        device: ``auto`` (CUDA, then MPS, then CPU), or a torch device.
+        dtype: ``auto`` (bfloat16 on a CUDA card that has it, else float32), ``float32``, ``bfloat16`` or ``float16``.
+        threads: CPU threads; None leaves it to torch.
+        compile: compile the audio tower, which pays on long runs.
+        revision: a commit, tag or branch of a hub checkpoint.
+        offline: never touch the network.
+
+    Raises:
+        CheckpointError: there is no such model, as far as that can be told without a network.
+        UsageError: ``revision`` is given for a model that is not the hub's.
+    """
+    from pe_audio_cli.models.registry import ModelOptions, check_name
+
+    options = ModelOptions(os.fspath(model), revision, offline)
+    check_name(options)  # before torch is imported, which takes a while
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+
+    return Model(options, DeviceOptions(device, dtype, threads, compile))
+
+
+def _with(options: OptionsT, given: Mapping[str, object]) -> tuple[OptionsT, Set[str]]:
+    """Options with what else was given, by its field's name, and those names; None is not given."""
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(options, **named), named.keys()
+
+
+def _paths(paths: Paths) -> list[str]:
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    return [os.fspath(path) for path in paths]
+
+
+def _several(labels: Labels, default: Sequence[str]) -> Sequence[str]:
+    if labels is None:
+        return default
+    return [labels] if isinstance(labels, str) else list(dict.fromkeys(labels))

@@ -1,0 +1,1 @@
+"""Decoders: libsndfile, and FFmpeg for what it cannot read."""

@@ -1,0 +1,366 @@
+"""FFmpeg's libraries, through PyAV: all compressed formats, and the sound of videos."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
+from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
+from pe_audio_cli.audio.extent import beginning_after, next_recording
+from pe_audio_cli.audio.limits import Limits, remedy, variable
+from pe_audio_cli.audio.opening import rewound
+from pe_audio_cli.errors import InputError
+
+__all__ = ["FFmpegSource"]
+
+MOST_TRACKS = 16  # that a warning lists
+GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
+SAMPLE_BYTES = 4  # of a decoded sample, in most formats
+BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
+OGG_HEADER_BYTES, MAX_OGG_PAGE_BYTES = 27, 65_307  # RFC 3533, section 6; the header without its segment table
+
+# Formats that hold sound, without those that FFmpeg knows by next to nothing (it takes an HTML page for AMR) and those
+# that make it open what they name (playlists). Pictures and bare video are there to be told from damaged recordings.
+DEMUXERS = (
+    "3gp,aa,aac,ac3,aiff,amr,ape,asf,au,avi,avr,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gxf,iamf,ircam,loas,matroska,mlp,mov,"
+    "mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,paf,pvf,qcp,qoa,rm,sds,shn,sox,tak,truehd,tta,voc,vqf,w64,wav,"
+    "wtv,wv,xwma,"
+    "apng,bmp_pipe,gif,gif_pipe,h264,hevc,ico,jpeg_pipe,jpegxl_pipe,m4v,mjpeg,mpegvideo,png_pipe,svg_pipe,tiff_pipe,"
+    "webp_pipe,yuv4mpegpipe"
+)
+# Formats whose headers hold a duration; for the others, FFmpeg guesses one from the bit rate.
+TIMED_DEMUXERS = frozenset({"ape", "asf", "flac", "flv", "matroska", "mov", "ogg", "tak", "tta", "wv"})
+# Formats whose last packet FFmpeg calls broken where the header leaves the length open.
+ENDS_BROKEN = frozenset({"wav", "caf"})
+# FFmpeg's sample formats: numpy's name for the type, what stands for 0.0 in it, and what for 1.0.
+SAMPLE_FORMATS = {
+    "u8": ("u1", 2**7, 2**7),
+    "s16": ("i2", 0, 2**15),
+    "s32": ("i4", 0, 2**31),
+    "s64": ("i8", 0, 2**63),
+    "flt": ("f4", 0, 1),
+    "dbl": ("f8", 0, 1),
+}
+MATROSKA_DURATION = re.compile(
+    r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII
+)  # a stream's tag, say 00:00:03.023000000
+# Decoders that allocate, as soon as they are opened, what the header claims for a frame.
+TRUSTING_DECODERS = frozenset({"alac", "als"})
+ALAC_SAMPLES = struct.Struct(">12xI")  # in a frame: ALACSpecificConfig, behind an atom's header of 12 bytes
+ALS_CHANNELS_AND_SAMPLES = struct.Struct(">4s8xHxH")  # each less one: ALSSpecificConfig (ISO/IEC 14496-3, 11.6.1)
+
+
+class FFmpegSource:
+    """A recording that FFmpeg decodes; see :class:`pe_audio_cli.audio.decoders.base.Source`.
+
+    Its timeline is the container's, the one that ``ffmpeg -ss`` counts on: where sound starts later than the video or
+    where some of it is missing, there is silence.
+
+    Raises:
+        InputError: FFmpeg cannot read it, there is no sound in it, or its header claims the impossible.
+    """
+
+    def __init__(self, file: str, opened: Opened, audio_track: int | None = None) -> None:
+        self._file, self._whole = file, opened
+        self.next_recording = next_recording(opened)
+        if self.next_recording is not None:
+            opened = part_of(opened, 0, self.next_recording)  # or FFmpeg takes what follows for more of the first
+        self._opened = opened
+        self._limits = Limits.of_environment()
+        self._gap_left = self._limits.gap_seconds
+        self.warnings: list[str] = []
+        self._start: float | None = None  # seconds; the time stamp of the timeline's zero
+        self._earlier = 0.0  # seconds of the timeline before the sample rate changed, if it did
+        self._position = 0  # samples of the timeline since then
+        self._sound_end = 0  # bytes of the file, of which the last are of a packet that could be decoded
+        self._changes: list[str] = []  # of rate and channels
+        self._broken: list[float] = []  # seconds at which a packet was, and likewise
+        self._refused = False  # whether the decoder refused to make a frame, as it does of one that is too large
+        self._jumps: list[float] = []
+        self._gaps: list[tuple[float, float]] = []  # with their lengths
+        self._container = _open(file, opened)
+        try:
+            self._stream = _sound(file, self._container, audio_track)
+            self.warnings += _track_warning(self._container, self._stream) if audio_track is None else []
+            self._check_decoder()
+            self._believe(file, self._stream.rate, self._stream.channels)
+            self._frames = self._decoded()
+            first = next(self._frames, None)
+            if first is not None:  # it knows better than the header, which may hold half the rate and channels (HE-AAC)
+                self._believe(file, first.sample_rate, first.layout.nb_channels)
+                self._frames = itertools.chain([first], self._frames)
+        except InputError:
+            self.close()
+            raise
+        if self._container.start_time is not None:
+            self._start = self._container.start_time / av.time_base
+
+    def _believe(self, file: str, sample_rate: int, channels: int) -> None:
+        check_header(file, sample_rate, channels)
+        self.sample_rate = self._rate = sample_rate
+        self.channels = self._channels = channels
+
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of a second or a packet at most."""
+        for frame in self._frames:
+            self._follow(frame)
+            for block in itertools.chain(self._silence_before(frame), _blocks(frame)):
+                self._position += len(block.samples)
+                yield block
+        if self.next_recording is None and self._sound_end:
+            self.next_recording = beginning_after(self._whole, self._sound_end)
+        self._sum_up()
+
+    def _follow(self, frame: AudioFrame) -> None:
+        """Go on at the rate and with the channels of this frame."""
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        changes = []
+        if rate != self._rate:
+            changes.append(f"the sample rate changes from {self._rate} to {rate} Hz")
+        if channels != self._channels:
+            changes.append(f"the number of channels changes from {self._channels} to {channels}")
+        if changes:
+            check_header(self._file, rate, channels)
+            self._changes.append(f"{' and '.join(changes)} at {self._seconds:.3f} s")
+            self._earlier, self._position, self._rate, self._channels = self._seconds, 0, rate, channels
+
+    @property
+    def _seconds(self) -> float:
+        """Of the timeline so far."""
+        return self._earlier + self._position / self._rate
+
+    @property
+    def codec(self) -> str:
+        """What FFmpeg calls the kind of sound."""
+        return str(self._stream.codec_context.name)
+
+    @property
+    def _is_mistimed(self) -> bool:
+        """Whether time stamps count on another rate than that of the frames: a FLAC's, where the header is damaged."""
+        return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)
+
+    def _check_decoder(self) -> None:
+        """Keep the decoder from making larger frames than are allowed, before it is opened."""
+        context = self._stream.codec_context
+        claimed = _claimed_frame_bytes(context.name, context.extradata or b"", self._stream.channels)
+        if claimed > self._limits.frame_bytes:
+            raise InputError(
+                self._file, "decode", f"its header claims frames of {claimed:,} bytes: {remedy('frame_bytes')}"
+            )
+        context.options = {"max_samples": str(self._limits.frame_bytes // SAMPLE_BYTES)}
+
+    def _check_packet(self, packet: Packet[Any]) -> None:
+        if packet.size > self._limits.packet_bytes:
+            message = f"a packet at {self._seconds:.3f} s has {packet.size:,} bytes: {remedy('packet_bytes')}"
+            raise InputError(self._file, "decode", message)
+
+    def _decoded(self) -> Iterator[AudioFrame]:
+        try:
+            for packet in self._container.demux(self._stream):
+                self._check_packet(packet)
+                broken = packet.is_corrupt and self._container.format.name not in ENDS_BROKEN
+                try:
+                    frames = self._stream.decode(packet)
+                    if frames and packet.pos is not None:
+                        self._sound_end = max(self._sound_end, packet.pos + packet.size)
+                except av.FFmpegError as error:
+                    frames, broken = [], True
+                    self._refused = self._refused or isinstance(error, av.ArgumentError)
+                if broken:
+                    self._broken.append(self._seconds)
+                yield from frames
+        except av.FFmpegError as error:
+            self.warnings.append(f"damaged after {self._seconds:.3f} s ({error.strerror})")
+
+    def _silence_before(self, frame: AudioFrame) -> Iterator[Block]:
+        if frame.time is None or self._is_mistimed:
+            return
+        if self._start is None:
+            self._start = frame.time
+        missing = round((frame.time - self._start - self._earlier) * self._rate) - self._position
+        seconds = missing / self._rate
+        if seconds > self._gap_left:
+            self._jumps.append(self._seconds)
+            self._start += seconds
+        elif seconds > GAP_SECONDS:
+            self._gap_left -= seconds
+            if self._position > 0:
+                self._gaps.append((self._seconds, seconds))
+            for done in range(0, missing, self._rate):
+                n = min(self._rate, missing - done)
+                yield Block(np.zeros((n, frame.layout.nb_channels), np.float32), self._rate)
+
+    def _sum_up(self) -> None:
+        if self._changes:
+            count = f" (changes: {len(self._changes)})" if len(self._changes) > 1 else ""
+            self.warnings.append(self._changes[0] + count)
+        if self._broken:
+            perhaps = f", perhaps frames larger than {variable('frame_bytes')} allows" if self._refused else ""
+            broken = f"broken packets: {len(self._broken)}{perhaps}"
+            self.warnings.append(f"damaged at {self._broken[0]:.3f} s ({broken})")
+        if self._gaps:
+            total = sum(length for _, length in self._gaps)
+            self.warnings.append(f"silence for {total:.3f} s that are missing, first at {self._gaps[0][0]:.3f} s")
+        if self._jumps:
+            allowed = f"{variable('gap_seconds')} allows {self._limits.gap_seconds:g} s of silence"
+            self.warnings.append(f"time stamps jump at {self._jumps[0]:.3f} s: taken as going on, as {allowed}")
+        claimed = self._claimed_seconds()
+        cut = [] if claimed is None else cut_short(self._seconds, claimed)
+        if not cut and self._container.format.name == "ogg" and not _ogg_is_complete(self._opened):
+            cut = [f"cut short: it ends in mid-stream, after {self._seconds:.3f} s"]
+        self.warnings += cut
+
+    def _claimed_seconds(self) -> float | None:
+        """Where the sound ends on the timeline by the header, if that says so."""
+        formats = set(self._container.format.name.split(","))
+        # An MP3 has its length in a LAME tag, which also moves its start, or FFmpeg guesses.
+        has_lame_tag = "mp3" in formats and bool(self._stream.start_time)
+        if (not has_lame_tag and not formats & TIMED_DEMUXERS) or self._is_mistimed:
+            return None
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            start = self._stream.start_time if self._stream.start_time is not None else 0
+            end = float((start + self._stream.duration) * self._stream.time_base)
+        elif (tag := MATROSKA_DURATION.fullmatch(self._stream.metadata.get("DURATION", ""))) is not None:
+            hours, minutes, seconds = tag.groups()
+            end = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        elif self._container.duration is not None and len(self._container.streams) == 1:
+            end = self._container.duration / av.time_base
+        else:
+            return None
+        return end - (self._start if self._start is not None else 0.0)
+
+    def close(self) -> None:
+        """Free what FFmpeg holds; the file stays open."""
+        self._container.close()
+
+
+def _open(file: str, opened: Opened) -> InputContainer:
+    options = {
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": _probing_decoders(),
+        "protocol_whitelist": "fd",  # so that nothing in the file makes FFmpeg open another file, or the network
+    }
+    try:
+        # Not `options`: PyAV hands those to every stream as well, and crashes where FFmpeg finds one more on its way.
+        if isinstance(opened, Excerpt):
+            opened.seek(0)
+            return av.open(opened, "r", container_options=options, metadata_errors="replace")
+        options["fd"] = str(rewound(opened))
+        return av.open("fd:", "r", container_options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        message = "it is not a recording, or damaged beyond use: check that it plays, or convert it to WAV"
+        raise InputError(file, "decode", message) from error
+
+
+def _sound(file: str, container: InputContainer, audio_track: int | None) -> AudioStream:
+    if not container.streams.audio:
+        raise InputError(file, "no-audio", "there is no sound in it: leave it out, or name the file that has the sound")
+    check_track(file, audio_track, len(container.streams.audio))
+    best = container.streams.best("audio")
+    stream = best if audio_track is None else container.streams.audio[audio_track - 1]
+    if not isinstance(stream, AudioStream):
+        raise InputError(file, "decode", "the header of its sound makes no sense: it is damaged, export it again")
+    if stream.codec_context is None:
+        raise InputError(file, "decode", "no decoder is at hand for its sound: convert it to WAV or FLAC")
+    return stream
+
+
+def _track_warning(container: InputContainer, heard: AudioStream) -> list[str]:
+    """Which sound was heard of several."""
+    tracks = container.streams.audio
+    if len(tracks) < 2:
+        return []
+    named = [f"{number}{_about_track(track)}" for number, track in enumerate(tracks, 1)]
+    number = [track.index for track in tracks].index(heard.index) + 1
+    listed = ", ".join([*named[:MOST_TRACKS], *(["..."] if len(named) > MOST_TRACKS else [])])
+    return [f"it has {len(tracks)} sound tracks ({listed}): {number} was heard, --audio-track N chooses another"]
+
+
+def _about_track(track: AudioStream) -> str:
+    """Its language and its title, where the file tells."""
+    told = [track.metadata.get(name, "") for name in ("language", "title")]
+    named = " ".join(" ".join(each.split())[:40] for each in told if each and each != "und")
+    return f": {named}" if named else ""
+
+
+def _blocks(frame: AudioFrame) -> Iterator[Block]:
+    """A frame in one block, or several where it is very large."""
+    sample_type, silence, full_scale = SAMPLE_FORMATS[frame.format.name.removesuffix("p")]
+    count, channels = frame.samples, frame.layout.nb_channels
+    step = max(1, BLOCK_SAMPLES // channels)
+    if frame.format.is_planar:
+        # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
+        planes = [memoryview(AudioPlane(frame, channel)) for channel in range(channels)]
+        rows = [np.frombuffer(plane, sample_type, count) for plane in planes]
+        for done in range(0, count, step):
+            samples = np.stack([row[done : done + step] for row in rows], axis=1)
+            yield Block(_scaled(samples, silence, full_scale), frame.sample_rate)
+        return
+    packed = np.frombuffer(memoryview(frame.planes[0]), sample_type, count * channels).reshape(count, channels)
+    for done in range(0, count, step):
+        yield Block(_scaled(packed[done : done + step], silence, full_scale), frame.sample_rate)
+
+
+def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
+    """Samples as floats, given what stands for 0.0 in them and what for 1.0."""
+    if samples.dtype == np.float32:
+        return samples
+    with np.errstate(over="ignore"):  # infinity is refused later, by its place
+        scaled: NDArray[np.float32] = ((samples - np.float64(silence)) / full_scale).astype(np.float32)
+    return scaled
+
+
+@cache
+def _probing_decoders() -> str:
+    """The decoders that FFmpeg may try while it finds out what is in a file.
+
+    None of pictures, so that no cover is ever decoded: one of a megabyte can take a gigabyte.
+    """
+    decoders = (name for name in sorted(av.codecs_available) if _is_sound_decoder(name))
+    return ",".join(name for name in decoders if name not in TRUSTING_DECODERS)
+
+
+def _is_sound_decoder(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except av.codec.codec.UnknownCodecError:  # it only encodes
+        return False
+
+
+def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
+    """What one of :data:`TRUSTING_DECODERS` would allocate for a frame; 0 for any other."""
+    if decoder == "alac" and len(header) >= ALAC_SAMPLES.size:
+        (samples,) = ALAC_SAMPLES.unpack_from(header)
+        return int(samples) * channels * SAMPLE_BYTES
+    config = header[max(header.find(b"ALS\0"), 0) :]
+    if decoder == "als" and len(config) >= ALS_CHANNELS_AND_SAMPLES.size:
+        _, last_channel, last_sample = ALS_CHANNELS_AND_SAMPLES.unpack_from(config)
+        return (int(last_channel) + 1) * (int(last_sample) + 1) * SAMPLE_BYTES
+    return 0
+
+
+def _ogg_is_complete(opened: Opened) -> bool:
+    """Whether the last page is whole, and says that its stream ends with it (RFC 3533, section 6)."""
+    tail = read_at(opened, max(0, size_of(opened) - MAX_OGG_PAGE_BYTES), MAX_OGG_PAGE_BYTES)
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < OGG_HEADER_BYTES or not page.startswith(b"OggS"):
+        return False
+    is_last = bool(page[5] & 0x04)
+    segments = page[OGG_HEADER_BYTES - 1]
+    lengths = page[OGG_HEADER_BYTES : OGG_HEADER_BYTES + segments]
+    return is_last and len(page) >= OGG_HEADER_BYTES + segments + sum(lengths)

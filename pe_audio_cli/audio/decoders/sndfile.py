@@ -1,0 +1,196 @@
+"""libsndfile, through soundfile: WAV and its kin, AIFF, AU, CAF and FLAC.
+
+Not MP3 and Ogg, though it reads them: its MP3 decoder (mpg123) prints to standard error and gives up at the first
+damage, and its Ogg decoders pass over damage without a word, so that all after it comes too early, and leave out what
+follows the first stream of a chain. FFmpeg does better, and also where libsndfile stops at damage in a FLAC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import soundfile
+
+from pe_audio_cli.audio.bitstream import compressed_kind
+from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
+from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
+from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, id3_size, rest_of
+from pe_audio_cli.audio.flac import claims_of
+from pe_audio_cli.audio.opening import rewound
+from pe_audio_cli.errors import InputError
+
+__all__ = ["SndfileSource", "recognizes"]
+
+# Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
+BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
+MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
+SILENT_SECONDS = 60  # before compressed sound, at most
+LEAST_WORDS = 1_024  # in which compressed sound is looked for
+UNREAD_BYTES = 4_096  # after compressed samples: more than that may be sound
+UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: the header leaves the length open, as a streamed FLAC's does
+
+# Bytes of a sample, of kinds that can be read from any place on.
+WIDTHS = {
+    **{"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1},
+    **{"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8},
+}
+# What programs write that cannot go back to fill in the size: all ones, or about 2 GiB.
+UNKNOWN_BYTES = (range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 0x1_0000_0000))
+
+
+def recognizes(opened: Opened) -> bool:
+    """Whether a recording is of a format that is libsndfile's here, by its first bytes, or those after an ID3 tag."""
+    return read_at(opened, _tag_bytes(opened), 4).startswith(MAGIC)
+
+
+def _tag_bytes(opened: Opened) -> int:
+    """Of an ID3 tag in front, if there is one."""
+    head = read_at(opened, 0, 10)
+    return id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0
+
+
+class SndfileSource:
+    """A recording that libsndfile decodes; see :class:`pe_audio_cli.audio.decoders.base.Source`.
+
+    Raises:
+        soundfile.LibsndfileError: libsndfile cannot read it.
+        InputError: its header claims an impossible rate or number of channels.
+    """
+
+    def __init__(self, file: str, opened: Opened) -> None:
+        self.warnings: list[str] = []
+        self.next_recording: int | None = None
+        self._extent = extent_of(opened)
+        rest = None if self._extent is None else rest_of(opened, self._extent)
+        if rest is not None and rest.kind == "recording":
+            self.next_recording = rest.start
+            opened = part_of(opened, 0, rest.start)  # libsndfile refuses the whole
+        elif read_at(opened, tag := _tag_bytes(opened), 4) == b"fLaC":
+            self.next_recording = beginning_after(opened, tag + 1, size_of(opened))
+            if self.next_recording is not None:
+                opened = part_of(opened, 0, self.next_recording)
+        elif read_at(opened, 0, 4) == b"BW64":  # which is RF64 with other chunks of metadata; libsndfile knows that
+            opened = part_of(opened, 0, size_of(opened)).under(b"RF64")
+        self._file, self._opened = file, opened
+        self._sound = soundfile.SoundFile(opened if isinstance(opened, Excerpt) else rewound(opened), closefd=False)
+        self.sample_rate: int = self._sound.samplerate
+        self.channels: int = self._sound.channels
+        check_header(file, self.sample_rate, self.channels)
+        self.header_is_wrong = self._check_flac(opened)
+        if rest is not None and rest.kind == "samples":
+            self._look_beyond(rest)
+
+    def _check_flac(self, opened: Opened) -> str | None:
+        """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
+        tag = _tag_bytes(opened)
+        claims = claims_of(part_of(opened, tag, size_of(opened)) if tag else opened)
+        if claims is None:
+            return None
+        if claims.frame_rate not in (0, claims.rate):
+            return f"its header claims {claims.rate} Hz, its frames {claims.frame_rate} Hz: those were believed"
+        surplus = (claims.frame_samples - claims.samples) / self.sample_rate
+        if claims.samples == 0 or surplus <= TOLERANCE_SECONDS:
+            return None
+        claimed, there = claims.samples / self.sample_rate, claims.frame_samples / self.sample_rate
+        return f"its header claims {claimed:.3f} s, and {there:.3f} s are there: all were read"
+
+    def _look_beyond(self, rest: Rest) -> None:
+        """Read on where there are clearly more samples than the header claims."""
+        assert self._extent is not None
+        width = WIDTHS.get(self._sound.subtype, 0) * self.channels
+        n_bytes = rest.stop - rest.start
+        if not width:
+            if n_bytes > UNREAD_BYTES:
+                self.warnings.append(f"{n_bytes:,} bytes after the sound that its header claims were not read")
+            return
+        claimed, there = int(self._sound.frames), (rest.stop - self._extent.start) // width
+        if there - claimed <= TOLERANCE_SECONDS * self.sample_rate:
+            return
+        self._sound.close()
+        self._sound = self._samples(self._extent.start, rest.stop)
+        if self._extent.claimed:
+            found = f"{there / self.sample_rate:.3f} s are there: all were read"
+            self.warnings.append(f"its header claims {claimed / self.sample_rate:.3f} s, and {found}")
+
+    def _samples(self, start: int, stop: int) -> soundfile.SoundFile:
+        """The bytes between two places as samples, of the kind that the header tells."""
+        sound = self._sound
+        little = read_at(self._opened, 0, 4) in (b"RIFF", b"RF64", b"BW64", b"riff")
+        endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
+        place = part_of(self._opened, start, stop)
+        return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
+
+    @property
+    def compressed(self) -> str | None:
+        """What is compressed in it though it says that it is samples, if anything is; to be asked before its blocks."""
+        if self._sound.subtype not in ("PCM_16", "PCM_24", "PCM_32"):
+            return None
+        size = min(self.sample_rate, MAX_BLOCK_BYTES // (4 * self.channels))
+        # Not the sound that is read later: after going back in it, libsndfile may pass over damage without a word.
+        with (
+            contextlib.suppress(soundfile.LibsndfileError),  # which is told when it is met again
+            soundfile.SoundFile(part_of(self._opened, 0, size_of(self._opened))) as sound,
+        ):
+            for _ in range(SILENT_SECONDS):
+                samples = sound.read(size, dtype="int32", always_2d=True)
+                if not len(samples) or samples.any():
+                    rest = sound.read(size, dtype="int32", always_2d=True)
+                    words = (np.concatenate([samples, rest]).reshape(-1) >> 16).astype(np.uint16)
+                    return compressed_kind(words) if len(words) > LEAST_WORDS else None
+        return None
+
+    @property
+    def form(self) -> str:
+        """The container, as soundfile calls it."""
+        return str(self._sound.format)
+
+    @property
+    def has_length(self) -> bool:
+        """Whether libsndfile knows of samples, and how many; a header that was never finished hides them from it."""
+        return 0 < int(self._sound.frames) < UNKNOWN_FRAMES
+
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of a tenth of a second at most."""
+        size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
+        frames = 0
+        try:
+            while len(block := self._sound.read(size, dtype="float32", always_2d=True)):
+                frames += len(block)
+                yield Block(block, self.sample_rate)
+        except soundfile.LibsndfileError:
+            self.warnings.append(f"damaged after {frames / self.sample_rate:.3f} s")
+            for rest in self._rest(frames):
+                frames += len(rest.samples)
+                yield rest
+        self.warnings += cut_short(frames / self.sample_rate, self._claimed_frames() / self.sample_rate)
+
+    def _rest(self, done: int) -> Iterator[Block]:
+        """What FFmpeg makes of the recording from sample ``done`` on: it goes on after damage, and keeps the time."""
+        from pe_audio_cli.audio.decoders.ffmpeg import FFmpegSource  # not for a whole one: PyAV takes a moment
+
+        try:
+            source = FFmpegSource(self._file, self._opened)
+        except InputError:
+            return
+        with contextlib.closing(source):
+            for block in source.blocks():
+                if len(block.samples) > done:
+                    yield Block(block.samples[done:], block.sample_rate)
+                done = max(0, done - len(block.samples))
+
+    def _claimed_frames(self) -> int:
+        """As many as there are, or more by the header: libsndfile reads what is there, and does not say."""
+        frames = int(self._sound.frames)
+        if self._extent is None or self._extent.claimed is None:
+            return frames
+        claimed, there = self._extent.claimed, size_of(self._opened) - self._extent.start
+        if there >= claimed or there <= 0 or any(claimed in unknown for unknown in UNKNOWN_BYTES):
+            return frames
+        return frames * claimed // there
+
+    def close(self) -> None:
+        """Free what libsndfile holds; the file stays open."""
+        self._sound.close()

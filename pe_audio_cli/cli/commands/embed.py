@@ -1,0 +1,101 @@
+"""``peaudio embed``: audio embeddings into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.flags import (
+    DeviceFlags,
+    EngineFlags,
+    InputFlags,
+    ModelFlags,
+    VerbosityFlags,
+    WindowFlags,
+    with_flags,
+)
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.runner import Runner, model_options, seconds
+from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.inference.tasks.embedding import Unit
+
+PANEL = "Output"
+
+
+@with_flags
+def embed(
+    inputs: InputFlags,
+    model: ModelFlags,
+    device: DeviceFlags,
+    engine: EngineFlags,
+    windows: WindowFlags,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="A .parquet or .npz file.", rich_help_panel=PANEL),
+    ],
+    verbosity: VerbosityFlags,
+    per_window: Annotated[
+        bool, typer.Option("--per-window", help="A row for each window of a recording.", rich_help_panel=PANEL)
+    ] = False,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="A row for each frame of 40 ms.", rich_help_panel=PANEL)
+    ] = False,
+    precision: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Of the numbers in the file.", rich_help_panel=PANEL)
+    ] = "float32",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.", rich_help_panel=PANEL)
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+    ] = False,
+) -> None:
+    """Audio embeddings, to compute with elsewhere: one row for each recording, window or frame.
+
+    Example: peaudio embed recordings/ -o clips.parquet
+    """
+    console = Console(verbosity.quiet, verbosity.verbose)
+    with guard(console):
+        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli import api as session
+        from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.formats.embeddings import embedding_writer
+        from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT
+        from pe_audio_cli.models.registry import find_checkpoint
+        from pe_audio_cli.outputs.embedding_file import EmbeddingFile
+        from pe_audio_cli.outputs.files import refuse_to_overwrite
+
+        per = _unit(per_window, frames)
+        task = TASK_OF_UNIT[per]
+        cutting = session.window_options(task, seconds(windows.window), windows.overlap)
+        file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
+        found = find_recordings(inputs.named(), Runner(console, fail_fast).skip)
+        names = [item if isinstance(item, str) else item.file for item in found]
+        refuse_to_overwrite({"--output": output}, {"one of the recordings": names, **inputs.files})
+        with console.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(model), task, on_bytes)
+        runner, summary = Runner(console, fail_fast), Summary()
+        runner.say_which_model(checkpoint)
+        on = runner.machines(checkpoint, model, task, device, engine)
+        with console.progress(names) as progress, on as (encoder, where):
+            file.open()
+            track = inputs.audio_track
+            encoding = session.EncodeOptions(
+                cutting, device.batch_size, progress.piece, audio_track=track, engine=where
+            )
+            runner.go(session.embed(found, encoder, per, encoding), file, progress, summary)
+        runner.end(summary, names)
+
+
+def _unit(per_window: bool, frames: bool) -> Unit:
+    if per_window and frames:
+        raise UsageError("--per-window and --frames are different rows: choose one")
+    return "frame" if frames else "window" if per_window else "recording"

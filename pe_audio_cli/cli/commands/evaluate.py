@@ -1,0 +1,300 @@
+"""``peaudio eval``: how good the model is on annotated recordings, and which words and thresholds suit it best."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_audio_cli._files import writable_place
+from pe_audio_cli._paths import exists, is_dir
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.eval_options import ExamFlags
+from pe_audio_cli.cli.flags import with_flags
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.runner import Runner, model_options, seconds
+from pe_audio_cli.errors import OutputError, UsageError, first_problems
+from pe_audio_cli.evaluation.annotations.formats import FORMS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pe_audio_cli.audio.framing import WindowOptions
+    from pe_audio_cli.cli.eval_options import FindFlags, ReportFlags, TuneFlags, WordFlags
+    from pe_audio_cli.detection.label_settings import SettingsFile
+    from pe_audio_cli.evaluation.annotations.folder import Annotations
+    from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions
+    from pe_audio_cli.evaluation.prompts import Question
+    from pe_audio_cli.evaluation.reporting.report import Report
+    from pe_audio_cli.evaluation.runner import Heard
+    from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.results import FileError
+
+__all__ = ["HELP", "evaluate"]
+
+
+def _listed(kind: Kind) -> str:
+    """The forms of one kind, a line each, which the mark at the beginning keeps apart."""
+    return "\b\n" + "\n".join(f"  {form.name}: {form.example}" for form in FORMS if form.kind == kind)
+
+
+HELP = f"""How good the model is on annotated recordings, which words and thresholds suit it best.
+
+ANNOTATIONS are a file or a folder, in a form that is told from the content (⇥ is a tab). What is heard when:
+
+{_listed("strong")}
+
+What is heard at all:
+
+{_listed("weak")}
+
+Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.toml
+"""
+
+SOME_FAILED = 1  # of the recordings, and the rest are evaluated
+AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are numbers in a knowledge base
+EVENT_FLAGS = ("offset_threshold", "median", "merge_gap", "min_duration")  # which whole recordings have no use for
+
+
+@with_flags
+def evaluate(
+    annotations: Annotated[str, typer.Argument(metavar="ANNOTATIONS", help="A file or a folder.")],
+    flags: ExamFlags,
+    audio: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Where the recordings are, if not beside the annotations."),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Evaluate nothing if a row or a recording is bad; by default the rest is evaluated."
+        ),
+    ] = False,
+) -> None:
+    """See ``HELP``, which shows the forms of annotations."""
+    console = Console(flags.console.quiet, flags.console.verbose)
+    with guard(console):
+        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
+        from pe_audio_cli.evaluation.annotations.folder import read_annotations
+        from pe_audio_cli.evaluation.evaluate import Exam
+        from pe_audio_cli.evaluation.runner import listen, require_extra
+
+        require_extra()
+        tune = _tune_options(flags.tuning)
+        format = _format(flags.report)
+        _check_places(flags)
+        read = read_annotations(annotations, audio, strict)
+        _refuse_to_overwrite(flags, annotations, read)
+        named = _settings(flags.found, read)
+
+        def asked(settings: SettingsFile) -> tuple[ExamOptions, list[Question]]:
+            options = _exam_options(flags.found, read, settings, tune)
+            return options, _questions(flags.words, read, settings)
+
+        options, questions = asked(named or SettingsFile())
+        checkpoint, windows = _find_model(flags, read, console)
+        if named is None:
+            options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
+        with console.progress([recording.file for recording in read.recordings]) as progress:
+            heard = listen(read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track)
+        warnings = _say_what_is_left_out(console, heard)
+        _say_what_is_odd(console, heard.annotations, questions, flags.words.map)
+        exam = Exam(annotations, heard.annotations, heard.durations, questions)
+        failed: list[FileError] = []
+        report, encoder = _sit(exam, options, checkpoint, windows, flags, console, None if strict else failed.append)
+        warnings += [f"{error.file}: {error.message}" for error in failed]
+        for error in failed:
+            console.error(f"{error.file}: {error.message}")
+        _keep(report, encoder, flags.tuning.tune, questions, flags.report.overwrite)
+        _show(replace(report, warnings=tuple(warnings)), format, flags.report.path, flags.report.overwrite)
+        if heard.unread or failed:
+            raise typer.Exit(SOME_FAILED)
+
+
+def _tune_options(flags: TuneFlags) -> TuneOptions | None:
+    from pe_audio_cli.evaluation.tuning.threshold_search import Goal
+    from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+
+    goal = Goal.parse(flags.goal)
+    if flags.tune is not None:
+        return TuneOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
+    if flags.tune_postprocessing or flags.tune_calibration or goal != Goal():
+        raise UsageError("tuning needs a file to keep what it finds: name it with --tune out.toml")
+    return None
+
+
+def _format(flags: ReportFlags) -> str:
+    if flags.format is not None:
+        return flags.format
+    if flags.path is None:
+        return "table" if sys.stdout.isatty() else "json"
+    format = {".json": "json", ".csv": "csv", ".txt": "table"}.get(flags.path.suffix.lower())
+    if format is None:
+        raise UsageError(f"the name {flags.path} does not tell the format: choose one with --format")
+    return format
+
+
+def _check_places(flags: ExamFlags) -> None:
+    """Raise :class:`OutputError` if something is there already, or would be written twice."""
+    places = [path for path in (flags.report.path, flags.tuning.tune) if path is not None]
+    if len(places) == 2 and places[0].absolute() == places[1].absolute():
+        raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
+    for path in places:
+        writable_place(path, overwrite=flags.report.overwrite)
+        if not is_dir(path.absolute().parent):
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _refuse_to_overwrite(flags: ExamFlags, annotations: str, read: Annotations) -> None:
+    """Raise :class:`OutputError` if something would be written over what is read."""
+    from pe_audio_cli.outputs.files import refuse_to_overwrite
+
+    outputs = {"--output": flags.report.path, "--tune": flags.tuning.tune}
+    inputs: dict[str, Iterable[str | Path]] = {
+        "the annotations": [annotations],
+        "one of the recordings": [recording.file for recording in read.recordings],
+        "the map of words": filter(None, [flags.words.map]),
+        "the settings file": filter(None, [flags.found.settings]),
+    }
+    refuse_to_overwrite({flag: path for flag, path in outputs.items() if path is not None}, inputs)
+
+
+def _task(read: Annotations) -> Task:
+    return "localize" if read.kind == "strong" else "tag"
+
+
+def _settings(flags: FindFlags, read: Annotations) -> SettingsFile | None:
+    from pe_audio_cli.detection.label_settings import settings_in
+
+    return settings_in(flags.settings, _task(read))
+
+
+def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuneOptions | None) -> ExamOptions:
+    from pe_audio_cli.detection.events import EventOptions
+    from pe_audio_cli.detection.scoring import TagOptions
+    from pe_audio_cli.evaluation.evaluate import CLIP_THRESHOLD, ExamOptions
+
+    given = {name: getattr(flags, name) for name in ("threshold", *EVENT_FLAGS) if getattr(flags, name) is not None}
+    if read.kind == "strong":
+        events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
+        return ExamOptions(events=events, settings=settings, tune=tune)
+    if flags.tidy or len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
+        raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
+    default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
+    return ExamOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
+
+
+def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[Question]:
+    from pe_audio_cli.evaluation.prompts import TEMPLATES, questions
+    from pe_audio_cli.evaluation.runner import words_for
+    from pe_audio_cli.inference.labels import fill_template
+
+    mapped = {} if flags.map is None else words_for(read.labels, flags.map)
+    labels = sorted({*read.labels, *mapped})
+    if not labels:
+        raise UsageError("the annotations have no label: nothing is heard in any recording")
+    tuned = {label: own.wordings for label, own in settings.labels.items() if own.wordings}
+    templates = flags.template if flags.template else ["{}"]
+    for template in templates:
+        fill_template(template, labels)
+    compared = None
+    if flags.compare_templates:
+        compared = templates if len(templates) > 1 else list(dict.fromkeys([*templates, *TEMPLATES]))
+    return questions(labels, {**tuned, **mapped}, templates, compared)
+
+
+def _say_what_is_odd(console: Console, read: Annotations, questions: list[Question], map: str | None) -> None:
+    from pe_audio_cli.inference.labels import class_labels
+
+    if map is not None and exists(map) and class_labels(map):
+        console.tell(f"--map {map} is the shipped label set; to name what is called so in this folder, write ./{map}")
+    if read.n_joined:
+        console.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
+    technical = [
+        question.label
+        for question in questions
+        if question.texts == (question.label,) and ("_" in question.label or question.label.startswith(AUDIOSET_IDS))
+    ]
+    if technical:
+        console.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
+
+
+def _say_what_is_left_out(console: Console, heard: Heard) -> list[str]:
+    """Say it, and return all of it, be it more than anybody reads on a terminal."""
+    read = heard.annotations
+    for line in first_problems(read.problems):
+        console.warn(line)
+    if read.problems:
+        n_bad = len(read.problems)
+        console.warn(f"{n_bad} of {read.n_rows} rows are bad and left out; with --strict nothing would be evaluated")
+    for line in first_problems(read.clipped):
+        console.warn(f"{line}, so the event ends there")
+    for line in heard.unread:
+        console.error(line)
+    clipped = (f"{line}, so the event ends there" for line in read.clipped)
+    return [*read.problems, *clipped, *heard.warnings, *heard.unread]
+
+
+def _find_model(flags: ExamFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
+    """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
+    from pe_audio_cli.api import window_options
+    from pe_audio_cli.models.registry import find_checkpoint
+
+    task = _task(read)
+    windows = window_options(task, seconds(flags.windows.window), flags.windows.overlap)
+    with console.download() as on_bytes:
+        return find_checkpoint(model_options(flags.model), task, on_bytes), windows
+
+
+def _sit(
+    exam: Exam,
+    options: ExamOptions,
+    checkpoint: Checkpoint,
+    windows: WindowOptions,
+    flags: ExamFlags,
+    console: Console,
+    on_error: Callable[[FileError], None] | None,
+) -> tuple[Report, Encoder]:
+    """Put the questions to the model."""
+    from pe_audio_cli.api import EncodeOptions
+    from pe_audio_cli.evaluation.runner import evaluate
+
+    with console.progress([recording.file for recording in exam.annotations.recordings]) as progress:
+        encoder = Runner(console, fail_fast=True).encoder(checkpoint, flags.device)
+        encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece, audio_track=flags.found.audio_track)
+        return evaluate(exam, encoder, options, encoding, progress.done, on_error), encoder
+
+
+def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question], overwrite: bool) -> None:
+    if path is None or report.tuning is None:
+        return
+    from pe_audio_cli.detection.label_settings import SettingsFile
+    from pe_audio_cli.evaluation.runner import save
+    from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
+
+    labels = dict.fromkeys(question.label for question in questions)
+    wordings = {label: next(each.texts for each in questions if each.label == label) for label in labels}
+    blank = SettingsFile("", encoder.name, encoder.fingerprint)
+    save(path, tuned_text(report, report.tuning, blank, wordings), overwrite=overwrite)
+
+
+def _show(report: Report, format: str, path: Path | None, overwrite: bool) -> None:
+    from pe_audio_cli.evaluation.reporting.render import render
+    from pe_audio_cli.evaluation.runner import save
+
+    text = render(report, format)
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        save(path, text, overwrite=overwrite)

@@ -1,0 +1,145 @@
+"""``peaudio index``: recordings into a searchable index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_audio_cli._paths import exists
+from pe_audio_cli.cli.console import Console, Progress
+from pe_audio_cli.cli.flags import DeviceFlags, InputFlags, ModelFlags, VerbosityFlags, with_flags
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.runner import Runner, model_options, seconds
+from pe_audio_cli.cli.summary import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pe_audio_cli.audio.framing import WindowOptions
+    from pe_audio_cli.index.builder import IndexBuilder, Plan
+    from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.results import EmbedResult, FileError
+
+PANEL = "Index"
+
+
+@with_flags
+def index(
+    inputs: InputFlags,
+    model: ModelFlags,
+    device: DeviceFlags,
+    index: Annotated[
+        Path, typer.Option("--index", metavar="FILE", help="The index, new or to be extended.", rich_help_panel=PANEL)
+    ],
+    verbosity: VerbosityFlags,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Drop recordings below PATH that are known to be gone.", rich_help_panel=PANEL),
+    ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="The length of what is found, 10 s for a new index; 'full' never cuts a recording.",
+            rich_help_panel=PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="What neighbouring windows share, nothing for a new index.",
+            rich_help_panel=PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+    ] = False,
+) -> None:
+    """Make recordings searchable, or bring their index up to date: what has not changed is not encoded again.
+
+    Example: peaudio index recordings/ --index sounds.index
+    """
+    console = Console(verbosity.quiet, verbosity.verbose)
+    with guard(console):
+        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+
+        keep_big_blocks()
+        from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.index.builder import IndexBuilder
+        from pe_audio_cli.models.registry import find_checkpoint
+
+        with console.download() as on_bytes:
+            checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
+        runner, summary = Runner(console, fail_fast), Summary()
+        with IndexBuilder(index, checkpoint, _windows(window, overlap), inputs.audio_track) as builder:
+            paths = inputs.named()
+            found = find_recordings(paths, runner.skip)
+            plan = builder.plan(paths, found)
+            summary.n_skipped = plan.n_unchanged
+            runner.say_which_model(checkpoint)
+            with console.progress([_name(item) for item in plan.todo]) as progress:
+                if prune:
+                    builder.drop(plan.vanished)
+                results = _embedded(plan, builder, checkpoint, runner, device, progress)
+                runner.go(results, builder, progress, summary)
+            if prune and plan.out_of_sight:
+                console.warn(_kept(plan.out_of_sight))
+            if exists(index):
+                n_recordings, n_windows = builder.counts()
+                dropped = f", {builder.n_forgotten} dropped" if prune else ""
+                console.tell(f"{index}: {_count(n_recordings, 'recording')}, {_count(n_windows, 'window')}{dropped}")
+        runner.end(summary, [_name(item) for item in found])
+
+
+def _embedded(
+    plan: Plan,
+    builder: IndexBuilder,
+    checkpoint: Checkpoint,
+    runner: Runner,
+    device: DeviceFlags,
+    progress: Progress,
+) -> Iterator[EmbedResult | FileError]:
+    """Embeddings of what is to be done; the model is loaded only if there is anything to encode."""
+    from pe_audio_cli.api import EncodeOptions, embed
+    from pe_audio_cli.results import FileError
+
+    errors = [item for item in plan.todo if isinstance(item, FileError)]
+    if len(errors) == len(plan.todo):
+        return iter(errors)
+    encoder = runner.encoder(checkpoint, device)
+    builder.begin(encoder)
+    progress.pace.keeps = builder.windows.window is not None
+    size, track = device.batch_size, builder.audio_track
+    encoding = EncodeOptions(builder.windows, size, progress.piece, audio_track=track, store=builder.store)
+    return embed(plan.todo, encoder, "window", encoding)
+
+
+def _kept(out_of_sight: Sequence[str]) -> str:
+    others = " and others" if len(out_of_sight) > 1 else ""
+    return (
+        f"{_count(len(out_of_sight), 'recording')} kept that cannot be looked for, as on a disk that is not mounted: "
+        f"{out_of_sight[0]}{others}; what is gone for good is dropped once its folder is there without it"
+    )
+
+
+def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:
+    """What the flags ask for, if they do."""
+    from pe_audio_cli.audio.framing import WindowOptions
+    from pe_audio_cli.index.builder import DEFAULT_WINDOW
+
+    if window is None and overlap is None:
+        return None
+    return WindowOptions(DEFAULT_WINDOW if window is None else seconds(window), 0.0 if overlap is None else overlap)
+
+
+def _name(item: str | FileError) -> str:
+    return item if isinstance(item, str) else item.file
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

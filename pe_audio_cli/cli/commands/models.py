@@ -1,0 +1,152 @@
+"""``peaudio models``: the checkpoints there are, which of them are on this machine, and how the others get here."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pe_audio_cli.cli.console import Console, terminal_width
+from pe_audio_cli.cli.flags import Offline, Revision, VerbosityFlags, with_flags
+from pe_audio_cli.cli.guard import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pe_audio_cli.models.inventory import Stored
+    from pe_audio_cli.models.registry import ModelOptions
+
+__all__ = ["models"]
+
+INDENT = "    "
+COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
+
+models = typer.Typer()
+
+
+@models.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    format: Annotated[Literal["table", "json"], typer.Option("-f", "--format", help="For people, or for scripts.")] = (
+        "table"
+    ),
+) -> None:
+    """The checkpoints that --model knows, which of them are on this machine, and what they take there.
+
+    Example: peaudio models pull base --for tag
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with guard(Console()):
+        from pe_audio_cli.models.inventory import inventory
+        from pe_audio_cli.models.quiet import quiet_libraries
+
+        quiet_libraries()
+        found = inventory()
+        print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found, _width()))
+
+
+@models.command()
+@with_flags
+def pull(
+    flags: VerbosityFlags,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="small, base, large, or a hub id.")],
+    task: Annotated[
+        Literal["tag", "localize"] | None,
+        typer.Option("--for", help="Only the checkpoint for this command; by default those for both."),
+    ] = None,
+    revision: Revision = None,
+    offline: Offline = False,
+) -> None:
+    """Fetch a checkpoint from the hub, or the rest of one, and print the folder where it lies.
+
+    Example: peaudio models pull base --for tag
+    """
+    console = Console(flags.quiet, flags.verbose)
+    with guard(console):
+        from pe_audio_cli.models.quiet import quiet_libraries
+        from pe_audio_cli.models.registry import DEFAULT_MODEL, TASKS, ModelOptions, hub_name, local_folder
+
+        if not console.verbose:
+            quiet_libraries()
+        options = ModelOptions(name, revision, offline)
+        folder = local_folder(options)
+        if folder is not None:
+            what = "ships with peaudio" if name == DEFAULT_MODEL else "is a folder on this machine"
+            console.tell(f"{name} {what}; there is nothing to fetch")
+            print(folder)
+            return
+        for repo in dict.fromkeys(hub_name(name, each) for each in (TASKS if task is None else (task,))):
+            _pull(repo, options, console)
+
+
+def _pull(repo: str, options: ModelOptions, console: Console) -> None:
+    from pe_audio_cli.models import hub
+
+    try:
+        with console.download() as on_bytes:
+            pulled = hub.pull(repo, options.revision, options.offline, on_bytes)
+    except KeyboardInterrupt:
+        console.tell(f"what has come of {repo} is kept: the same command goes on with it")
+        raise
+    here = "is here now" if pulled.is_new else "was here already"
+    console.tell(f"{repo} {here}" if pulled.is_latest else f"{repo} {here}; the hub was not asked for a newer one")
+    print(pulled.folder, flush=True)
+    carried = repo.rpartition("/")[2]
+    console.tell(
+        f"for a machine without a network: cp -rL {shlex.quote(str(pulled.folder))} {carried}, take {carried} there, "
+        f"and name it with -m ./{carried}"
+    )
+
+
+def _table(found: Sequence[Stored], width: int | None) -> str:
+    """Columns as wide as they need, where what may be long stands last.
+
+    A row that does not fit into ``width`` columns, None for no limit, goes on below, broken between words.
+    """
+    rows = [COLUMNS, *(_row(each) for each in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(line if width is None else _folded(line, width) for line in lines)
+
+
+def _width() -> int | None:
+    return terminal_width(sys.stdout) if sys.stdout.isatty() else None
+
+
+def _folded(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    return "\n".join(
+        textwrap.wrap(line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def _row(stored: Stored) -> tuple[str, ...]:
+    from pe_audio_cli.models.download import size_text
+
+    size = size_text(stored.n_bytes) if stored.n_bytes else "-"
+    return stored.name, ", ".join(stored.tasks), stored.hub_id or "-", stored.revision or "-", size, _where(stored)
+
+
+def _where(stored: Stored) -> str:
+    if stored.folder is not None:
+        return str(stored.folder)
+    state = "unfinished" if stored.n_bytes else "not here"
+    return f"{state}: peaudio models pull {stored.name} --for {stored.tasks[0]}"
+
+
+def _object(stored: Stored) -> dict[str, Any]:
+    return {
+        "schema": "peaudio.model/1",
+        "name": stored.name,
+        "for": stored.tasks,
+        "hub_id": stored.hub_id,
+        "revision": stored.revision,
+        "bytes": stored.n_bytes,
+        "folder": None if stored.folder is None else str(stored.folder),
+    }

@@ -1,0 +1,150 @@
+"""``peaudio search``: text, or a sound, to the windows of an index."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.flags import DeviceFlags, VerbosityFlags, complete_format, complete_model, with_flags
+from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.formats.base import WriteOptions
+from pe_audio_cli.formats.registry import choices, writer_for
+
+if TYPE_CHECKING:
+    from pe_audio_cli.index.search import Index, SearchOptions
+    from pe_audio_cli.results import SearchResult
+
+PANEL = "Search"
+ALL = "all"
+
+
+@with_flags
+def search(
+    index: Annotated[
+        Path, typer.Option("--index", metavar="FILE", help="What peaudio index made.", rich_help_panel=PANEL)
+    ],
+    device: DeviceFlags,
+    verbosity: VerbosityFlags,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="What to search for, in plain words; each text by itself."),
+    ] = None,
+    k: Annotated[
+        str, typer.Option("-k", "--top-k", metavar="N", help="So many hits, or all.", rich_help_panel=PANEL)
+    ] = "10",
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help='Only windows for which this holds: "duration < 60", "path LIKE \'%night%\'". There are path, start, '
+            '"end", duration, sample_rate and channels.',
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--not", metavar="TEXT", help="What must not be heard; repeatable.", rich_help_panel=PANEL),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Search for what sounds like this recording.", rich_help_panel=PANEL),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME",
+            help=f"{', '.join(choices('search'))}; by default table on a terminal, jsonl in a pipe.",
+            rich_help_panel="Output",
+            show_default=False,
+            autocompletion=complete_format,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="NAME",
+            help="Where the index's model is now; by default where it was.",
+            rich_help_panel="Model",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (
+        False
+    ),
+) -> None:
+    """Find recordings in an index by what is heard in them.
+
+    Example: peaudio search "glass breaking" --index sounds.index
+    """
+    console = Console(verbosity.quiet, verbosity.verbose)
+    with guard(console):
+        from pe_audio_cli.models.quiet import quiet_libraries
+
+        if not console.verbose:
+            quiet_libraries()
+        from pe_audio_cli.index.search import Index, SearchOptions
+        from pe_audio_cli.outputs.base import StreamOutput
+
+        if like is not None and (texts or without):
+            raise UsageError("--like compares sounds with a sound: leave out the words")
+        options = SearchOptions(_number(k), where)
+        name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
+        writing = WriteOptions("search", measure="probability" if like is None else "similarity")
+        output = StreamOutput(writer_for(name, "search"), writing, sys.stdout)
+        with Index(index, model, offline=offline, on_warning=console.warn) as opened:
+            if opened.copy_is_foreign:
+                console.warn(
+                    f"{index}.vectors is no copy of this index, and left alone: move it away for faster searches"
+                )
+            elif not opened.is_fresh:
+                console.tell(f"making the copy of {index} that searches read; the next search finds it")
+            begin = time.perf_counter()
+            results = _ask(opened, texts, like, without, options, device)
+            console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - begin:.3f} s")
+            for text in [] if like is not None else opened.strange([*(texts or ()), *(without or ())]):
+                console.warn(f"{opened.about.model} was not trained for {text!r}, its numbers may mean nothing")
+        output.open({})
+        for result in results:
+            for warning in result.warnings:
+                console.warn(f"{result.query}: {warning}")
+            output.write(result)
+        output.finish()
+
+
+def _ask(
+    index: Index,
+    texts: list[str] | None,
+    like: str | None,
+    without: list[str] | None,
+    options: SearchOptions,
+    device: DeviceFlags,
+) -> list[SearchResult]:
+    if like is None:
+        return index.search(texts or (), options, without=without or ())
+    from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+
+    keep_big_blocks()
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+
+    return [index.like(like, options, DeviceOptions(device.device, device.dtype, device.threads, device.compile))]
+
+
+def _number(k: str) -> int | None:
+    """How many hits; None for all. Raises :class:`UsageError` for what is neither a number nor all."""
+    if k == ALL:
+        return None
+    try:
+        return int(k)
+    except ValueError as error:
+        raise UsageError(f"-k is a number of hits, or {ALL}: got {k!r}") from error

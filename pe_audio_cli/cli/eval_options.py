@@ -1,0 +1,162 @@
+"""The flags of ``peaudio eval``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pe_audio_cli.cli.flags import AudioTrack, DeviceFlags, ModelFlags, VerbosityFlags, WindowFlags
+
+__all__ = ["ExamFlags", "FindFlags", "ReportFlags", "TuneFlags", "WordFlags"]
+
+WORDS, FOUND, TUNE, OUTPUT = "Words", "How labels are found", "Tuning", "Output"
+
+
+@dataclass(frozen=True)
+class WordFlags:
+    """What the model is asked."""
+
+    map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The words for each name in the annotations: name,wording,wording ... in a row, several of which are "
+            "averaged; or the name of a shipped label set, such as desed or esc50.",
+            rich_help_panel=WORDS,
+        ),
+    ] = None
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Wraps every wording; {} stands for it. Repeatable; several are averaged.",
+            rich_help_panel=WORDS,
+        ),
+    ] = None
+    compare_templates: Annotated[
+        bool,
+        typer.Option(
+            "--compare-templates",
+            help="Which template and which wording does best: those given, or some usual templates.",
+            rich_help_panel=WORDS,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class FindFlags:
+    """How labels are found."""
+
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What --tune found earlier. Flags win over it. By default what the checkpoint carries; 'none' leaves "
+            "that out.",
+            rich_help_panel=FOUND,
+        ),
+    ] = None
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="0.3 for strong labels, 0.5 for weak ones.", rich_help_panel=FOUND),
+    ] = None
+    offset_threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="As in localize.", rich_help_panel=FOUND)
+    ] = None
+    median: Annotated[float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)] = (
+        None
+    )
+    merge_gap: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
+    ] = None
+    min_duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
+    ] = None
+    audio_track: AudioTrack = None
+    tidy: Annotated[bool, typer.Option("--tidy", help="As in localize.", rich_help_panel=FOUND)] = False
+    aggregate: Annotated[
+        Literal["max", "mean"], typer.Option(help="As in tag, for weak labels.", rich_help_panel=FOUND)
+    ] = "max"
+
+
+@dataclass(frozen=True)
+class TuneFlags:
+    """What to tune, and where to keep it."""
+
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Find the best threshold of each label, cross-validated by recording, and keep it for --settings.",
+            rich_help_panel=TUNE,
+        ),
+    ] = None
+    goal: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="GOAL",
+            help="f1; or precision=P: the highest recall at that precision; or recall=P.",
+            rich_help_panel=TUNE,
+        ),
+    ] = "f1"
+    tune_postprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--tune-postprocessing",
+            help="Hysteresis, median filter, merging and minimum duration too.",
+            rich_help_panel=TUNE,
+        ),
+    ] = False
+    tune_calibration: Annotated[
+        bool,
+        typer.Option(
+            "--tune-calibration",
+            help="A scale and a bias of each label's logit too, so that probabilities are what they say.",
+            rich_help_panel=TUNE,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class ReportFlags:
+    """What is written where."""
+
+    format: Annotated[
+        Literal["table", "json", "csv"] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            help="By default what the output's name says, table on a terminal, json in a pipe.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write there; - prints it.", rich_help_panel=OUTPUT),
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output or settings.", rich_help_panel=OUTPUT)
+    ] = False
+
+    @property
+    def path(self) -> Path | None:
+        """The file that was named; None for standard output, which ``-`` stands for as well."""
+        return None if self.output == Path("-") else self.output
+
+
+@dataclass(frozen=True)
+class ExamFlags:
+    """All of them."""
+
+    words: WordFlags
+    found: FindFlags
+    tuning: TuneFlags
+    model: ModelFlags
+    device: DeviceFlags
+    windows: WindowFlags
+    report: ReportFlags
+    console: VerbosityFlags

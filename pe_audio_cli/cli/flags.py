@@ -1,0 +1,457 @@
+"""Every shared flag, once.
+
+A group of flags is a frozen dataclass whose fields carry their flag. :func:`with_flags` lets a command take whole
+groups, and shows their fields to Typer as if the command had listed them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from pe_audio_cli._paths import unnameable
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.formats.registry import choices
+
+__all__ = [
+    "AudioTrack",
+    "BatchFlags",
+    "Command",
+    "DeviceFlags",
+    "EngineFlags",
+    "InputFlags",
+    "LabelFlags",
+    "ModelFlags",
+    "Offline",
+    "Revision",
+    "VerbosityFlags",
+    "WindowFlags",
+    "complete_format",
+    "complete_label_set",
+    "complete_model",
+    "given_flags",
+    "with_flags",
+]
+
+OUTPUTS = ("output", "plot", "report", "tune", "index")  # the flags that name what is written
+# In what order help shows panels: those of results and events, then all others, then these.
+FIRST_PANELS = ("Results", "Events")
+LAST_PANELS = ("Labels", "Report", "Output", "Windows", "Model", "Cluster")
+EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
+
+
+AudioTrack: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Which sound of a file with several, counted from 1; by default the one that players choose.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class InputFlags:
+    """What to read."""
+
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders (searched recursively), patterns, addresses (https://, s3:// ...), or - for standard "
+            "input.",
+        ),
+    ] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="More of them: a text file with one a line, or a .parquet table with a column file, path or url.",
+        ),
+    ] = None
+
+    @property
+    def files(self) -> dict[str, Iterable[Path]]:
+        """The files that are read besides recordings, by what they are."""
+        return {"the manifest": filter(None, [self.manifest])}
+
+    audio_track: AudioTrack = None
+
+    def named(self) -> list[str]:
+        """All that the user named. Raises :class:`UsageError` if that is nothing, or the limits of reading are none."""
+        from pe_audio_cli.audio.limits import Limits
+        from pe_audio_cli.audio.manifest import read_manifest
+
+        Limits.of_environment()  # a bad one is told before anything is started
+        if self.paths is None and self.manifest is None:
+            raise UsageError("nothing to listen to: name files or folders, or a list of them with --manifest")
+        listed = [] if self.manifest is None else read_manifest(self.manifest)
+        return [*(() if self.paths is None else self.paths), *listed]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models for a shell to offer; folders it completes by itself."""
+    from pe_audio_cli.models.registry import DEFAULT_MODEL, SIZES
+
+    return [name for name in (DEFAULT_MODEL, *SIZES) if name.startswith(incomplete)]
+
+
+def complete_format(context: typer.Context, incomplete: str) -> list[str]:
+    """The formats that the command can write."""
+    command: Any = context.info_name if context.info_name in ("localize", "search") else "tag"
+    return [name for name in choices(command) if name.startswith(incomplete)]
+
+
+def complete_label_set(incomplete: str) -> list[str]:
+    """The label sets that ship with the tool, and what prints their names."""
+    from pe_audio_cli.inference.labels import label_set_names
+
+    return [name for name in ("list", *label_set_names()) if name.startswith(incomplete)]
+
+
+def _list_label_sets(names: list[str] | None) -> list[str] | None:
+    if names is None or "list" not in names:
+        return names
+    from pe_audio_cli.inference.labels import label_set_names
+
+    print("\n".join(label_set_names()))
+    raise typer.Exit
+
+
+@dataclass(frozen=True)
+class LabelFlags:
+    """What to listen for."""
+
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-l", "--labels", metavar="TEXT", help="Comma-separated labels; repeatable.", rich_help_panel="Labels"
+        ),
+    ] = None
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="One label, taken verbatim, commas and all; repeatable.", rich_help_panel="Labels"
+        ),
+    ] = None
+    labels_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="One label a line; blank lines and # comments are skipped.", rich_help_panel="Labels"
+        ),
+    ] = None
+    label_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A shipped label list; 'list' prints their names.",
+            rich_help_panel="Labels",
+            is_eager=True,
+            callback=_list_label_sets,
+            autocompletion=complete_label_set,
+        ),
+    ] = None
+    template: Annotated[
+        str, typer.Option(metavar="TEXT", help="Wraps every label; {} stands for it.", rich_help_panel="Labels")
+    ] = "{}"
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it. "
+            "By default what the checkpoint carries; 'none' leaves that out.",
+            rich_help_panel="Labels",
+        ),
+    ] = None
+
+    @property
+    def files(self) -> dict[str, Iterable[str | Path]]:
+        """The files that are read, by what they are."""
+        return {"the label file": self.labels_file or (), "the settings file": filter(None, [self.settings])}
+
+    @property
+    def given(self) -> bool:
+        """Whether any label was asked for."""
+        return any((self.labels, self.label, self.labels_file, self.label_set))
+
+
+Revision: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model")
+]
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")
+]
+
+
+@dataclass(frozen=True)
+class ModelFlags:
+    """Which checkpoint."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="NAME",
+            envvar="PEAUDIO_MODEL",
+            help="mini, small, base, large, a local folder, or a hub id.",
+            rich_help_panel="Model",
+            autocompletion=complete_model,
+        ),
+    ] = "mini"
+    revision: Revision = None
+    offline: Offline = False
+
+
+@dataclass(frozen=True)
+class DeviceFlags:
+    """Where and how the model runs."""
+
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel="Model")
+    ] = "auto"
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.", rich_help_panel="Model"),
+    ] = "auto"
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads.", rich_help_panel="Model")] = (
+        None
+    )
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Windows encoded at once; changes no result.", rich_help_panel="Model"),
+    ] = None
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the model first; pays on long runs.", rich_help_panel="Model")
+    ] = False
+
+
+@dataclass(frozen=True)
+class EngineFlags:
+    """Which machines do the work."""
+
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="This process, or a Ray cluster; results are the same.", rich_help_panel="Cluster"),
+    ] = "local"
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="RAY_ADDRESS",
+            help="auto (the cluster of this machine), ray://HOST:10001, or local (one that ends with the run).",
+            rich_help_panel="Cluster",
+        ),
+    ] = "local"
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="By default as many as there is room for.", rich_help_panel="Cluster"),
+    ] = None
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", min=0, help="By default 1 where there are any; 0.5 shares one.", rich_help_panel="Cluster"
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Raise :class:`UsageError` if a flag for a cluster is given without one."""
+        if self.engine == "local" and (self.workers is not None or self.gpus_per_worker is not None):
+            raise UsageError("--workers and --gpus-per-worker are about a cluster: add --engine ray")
+
+
+@dataclass(frozen=True)
+class WindowFlags:
+    """How long recordings are cut."""
+
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="SECONDS",
+            help="Recordings longer than this are cut into windows; 'full' never cuts.",
+            rich_help_panel="Windows",
+        ),
+    ] = "30"
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="What neighbouring windows share: none for tag, a sixth of a window for localize.",
+            rich_help_panel="Windows",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where results go, and what becomes of what is there."""
+
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME",
+            help=f"{', '.join(choices('tag'))}; for localize also {', '.join(EVENT_FORMATS)}; by default what the "
+            "output's name says, table on a terminal, jsonl in a pipe.",
+            rich_help_panel="Output",
+            autocompletion=complete_format,
+            show_default=False,
+        ),
+    ] = None
+    output: Annotated[
+        str | None,  # not a Path, which would lose the / at the end
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Write there; a folder (or a name that ends in /) gets a file for each recording; - prints them.",
+            rich_help_panel="Output",
+        ),
+    ] = None
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="The folder gets files of N recordings each (part-00000.jsonl ...), and _SUCCESS in the end.",
+            rich_help_panel="Output",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Output")
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted output.", rich_help_panel="Output")
+    ] = False
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel="Output")
+    ] = False
+
+    @property
+    def path(self) -> str | None:
+        """The file or folder that was named; None for standard output, which ``-`` stands for as well."""
+        return None if self.output == "-" else self.output
+
+
+@dataclass(frozen=True)
+class VerbosityFlags:
+    """How much is said on standard error."""
+
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Errors only on standard error.", rich_help_panel="Output")
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say more, with tracebacks.", rich_help_panel="Output")
+    ] = False
+
+
+@dataclass(frozen=True)
+class BatchFlags:
+    """All that the commands share that go through recordings."""
+
+    inputs: InputFlags
+    labels: LabelFlags
+    model: ModelFlags
+    device: DeviceFlags
+    engine: EngineFlags
+    windows: WindowFlags
+    output: OutputFlags
+    console: VerbosityFlags
+
+
+class Command(TyperCommand):
+    """A command that takes each flag for an output once: two of them would be a wish that one of them is to fulfil."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        if not ctx.resilient_parsing:  # as it is when a shell completes a line
+            *_, order = self.make_parser(ctx).parse_args(args=list(args))
+            for twice in {flag.name for flag in order if flag.name in OUTPUTS and order.count(flag) > 1}:
+                ctx.fail(f"--{twice} is given twice: name one place")
+        return super().parse_args(ctx, args)
+
+
+def given_flags(context: typer.Context) -> frozenset[str]:
+    """The names of the parameters that were given, in the environment too, rather than left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name != "DEFAULT")
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take groups of flags: Typer is shown the fields that they are made of."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    parameters = [
+        shown
+        for name, parameter in inspect.signature(command).parameters.items()
+        for shown in (_flags(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])])
+    ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        _refuse_impossible_text(values)
+        for name, group in groups.items():
+            values[name] = _build(group, values)
+        command(**values)
+
+    parameters.sort(key=_panel_place)  # help shows panels in the order in which they first come up
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _refuse_impossible_text(values: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` for text that no system takes as a name: it only comes from programs that go wrong."""
+    for name, value in values.items():
+        if name == "paths":  # each of which is a recording, and has an error of its own
+            continue
+        for text in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(text, (str, Path)) and (why := unnameable(text)) is not None:
+                raise UsageError(f"{name.replace('_', '-')}: {why}: {str(text)[:100]!r}")
+
+
+def _panel_place(parameter: inspect.Parameter) -> int:
+    """Where in the help a flag's panel stands: what a command finds first, then its own others, which machines last."""
+    flag = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+    panel = getattr(flag, "rich_help_panel", None)
+    if panel in LAST_PANELS:
+        return 2 + LAST_PANELS.index(panel)
+    return 0 if panel is None or panel.startswith(FIRST_PANELS) else 1
+
+
+def _flags(group: Any) -> Iterator[inspect.Parameter]:
+    """The flags of a group, and of the groups in it."""
+    hints = get_type_hints(group, include_extras=True)
+    for field in dataclasses.fields(group):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _flags(hints[field.name])
+            continue
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
+        )
+
+
+def _build(group: Any, values: dict[str, Any]) -> Any:
+    """A group of its flags' values, which are taken out of ``values``."""
+    hints = get_type_hints(group)
+    fields = {
+        field.name: _build(hints[field.name], values)
+        if dataclasses.is_dataclass(hints[field.name])
+        else values.pop(field.name)
+        for field in dataclasses.fields(group)
+    }
+    return group(**fields)

@@ -1,0 +1,217 @@
+"""Going through recordings, whatever is asked of them: the encoder, what is said on the way, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import typer
+
+from pe_audio_cli._paths import reason
+from pe_audio_cli.cli.console import Console, Progress
+from pe_audio_cli.cli.flags import DeviceFlags, EngineFlags, ModelFlags
+from pe_audio_cli.cli.signals import stop_switch
+from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.errors import InputError, PeAudioError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.inference.tasks.scoring import Engine
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.results import Outcome
+
+__all__ = ["Runner", "Sink", "model_options", "seconds"]
+
+OutcomeT = TypeVar("OutcomeT", bound="Outcome")
+TakenT = TypeVar("TakenT", contravariant=True)
+
+
+class Sink(Protocol[TakenT]):
+    """Where results go, one by one, in input order."""
+
+    def write(self, result: TakenT) -> None:
+        """Take one result; raises RunError if it cannot be kept."""
+
+    def finish(self) -> None:
+        """All results are in."""
+
+    def abandon(self) -> str | None:
+        """The run stops early; returns how to go on, if it can."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What the commands share that go through recordings."""
+
+    console: Console
+    fail_fast: bool
+
+    def encoder(self, checkpoint: Checkpoint, flags: DeviceFlags) -> Encoder:
+        """The checkpoint, loaded; libraries keep quiet about it."""
+        from pe_audio_cli.models.quiet import quiet_libraries
+
+        if not self.console.verbose:
+            quiet_libraries()
+        with _collector_paused():
+            from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+
+            encoder = PeEncoder(checkpoint, device_options(flags))
+        self.console.note(f"{encoder.name}: {encoder.engine}")
+        return encoder
+
+    @contextlib.contextmanager
+    def machines(
+        self, checkpoint: Checkpoint, model: ModelFlags, task: Task, device: DeviceFlags, engine: EngineFlags
+    ) -> Iterator[tuple[Encoder, Engine]]:
+        """What the checkpoint runs on, with the checkpoint loaded as far as that needs it here."""
+        from pe_audio_cli.inference.tasks.scoring import LocalEngine
+
+        engine.check()
+        if engine.engine == "local":
+            yield self.encoder(checkpoint, device), LocalEngine()
+            return
+        try:
+            from pe_audio_cli.cluster.ray_engine import ClusterOptions, RayEngine
+        except ImportError as error:
+            raise UsageError("--engine ray needs Ray: pip install 'pe-audio-cli[ray]'") from error
+        cluster = ClusterOptions(engine.ray_address, engine.workers, engine.gpus_per_worker)
+        model_and_device = model_options(model), task, device_options(device)
+        with RayEngine(cluster, *model_and_device, self.console.tell, self.console.verbose) as ray:
+            yield ray.encoder(checkpoint), ray
+
+    def say_which_model(self, checkpoint: Checkpoint) -> None:
+        """Tell a person that the built-in model is not the only one."""
+        from pe_audio_cli.models.registry import DEFAULT_MODEL
+
+        if checkpoint.name == DEFAULT_MODEL and sys.stderr.isatty():
+            known = len(checkpoint.default_labels)
+            self.console.tell(f"{DEFAULT_MODEL}, the built-in model, knows {known} sounds; -m base knows far more")
+
+    def go(self, results: Iterator[OutcomeT], sink: Sink[OutcomeT], progress: Progress, summary: Summary) -> None:
+        """Hand on each result as it comes; whatever ends that early, what is done is kept."""
+        from pe_audio_cli.outputs.base import file_of
+        from pe_audio_cli.results import FileError
+
+        handing_on = threading.Lock()
+
+        def give_up() -> None:
+            if handing_on.acquire(blocking=False):
+                self._abandon(sink)
+            self.console.error("interrupted in a recording that did not end")
+
+        try:
+            with stop_switch(lambda soon: self.console.warn(progress.pace.stopping(soon)), give_up) as switch:
+                for result in results:
+                    with progress.paused(), handing_on:
+                        result = _handed_on(result, sink)
+                    self._say_what_was_amiss(result)
+                    progress.done(file_of(result))
+                    summary.add(result)
+                    if isinstance(result, FileError):
+                        self.console.failed(result.file, result.message, result.traceback)
+                        if self.fail_fast:
+                            raise RunError("stopped at the first bad file (--fail-fast)")
+                    if switch.pressed:
+                        raise KeyboardInterrupt
+            sink.finish()
+        except BaseException:
+            self._abandon(sink)
+            raise
+
+    def _abandon(self, sink: Sink[OutcomeT]) -> None:
+        how_to_go_on = sink.abandon()
+        if how_to_go_on is not None:
+            self.console.error(how_to_go_on)
+
+    def end(self, summary: Summary, inputs: Sequence[str]) -> None:
+        """Say what it came to. Raises :class:`typer.Exit` with code 1 if some recordings failed."""
+        if len(inputs) > 1:
+            for line in summary.lines():
+                self.console.tell(line)
+        if summary.failures:
+            raise typer.Exit(1)
+
+    def skip(self, file: str) -> None:
+        """Say with --verbose that a file in a folder was left out."""
+        self.console.note(f"skipped {file}, which is no recording by its name or kind")
+
+    def warn(self, file: str, message: str) -> None:
+        """One line about a recording."""
+        self.console.warn(f"{file}: {message}")
+
+    def _say_what_was_amiss(self, result: Outcome) -> None:
+        from pe_audio_cli.results import FileError
+
+        if not isinstance(result, FileError):
+            for warning in result.recording.warnings:
+                self.warn(result.recording.file, warning)
+
+
+def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:
+    """What the sink has taken: the result, or the error of its recording if nothing can be made of it.
+
+    Raises :class:`RunError` for what another recording would meet as well.
+    """
+    from pe_audio_cli.outputs.base import file_of
+    from pe_audio_cli.results import FileError
+
+    try:
+        try:
+            sink.write(result)
+            return result
+        except InputError as error:
+            failed = FileError.of(error)
+        except (PeAudioError, OSError):
+            raise
+        except Exception as error:
+            failed = FileError.caused_by(error, file_of(result))
+        taken = cast(OutcomeT, failed)
+        sink.write(taken)
+        return taken
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot write the output: {reason(error)}") from error
+
+
+def model_options(flags: ModelFlags) -> ModelOptions:
+    """Which checkpoint the flags name."""
+    from pe_audio_cli.models.registry import ModelOptions
+
+    return ModelOptions(flags.model, flags.revision, flags.offline)
+
+
+def device_options(flags: DeviceFlags) -> DeviceOptions:
+    """Where and how the flags want the model to run."""
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+
+    return DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile)
+
+
+def seconds(window: str) -> float | None:
+    """The length of a window, None for ``full``. Raises :class:`UsageError` for what is neither."""
+    if window == "full":
+        return None
+    try:
+        return float(window)
+    except ValueError as error:
+        raise UsageError(f"--window is a number of seconds, or full: got {window!r}") from error
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for garbage while torch and a model load: all that they make stays, and there is a lot of it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,230 @@
+"""What runs on a Ray cluster: a pipeline of two stages, and a conductor that hands on what comes out of it.
+
+Ray Data scales each stage, and holds it back, as the other needs. Tasks on CPUs decode recordings into segments of
+samples; a pool of actors, each with the audio tower and the embeddings of the labels, encodes those. A recording of one
+segment is finished by its actor; what the segments of a longer one add to its result is left to the driver.
+
+Between the stages go Arrow tables with a row for each segment, whose last column is pickled.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from pe_audio_cli import __version__
+from pe_audio_cli.audio.framing import HOP, WindowOptions
+from pe_audio_cli.cluster.dispatch import Fault, RecordingResult
+from pe_audio_cli.cluster.reorder_buffer import Row
+from pe_audio_cli.errors import CheckpointError, PeAudioError
+from pe_audio_cli.inference.pipeline import Begin, News, encode_news, read
+from pe_audio_cli.inference.segments import SEGMENT, Collector, SegmentResult, gathered, segments
+from pe_audio_cli.inference.tasks.scoring import Question
+from pe_audio_cli.results import FileError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.inference.pipeline import Reducer
+    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+    from pe_audio_cli.models.registry import ModelOptions, Task
+
+__all__ = ["Conductor", "Pool", "Work"]
+
+BLOCK_BYTES = 4 * HOP * SEGMENT  # of samples that travel together: a long segment, or many short recordings
+FILES_PER_TASK = 32  # recordings that a task decodes, at most: few to do again when it is lost
+TASKS_PER_WORKER = 8  # at least, so that none of them holds up the end
+BLOCKS_AHEAD = 2  # that an actor has been sent, one of which it works on
+RETRIES = 3  # of a task whose worker died
+NAMELESS = ""  # a recording whose name the driver knows
+
+
+@dataclass(frozen=True)
+class Work:
+    """What workers must know: the model, by its place, by its name, and by what tells it from others; the question."""
+
+    model: ModelOptions
+    task: Task
+    name: str
+    fingerprint: str
+    context_frames: int
+    device: DeviceOptions
+    question: Question[Any]
+    windows: WindowOptions
+    batch_size: int | None
+    spectrograms: bool
+    sounds: float | None
+    audio_track: int | None
+    version: str = __version__
+
+    def encoder(self) -> PeEncoder:
+        """The model with its audio tower.
+
+        Raises :class:`CheckpointError` if this machine has another one under that name, or another peaudio.
+        """
+        from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+        from pe_audio_cli.models.checkpoint import Checkpoint
+        from pe_audio_cli.models.registry import resolve
+
+        if self.version != __version__:
+            raise CheckpointError(f"peaudio is {__version__} there and {self.version} here: install the same")
+        encoder = PeEncoder(Checkpoint.open(resolve(self.model, self.task), self.name), self.device)
+        if encoder.fingerprint != self.fingerprint:
+            raise CheckpointError(f"{self.name} is another checkpoint there than here: copy it, or pin a --revision")
+        return encoder
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How many actors are to start, how many there may be as the cluster grows, and what a worker takes of a node."""
+
+    least: int
+    most: int
+    actor_cpus: float
+    actor_gpus: float
+    decoder_cpus: float
+
+
+class Conductor:
+    """Runs the pipeline; an actor of its own, so that the driver may lie outside of the cluster."""
+
+    def __init__(self, work: Work, pool: Pool, inputs: Mapping[int, str]) -> None:
+        """``inputs`` are paths and addresses, absolute ones, by their places in the run."""
+        self._batches = _pipeline(work, pool, inputs)
+
+    def take(self) -> list[Row]:
+        """What became of some more segments, in any order; nothing once that is all."""
+        for table in self._batches:
+            return [Row(**row) for row in table.to_pylist()]
+        return []
+
+
+def _pipeline(work: Work, pool: Pool, inputs: Mapping[int, str]) -> Iterator[Any]:
+    import ray.data  # here, because the driver knows this module too, and has no need of it
+
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = BLOCK_BYTES
+    context.enable_progress_bars = False
+    actors = ray.data.ActorPoolStrategy(
+        min_size=pool.least, max_size=pool.most, max_tasks_in_flight_per_actor=BLOCKS_AHEAD
+    )
+    dataset = (
+        ray.data.from_arrow(list(_tables(inputs, pool.most)))
+        .map_batches(
+            decode,
+            fn_args=(work.windows, work.context_frames, work.spectrograms, work.sounds, work.audio_track),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=pool.decoder_cpus,
+            max_retries=RETRIES,
+        )
+        .map_batches(
+            Encode,
+            fn_constructor_args=(work,),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=actors,
+            num_cpus=pool.actor_cpus,
+            num_gpus=pool.actor_gpus,
+            max_task_retries=RETRIES,
+        )
+    )
+    return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
+def _tables(inputs: Mapping[int, str], n_workers: int) -> Iterator[Any]:
+    """The inputs, a table for each task that decodes."""
+    import pyarrow as pa
+
+    size = min(FILES_PER_TASK, -(-len(inputs) // (TASKS_PER_WORKER * n_workers)))
+    remaining = iter(inputs.items())
+    while some := list(islice(remaining, size)):
+        indices, paths = zip(*some, strict=True)
+        yield pa.table({"index": indices, "path": [path.encode("utf-8", "surrogateescape") for path in paths]})
+
+
+def decode(
+    inputs: Any,
+    windows: WindowOptions,
+    context_frames: int,
+    spectrograms: bool = False,
+    sounds: float | None = None,
+    audio_track: int | None = None,
+) -> Iterator[Any]:
+    """The stage that decodes: a table of inputs to tables of a segment each."""
+    for row in inputs.to_pylist():
+        path = row["path"].decode("utf-8", "surrogateescape")
+        place = 0
+        try:
+            for segment in segments(read([path], windows, context_frames, spectrograms, sounds, audio_track), windows):
+                yield _table([(row["index"], place, segment.last)], [segment.news])
+                place += 1
+        except Exception as error:
+            yield _table([(row["index"], place, True)], [(Begin(path), FileError.caused_by(error, path))])
+
+
+class Encode:
+    """The stage that encodes: a table of segments to one of what became of them."""
+
+    def __init__(self, work: Work) -> None:
+        from pe_audio_cli.models.quiet import quiet_libraries
+
+        quiet_libraries()
+        self._work = work
+        try:
+            self._encoder: PeEncoder | Fault = work.encoder()
+        except PeAudioError as error:
+            self._encoder = Fault(str(error))
+        except Exception as error:  # no recording's, but whatever it is, other workers will hardly fare better
+            self._encoder = Fault(FileError.caused_by(error, work.name).message)
+
+    def __call__(self, table: Any) -> Any:
+        """One row for each segment; one that cannot be used, or encoded, has the error of its recording."""
+        keys = list(zip(*(table[name].to_pylist() for name in ("index", "place", "last")), strict=True))
+        if isinstance(self._encoder, Fault):
+            return _table(keys, [self._encoder] * len(keys))
+        work, encoder = self._work, self._encoder
+        news = chain.from_iterable(_news(each) for each in table["content"])
+        parts = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
+        contents = [
+            self._whole(part, encoder) if isinstance(part, SegmentResult) and (place, last) == (0, True) else part
+            for (_, place, last), part in zip(keys, parts, strict=True)
+        ]
+        return _table(keys, contents)
+
+    def _whole(self, part: SegmentResult, encoder: PeEncoder) -> RecordingResult | FileError:
+        try:
+            return RecordingResult(gathered([part], self._reducer(encoder)), part.recording)
+        except Exception as error:
+            return FileError.caused_by(error, part.recording.file)
+
+    def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
+        return self._work.question.reducer(encoder)
+
+
+def _news(content: Any) -> tuple[News, ...]:
+    """What the stage that decodes has said of a segment."""
+    try:
+        news: tuple[News, ...] = pickle.loads(content.as_buffer())
+        return news
+    except Exception as error:
+        return Begin(NAMELESS), FileError.caused_by(error, NAMELESS)
+
+
+def _pickled(content: Any) -> bytes:
+    """What travels; an error in its place, if it cannot."""
+    try:
+        return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        return pickle.dumps(FileError.caused_by(error, NAMELESS), pickle.HIGHEST_PROTOCOL)
+
+
+def _table(keys: Sequence[tuple[int, int, bool]], contents: Sequence[Any]) -> Any:
+    """A row for each of ``contents``, by the index of its input, its place in it, and whether it is its last."""
+    import pyarrow as pa
+
+    indices, places, lasts = zip(*keys, strict=True)
+    pickled = [_pickled(content) for content in contents]
+    content = pa.array(pickled, pa.large_binary())  # a plain one holds no more than 2 GiB
+    return pa.table({"index": indices, "place": places, "last": lasts, "content": content})

@@ -1,0 +1,86 @@
+"""Results that arrive in any order, put back into theirs."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pe_audio_cli._paths import reason
+from pe_audio_cli.errors import RunError
+from pe_audio_cli.inference.frame_store import close_quietly
+
+__all__ = ["ReorderBuffer", "Row"]
+
+MEMORY = 64 << 20  # bytes that may wait in memory; more than that wait in a temporary file
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one segment of input ``index``: its ``place`` counts from 0, and ``last`` ends the input."""
+
+    index: int
+    place: int
+    last: bool
+    content: bytes
+
+
+class ReorderBuffer:
+    """Takes rows in any order, each perhaps more than once, and gives out each once, in order."""
+
+    def __init__(self) -> None:
+        self._next = (0, 0)  # index and place of the row that is to be given out next
+        self._held: dict[
+            int, dict[int, tuple[int, int, bool]]
+        ] = {}  # by index and place: where it lies, its size, last
+        self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, close_quietly, self._file)
+
+    def put(self, row: Row) -> None:
+        """Take a row; one that is known already, from an earlier attempt, is passed over.
+
+        Raises :class:`RunError` if the temporary folder has no room for it.
+        """
+        if (row.index, row.place) < self._next or row.place in self._held.get(row.index, {}):
+            return
+        try:
+            offset = self._file.seek(0, 2)
+            self._file.write(row.content)
+            self._file.flush()
+        except OSError as error:
+            what = "the temporary folder cannot hold the results that wait for those before them"
+            remedy = "make room there, or set TMPDIR to a folder that has some"
+            raise RunError(f"{what} ({reason(error)}): {remedy}") from error
+        self._held.setdefault(row.index, {})[row.place] = offset, len(row.content), row.last
+
+    def take(self) -> Iterator[Row]:
+        """The rows that are next, as far as they are there."""
+        while True:
+            index, place = self._next
+            places = self._held.get(index, {})
+            if place not in places:
+                return
+            offset, size, last = places.pop(place)
+            self._next = (index + 1, 0) if last else (index, place + 1)
+            if not places:
+                del self._held[index]
+            self._file.seek(offset)
+            content = self._file.read(size)
+            if not self._held:
+                self._file.truncate(0)
+            yield Row(index, place, last, content)
+
+    def missing(self, n: int) -> list[int]:
+        """Those of the inputs 0 to ``n`` of which a row has yet to come."""
+        first, place = self._next
+        return [index for index in range(first, n) if not self._is_there(index, place if index == first else 0)]
+
+    def _is_there(self, index: int, place: int) -> bool:
+        """Whether all rows of an input from a place on are there."""
+        places = self._held.get(index, {})
+        while place in places:
+            if places[place][2]:
+                return True
+            place += 1
+        return False

@@ -1,0 +1,262 @@
+"""Settings files: what suits each label best, tuned on annotated recordings, in TOML for people to edit.
+
+::
+
+    [localize]
+    model = "base"
+    fingerprint = "a60fc77c4a39d1b2"
+    offset_threshold = 0.1
+
+    [localize.labels."dog"]
+    wordings = ["a dog barking", "a dog growling"]
+    threshold = 0.42
+    merge_gap = 0.5
+    scale = 1.3
+    bias = -0.8
+
+The tables ``tag`` and ``localize`` are those of the two commands. ``wordings`` are what the model is asked for the
+label, whose logits are averaged; without them it is asked for the label itself. ``scale`` and ``bias`` calibrate: the
+probability becomes ``sigmoid(scale * logit + bias)``. All else has the names of the command's flags, and their meaning;
+above the labels it holds for all of them. Whatever is left out is the command's default.
+
+A checkpoint may carry such a file, ``settings.toml``, with what suits it. It counts where no other file is named. The
+threshold of a command line then moves the offset threshold of that file along, in proportion.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pe_audio_cli import _paths
+from pe_audio_cli._small_files import read_small
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.detection.options import PerLabel, check_range, shown
+from pe_audio_cli.detection.scoring import TagOptions
+from pe_audio_cli.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["FILE", "NO_SETTINGS", "Command", "LabelSettings", "SettingsFile", "carried_settings", "read_settings"]
+__all__ += ["settings_in", "settings_text"]
+
+OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
+
+Command: TypeAlias = Literal["tag", "localize"]
+
+FILE = "settings.toml"  # in a checkpoint's folder
+NO_SETTINGS = "none"  # in place of a file's name: not even the checkpoint's own
+
+EVENT_FIELDS = tuple(each.name for each in fields(EventOptions))
+TAG_FIELDS = ("threshold",)
+CALIBRATION_FIELDS = ("scale", "bias")
+MOST_CHARACTERS = 60  # of a label, in a message
+LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit comes to is finite
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """What is set for one label; None and an empty tuple leave it to the command.
+
+    Raises:
+        UsageError: the calibration is no calibration.
+    """
+
+    wordings: tuple[str, ...] = ()
+    threshold: float | None = None
+    offset_threshold: float | None = None
+    median: float | None = None
+    merge_gap: float | None = None
+    min_duration: float | None = None
+    scale: float = 1.0
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("the scale", self.scale, LEAST, MOST, "above 0, so that it keeps the order")
+        check_range("the bias", self.bias, -MOST, MOST, "a number")
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether it changes probabilities."""
+        return (self.scale, self.bias) != (1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """The settings of one command: the model that they were tuned for, and what is set for each label, in order.
+
+    ``default`` is set for all labels, and each label's own settings win over it. Settings that are ``carried`` are the
+    checkpoint's.
+    """
+
+    name: str = ""
+    model: str = ""
+    fingerprint: str = ""
+    labels: Mapping[str, LabelSettings] = field(default_factory=dict)
+    default: LabelSettings = field(default_factory=LabelSettings)
+    carried: bool = False
+
+    def event_options(
+        self, flags: EventOptions, given: Collection[str] = (), *, tidy: bool = False
+    ) -> PerLabel[EventOptions]:
+        """``flags`` with what is set here, but for what was ``given`` on the command line, by its field's name.
+
+        With ``tidy``, the rules of :meth:`EventOptions.tidied` win over what is set here, and what was given over them.
+        """
+
+        def combined(values: dict[str, float]) -> EventOptions:
+            chosen = {name: value for name, value in values.items() if name not in given}
+            if self.carried and "threshold" in given and chosen.get("offset_threshold"):
+                chosen["offset_threshold"] *= flags.threshold / values.get("threshold", EventOptions().threshold)
+            if not tidy:
+                return replace(flags, **chosen)
+            threshold = flags.threshold if "threshold" in given else values.get("threshold", flags.threshold)
+            rules = asdict(EventOptions(threshold).tidied())
+            return replace(flags, **chosen | {name: value for name, value in rules.items() if name not in given})
+
+        return self._per_label(EVENT_FIELDS, combined)
+
+    def tag_options(self, flags: TagOptions, given: Collection[str] = ()) -> PerLabel[TagOptions]:
+        """``flags`` with what is set here, but for what was ``given`` on the command line, by its field's name."""
+        names = [name for name in TAG_FIELDS if name not in given]
+        return self._per_label(names, lambda values: replace(flags, threshold=values.get("threshold", flags.threshold)))
+
+    def _per_label(
+        self, names: Collection[str], combined: Callable[[dict[str, float]], OptionsT]
+    ) -> PerLabel[OptionsT]:
+        default = self._set(names, self.default)
+        own = {label: default | self._set(names, settings) for label, settings in self.labels.items()}
+        return PerLabel(
+            self._checked(default, combined),
+            {label: self._checked(values, combined, f", {label!r}") for label, values in own.items()},
+        )
+
+    def _set(self, names: Collection[str], settings: LabelSettings) -> dict[str, float]:
+        values = {name: getattr(settings, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _checked(
+        self, values: dict[str, float], combined: Callable[[dict[str, float]], OptionsT], of: str = ""
+    ) -> OptionsT:
+        try:
+            return combined(values)
+        except UsageError as error:
+            raise UsageError(f"{self.name}{of}: {error}" if values else str(error)) from error
+
+
+def settings_in(path: Path | None, command: Command) -> SettingsFile | None:
+    """The settings for a command in a file, empty ones for ``none``; None where no file is named.
+
+    Raises what :func:`read_settings` raises.
+    """
+    if path is None:
+        return None
+    return SettingsFile() if str(path) == NO_SETTINGS else read_settings(path, command)
+
+
+def carried_settings(folder: Path, command: Command) -> SettingsFile:
+    """The settings for a command that a checkpoint carries; empty ones if it carries none for it.
+
+    Raises :class:`UsageError` if its ``settings.toml`` is there and makes no sense.
+    """
+    file = folder / FILE
+    if not file.is_file() or not isinstance(_content(file).get(command), dict):
+        return SettingsFile()
+    return replace(read_settings(file, command), carried=True)
+
+
+def read_settings(path: Path, command: Command) -> SettingsFile:
+    """The settings for one command in a file.
+
+    Raises :class:`UsageError` if it cannot be read, is no TOML, has no settings for this command, or has any value
+    that is unknown, of the wrong type, or out of its range.
+    """
+    table = _content(path).get(command)
+    if not isinstance(table, dict):
+        raise UsageError(f"{path} has no settings for {command}: tune some with peaudio eval --tune")
+    model, fingerprint = (_text(path, table, name) for name in ("model", "fingerprint"))
+    rules = {name: value for name, value in table.items() if name not in ("model", "fingerprint", "labels")}
+    labels = table.get("labels", {})
+    if not isinstance(labels, dict) or not (labels or rules):
+        raise UsageError(f"{path} has no settings for {command}: tune some with peaudio eval --tune")
+    default = _label(path, command, "", rules)
+    own = {label: _label(path, command, label, values) for label, values in labels.items()}
+    settings = SettingsFile(path.name, model, fingerprint, own, default)
+    settings.event_options(EventOptions())  # refuses what is out of range, with the label's name
+    return settings
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = tomllib.loads(read_small(path).decode("utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"cannot read the settings {path}: {_paths.reason(error)}") from error
+    except RecursionError as error:
+        raise UsageError(f"the settings {path} are nested too deeply: only COMMAND.labels is read") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise UsageError(f"the settings {path} are not TOML: {error}") from error
+    return content
+
+
+def _text(path: Path, table: Mapping[str, Any], name: str) -> str:
+    value = table.get(name, "")
+    if not isinstance(value, str):
+        raise UsageError(f"{path}: {name} must be text")
+    return value
+
+
+def _label(path: Path, command: Command, label: str, values: object) -> LabelSettings:
+    """What a table sets for a label; "" stands for all of them, which have no words and no calibration in common."""
+    known = {*(EVENT_FIELDS if command == "localize" else TAG_FIELDS)}
+    known |= {"wordings", *CALIBRATION_FIELDS} if label else set()
+    where = f"{path}, {label[:MOST_CHARACTERS]!r}" + ("..." if len(label) > MOST_CHARACTERS else "")
+    where = where if label else str(path)
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: unknown setting {shown(values)}: write a table [{command}.labels.{_quoted(label)}]")
+    extra = sorted(values.keys() - known)
+    if extra:
+        raise UsageError(f"{where}: unknown setting {shown(extra[0])}: {command} has {', '.join(sorted(known))}")
+    wordings = values.get("wordings", [])
+    if not isinstance(wordings, list) or not all(isinstance(each, str) and each.strip() for each in wordings):
+        raise UsageError(f"{where}: wordings must be a list of texts")
+    numbers = {name: value for name, value in values.items() if name != "wordings"}
+    for name, value in numbers.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise UsageError(f"{where}: {name} must be a number")
+    try:
+        return LabelSettings(tuple(wordings), **numbers)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:
+    """The file, with comments: ``head`` at its beginning, and the ``remarks`` on labels above them."""
+    lines = [f"# {line}".rstrip() for line in head.splitlines()]
+    lines += ["", f"[{command}]", f"model = {_quoted(settings.model)}"]
+    lines += [f"fingerprint = {_quoted(settings.fingerprint)}", *_lines(settings.default)]
+    for label, values in settings.labels.items():
+        lines += ["", f"[{command}.labels.{_quoted(label)}]"]
+        lines += [f"# {remarks[label]}"] if label in remarks else []
+        lines += _lines(values)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(settings: LabelSettings) -> Iterator[str]:
+    default = asdict(LabelSettings())
+    for name, value in asdict(settings).items():
+        if name == "wordings" and value:
+            yield f"wordings = [{', '.join(map(_quoted, value))}]"
+        elif value != default[name]:
+            yield f"{name} = {value!r}"
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: JSON's, but for U+007F, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

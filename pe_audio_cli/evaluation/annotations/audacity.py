@@ -1,0 +1,58 @@
+"""Audacity's label tracks: an onset, an offset and a label between tabs, and no header.
+
+See https://manual.audacityteam.org/man/importing_and_exporting_labels.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pe_audio_cli.evaluation.annotations.rows import Problem, Row, decimal_point, event_row, seconds
+from pe_audio_cli.evaluation.annotations.tables import first_line
+
+__all__ = ["is_track", "read_track"]
+
+_NUMBER = r"-?\d+([.,]\d+)?"
+_TRACK = re.compile(rf"{_NUMBER}\t{_NUMBER}(\t|$)")
+_CONFIDENCE = re.compile(r"[01]\.\d{4}")
+BAND = "\\"  # begins a line with the band of frequencies of the label above it
+
+
+def is_track(text: str) -> bool:
+    """Whether ``text`` is a label track."""
+    return _TRACK.match(first_line(text)) is not None
+
+
+def read_track(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+    """The labels of a track on the recording ``name``; a track without any says that nothing is heard in it.
+
+    Times have a decimal comma where Audacity's language does. A label of a point has no length, and is a problem.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not filled:
+        yield Row(place, name, None)
+    for number, line in filled:
+        if not line.startswith(BAND):
+            yield _row(f"{place}, row {number}", name, *line.split("\t"))
+
+
+def _row(where: str, name: str, onset: str, offset: str | None = None, *labels: str) -> Row | Problem:
+    if offset is None:
+        return Problem(where, "not an onset, an offset and a label between tabs")
+    start, end = decimal_point(onset), decimal_point(offset)
+    if seconds(start) is not None and seconds(start) == seconds(end):
+        return Problem(where, f"a label of a point, {start.strip()} s, which has no length: stretch it over the sound")
+    return event_row(where, name, _label(labels), start, end)
+
+
+def _label(cells: Sequence[str]) -> str:
+    """The text of a label, tabs and all, but for what BirdNET-Analyzer writes: two names, and a tab and a confidence.
+
+    Of "Scientific name, Common name" only the latter counts, as in BirdNET's other files.
+    """
+    if len(cells) != 2 or not _CONFIDENCE.fullmatch(cells[1].strip()):
+        return "\t".join(cells)
+    names, comma, common = cells[0].partition(", ")
+    return common if comma else names

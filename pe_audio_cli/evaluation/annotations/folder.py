@@ -1,0 +1,198 @@
+"""Annotations as a whole: each recording with what is heard in it, and which of it makes no sense."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pe_audio_cli._paths import exists, is_dir
+from pe_audio_cli.errors import AnnotationError, UsageError
+from pe_audio_cli.evaluation.annotations.formats import Kind, read_file, read_folder
+from pe_audio_cli.evaluation.annotations.recording_locator import RecordingLocator
+from pe_audio_cli.evaluation.annotations.rows import Problem, Row
+
+__all__ = ["SLACK", "Annotated", "Annotations", "Reference", "check_durations", "read_annotations"]
+
+SLACK = 0.1  # seconds by which an offset may lie beyond the end: annotations and encoders round a recording's length
+MOST_BEYOND = 0.5  # seconds, up to which an offset is taken for the end, and said: those of DESED are, by 0.115
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A label that is heard from ``onset`` to ``offset``, in seconds."""
+
+    label: str
+    onset: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A recording and what is heard in it, sorted.
+
+    ``labels`` are all of them; ``references`` say when, where the annotation does. Those of one label lie apart.
+    ``rows`` are what the annotation says, row by row.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    references: tuple[Reference, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """All annotated recordings, in the order in which the annotation names them first.
+
+    ``n_joined`` is the number of events that became part of another, since they overlap or touch one of their label.
+    ``problems`` are what is wrong with rows that were left out, ``clipped`` which rows went on a little too long.
+    """
+
+    kind: Kind
+    recordings: tuple[Annotated, ...]
+    n_joined: int = 0
+    problems: tuple[str, ...] = ()
+    clipped: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that occurs, sorted."""
+        return tuple(sorted({label for recording in self.recordings for label in recording.labels}))
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are, those that were left out included."""
+        return sum(len(recording.rows) for recording in self.recordings) + len(self.problems)
+
+    @property
+    def single_label(self) -> bool:
+        """Whether each recording has exactly one label."""
+        return all(len(recording.labels) == 1 for recording in self.recordings)
+
+
+def read_annotations(path: str, audio: str | None = None, strict: bool = True) -> Annotations:
+    """Read annotations in any of the forms that ``forms`` lists.
+
+    Args:
+        path: a file, or a folder of label files or of classes.
+        audio: the folder in which the recordings are; None looks beside the annotations.
+        strict: whether a single row that cannot be used is an error, or left out and among the ``problems``.
+
+    Raises:
+        UsageError: ``path`` is not there, or ``audio`` is no folder.
+        AnnotationError: with everything that is wrong in it.
+    """
+    if audio is not None and not is_dir(audio):
+        raise UsageError(f"--audio {audio} is not a folder")
+    if not exists(path):
+        raise UsageError(f"there are no annotations at {path}")
+    is_folder = is_dir(path)
+    places = RecordingLocator(audio if audio is not None else path if is_folder else os.path.dirname(path) or os.curdir)
+    read = list(read_folder(path, places) if is_folder else read_file(path))
+    rows, problems = _placed(read, places)
+    rows, contradictions = _without_contradictions(rows)
+    said = [str(problem) for problem in (*problems, *contradictions)]
+    if said and (strict or not rows):
+        raise AnnotationError(said)
+    if not rows:
+        raise AnnotationError([f"{path} says nothing of any recording"])
+    return replace(_assembled(rows), problems=tuple(said))
+
+
+def check_durations(annotations: Annotations, durations: Mapping[str, float], strict: bool = True) -> Annotations:
+    """The same of those recordings that have one of ``durations``, in seconds, without what lies beyond their ends.
+
+    An offset a little beyond the end is taken for the end, up to ``SLACK`` without a word, and if it is not ``strict``
+    up to ``MOST_BEYOND`` with one. Raises :class:`AnnotationError` for all others if it is, or if nothing is left.
+    """
+    rows: dict[str, list[Row]] = {}
+    problems, clipped = [], []
+    for recording in annotations.recordings:
+        duration = durations.get(recording.file)
+        if duration is None:
+            continue
+        for row in recording.rows:
+            late = _too_late(row, duration)
+            said = f"{row.where}: {late} is beyond the end of {recording.file}, which is at {duration:g} s"
+            if late is not None and (strict or not _ends_a_little_late(row, duration)):
+                problems.append(said)
+                continue
+            if late is not None:
+                clipped.append(said)
+            rows.setdefault(recording.file, []).append(row)
+    if (problems and strict) or not rows:
+        raise AnnotationError([*annotations.problems, *problems])
+    return replace(_assembled(rows), problems=(*annotations.problems, *problems), clipped=tuple(clipped))
+
+
+def _too_late(row: Row, duration: float) -> str | None:
+    if row.offset is not None and row.offset > duration + SLACK:
+        return f"the offset {row.offset:g} s"
+    return None if row.onset is None or row.onset < duration else f"the onset {row.onset:g} s"
+
+
+def _ends_a_little_late(row: Row, duration: float) -> bool:
+    return row.onset is not None and row.offset is not None and row.onset < duration >= row.offset - MOST_BEYOND
+
+
+def _placed(read: Iterable[Row | Problem], places: RecordingLocator) -> tuple[dict[str, list[Row]], list[Problem]]:
+    """The rows of each recording, by its path; and all that is wrong with them alone."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    problems = []
+    for row in read:
+        if isinstance(row, Problem):
+            problems.append(row)
+            continue
+        try:
+            rows[os.path.normpath(places.find(row.name))].append(row)
+        except LookupError as error:
+            problems.append(Problem(row.where, str(error)))
+    return rows, problems
+
+
+def _without_contradictions(rows: Mapping[str, Sequence[Row]]) -> tuple[dict[str, list[Row]], list[Problem]]:
+    """The same without rows that repeat another, or that say that nothing is heard where others say otherwise."""
+    kept: dict[str, list[Row]] = {}
+    problems = []
+    for file, of_recording in rows.items():
+        said: dict[tuple[str | None, float | None, float | None], Row] = {}
+        for row in of_recording:
+            first = said.setdefault((row.label, row.onset, row.offset), row)
+            if first is not row:
+                problems.append(Problem(row.where, f"it says the same as {first.where}"))
+        if len(said) > 1 and (None, None, None) in said:
+            silent = said.pop((None, None, None))
+            what = f"it says that nothing is heard in {silent.name}, and other rows say otherwise"
+            problems.append(Problem(silent.where, what))
+        kept[file] = list(said.values())
+    return kept, problems
+
+
+def _assembled(rows: Mapping[str, Sequence[Row]]) -> Annotations:
+    n_events = sum(row.onset is not None for of_recording in rows.values() for row in of_recording)
+    recordings = tuple(_annotated(file, of_recording) for file, of_recording in rows.items())
+    n_apart = sum(len(recording.references) for recording in recordings)
+    return Annotations("strong" if n_events else "weak", recordings, n_events - n_apart)
+
+
+def _annotated(file: str, rows: Sequence[Row]) -> Annotated:
+    labels = tuple(sorted({row.label for row in rows if row.label is not None}))
+    references = [
+        Reference(row.label, row.onset, row.offset)
+        for row in rows
+        if row.label is not None and row.onset is not None and row.offset is not None
+    ]
+    return Annotated(file, labels, tuple(_joined(references)), tuple(rows))
+
+
+def _joined(references: Iterable[Reference]) -> list[Reference]:
+    """The same, with one in place of all of a label that overlap or touch."""
+    joined: list[Reference] = []
+    for each in sorted(references):
+        if joined and joined[-1].label == each.label and each.onset <= joined[-1].offset:
+            joined[-1] = replace(joined[-1], offset=max(joined[-1].offset, each.offset))
+        else:
+            joined.append(each)
+    return joined

@@ -1,0 +1,1 @@
+"""Measures of tags, events and timelines."""

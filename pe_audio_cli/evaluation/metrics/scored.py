@@ -1,0 +1,70 @@
+"""Annotated recordings with what the model makes of them: all that any figure is worked out from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.framing import FRAME_SECONDS, FRAMES_PER_SECOND
+from pe_audio_cli.detection.events import EventOptions, spans
+from pe_audio_cli.evaluation.annotations.folder import Annotated
+from pe_audio_cli.evaluation.metrics.spans import Spans, active_segments
+
+__all__ = ["Clips", "StrongRecording", "references_of"]
+
+
+@dataclass(frozen=True)
+class StrongRecording:
+    """A recording of ``duration`` seconds.
+
+    ``scores`` are the probabilities of the frames in which it is heard, ``(n_labels, n_frames)``; ``references`` are
+    each label's, apart from each other, in order, and within the recording.
+    """
+
+    scores: NDArray[np.floating[Any]]
+    duration: float
+    references: Sequence[Spans]
+
+    @cached_property
+    def edges(self) -> NDArray[np.float64]:
+        """Where frames begin and end, in seconds, ``(n_frames + 1,)``; the last ends with the recording."""
+        frames = np.arange(self.scores.shape[1] + 1)
+        return np.minimum(frames / FRAMES_PER_SECOND, self.duration)
+
+    def truth(self, label: int) -> NDArray[np.bool_]:
+        """Whether any of the label's references lies in each frame."""
+        return active_segments(self.references[label], self.duration, FRAME_SECONDS)
+
+    def detected(self, label: int, options: EventOptions) -> Spans:
+        """The label's events, by the same rule as those of ``peaudio localize``."""
+        frames = np.array(spans(self.scores[label], options), np.intp).reshape(-1, 2)
+        found: Spans = self.edges[frames]
+        return found
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Recordings with weak labels: ``scores`` and ``truth``, of shape ``(n_recordings, n_labels)``."""
+
+    scores: NDArray[np.floating[Any]]
+    truth: NDArray[np.bool_]
+
+    @property
+    def single_label(self) -> bool:
+        """Whether each recording has exactly one label."""
+        return bool((self.truth.sum(axis=1) == 1).all())
+
+
+def references_of(annotated: Annotated, labels: Sequence[str], duration: float) -> list[Spans]:
+    """Each label's references; an offset that the annotation has rounded up ends with the recording."""
+    return [
+        np.array(
+            [(each.onset, min(each.offset, duration)) for each in annotated.references if each.label == label]
+        ).reshape(-1, 2)
+        for label in labels
+    ]

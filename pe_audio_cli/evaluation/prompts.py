@@ -1,0 +1,97 @@
+"""What the model is asked for each name in an annotation: words that say it, perhaps in several ways."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pe_audio_cli.errors import AnnotationError
+from pe_audio_cli.evaluation.annotations.formats import read_text
+from pe_audio_cli.evaluation.annotations.rows import Problem
+from pe_audio_cli.evaluation.annotations.tables import Line
+
+__all__ = ["TEMPLATES", "Question", "questions", "read_map"]
+
+# Compared where no others are named.
+TEMPLATES = ("{}", "the sound of {}", "a recording of {}", "{} can be heard", "{} in the background")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One way to ask for a label: by the mean logit of all ``texts``.
+
+    ``template`` or ``wording`` is set where they are those of one alone, to be compared with others.
+    """
+
+    label: str
+    texts: tuple[str, ...]
+    template: str | None = None
+    wording: str | None = None
+
+
+def read_map(path: str) -> dict[str, tuple[str, ...]]:
+    """The wordings of each name: a name in the first cell of a row, its wordings in the others.
+
+    Blank lines and those that begin with # are skipped. Raises :class:`AnnotationError` with all that is wrong in it.
+    """
+    wordings: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for line in _lines(path, read_text(path)):
+        if isinstance(line, Problem):
+            problems.append(line)
+            continue
+        name, *texts = (cell.strip() for cell in line.cells)
+        if name in wordings:
+            problems.append(Problem(line.where, f"{name!r} has wordings already: put all of them in one row"))
+        elif not name or not any(texts):
+            problems.append(Problem(line.where, "not a name and its wordings, between commas or tabs"))
+        else:
+            wordings[name] = tuple(dict.fromkeys(text for text in texts if text))
+    if problems:
+        raise AnnotationError([str(problem) for problem in problems])
+    return wordings
+
+
+def _lines(path: str, text: str) -> Iterator[Line | Problem]:
+    separator = "\t" if "\t" in text else ","
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+        where = f"{path}, row {number}"
+        if line.strip() and not line.startswith("#"):
+            try:
+                yield Line(where, next(csv.reader([line], delimiter=separator, strict=True)))
+            except csv.Error:
+                yield Problem(where, "a cell begins with a quotation mark, but does not end with one")
+
+
+def questions(
+    labels: Sequence[str],
+    wordings: Mapping[str, Sequence[str]],
+    templates: Sequence[str],
+    compared: Sequence[str] | None = None,
+) -> list[Question]:
+    """What the model is asked.
+
+    First, for each label, all its wordings in all ``templates`` together; then, where templates are ``compared``, all
+    labels in each of those alone, and each label that has several wordings in each of them alone.
+    """
+    words = {label: tuple(wordings.get(label, (label,))) for label in labels}
+    together = [Question(label, _filled(templates, words[label])) for label in labels]
+    if compared is None:
+        return together
+    of_templates = [
+        Question(label, _filled([template], words[label]), template=template)
+        for template in compared
+        for label in labels
+    ]
+    of_wordings = [
+        Question(label, _filled(templates, [text]), wording=text)
+        for label in labels
+        if len(words[label]) > 1
+        for text in words[label]
+    ]
+    return together + of_templates + of_wordings
+
+
+def _filled(templates: Sequence[str], texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(template.replace("{}", text) for template in templates for text in texts))

@@ -1,0 +1,1 @@
+"""Figures as JSON, CSV and tables."""

@@ -1,0 +1,82 @@
+"""A report as text: JSON and CSV for scripts; the table for people is in ``screen``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from io import StringIO
+from typing import Any
+
+from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
+from pe_audio_cli.evaluation.reporting.report import Report
+from pe_audio_cli.formats.escaping import cell_text, json_text
+
+__all__ = ["FORMATS", "render"]
+
+SCHEMA = "peaudio.eval/1"
+DECIMALS = 6
+CSV_HEADER = ("scope", "label", "figure", "value", "low", "high")
+FORMATS = ("table", "json", "csv")
+
+
+def render(report: Report, format: str, width: int | None = None) -> str:
+    """The text of a report in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
+    if format == "json":
+        return _json(report)
+    if format == "csv":
+        return _csv(report)
+    from pe_audio_cli.evaluation.reporting.rich_table import table
+
+    return table(report, width)
+
+
+def _json(report: Report) -> str:
+    values = asdict(report)
+    if not report.warnings:
+        del values["warnings"]
+    shape = {"schema": SCHEMA, **values.pop("subject"), **values}
+    return json_text(json.dumps(_plain(shape), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """``value`` without what is None, which a figure or a part of the report that is not there is, and rounded."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return round(value, DECIMALS) if isinstance(value, float) else value
+
+
+def _csv(report: Report) -> str:
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    writer.writerows(_rows(report))
+    return text.getvalue()
+
+
+def _rows(report: Report) -> Iterator[tuple[str, ...]]:
+    yield from _figures("overall", "", report.overall)
+    for row in report.labels:
+        yield ("label", cell_text(row.label), "count", str(row.count), "", "")
+        yield ("label", cell_text(row.label), "threshold", f"{row.threshold:g}", "", "")
+        yield from _figures("label", row.label, row.figures)
+    for each in report.compared:
+        scope = "template" if each.label is None else "wording"
+        name = each.text if each.label is None else f"{each.label}: {each.text}"
+        yield from _figures(scope, name, each.figures)
+    if report.tuning is not None:
+        yield from _figures("before tuning", "", report.tuning.before)
+        yield from _figures("after tuning", "", report.tuning.after)
+        for tuned in report.tuning.labels:
+            yield from _figures("before tuning", tuned.label, tuned.before)
+            yield from _figures("after tuning", tuned.label, tuned.after)
+
+
+def _figures(scope: str, label: str, figures: Mapping[str, Estimate]) -> Iterator[tuple[str, ...]]:
+    for name, estimate in figures.items():
+        numbers = (estimate.value, estimate.low, estimate.high)
+        cells = ("" if number is None else f"{number:.{DECIMALS}f}" for number in numbers)
+        yield (scope, cell_text(label), name, *cells)

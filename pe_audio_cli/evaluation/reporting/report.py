@@ -1,0 +1,175 @@
+"""What an evaluation found, as values: figures with their intervals, what was left out of them, what was tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.detection.label_settings import LabelSettings
+from pe_audio_cli.evaluation.annotations.formats import Kind
+from pe_audio_cli.evaluation.metrics.bootstrap import Estimate, estimate
+from pe_audio_cli.evaluation.metrics.calibration import Bin, reliability
+from pe_audio_cli.evaluation.metrics.measure import Figures
+from pe_audio_cli.evaluation.metrics.scored import Clips
+
+__all__ = [
+    "TITLES",
+    "Compared",
+    "Confusion",
+    "LabelReport",
+    "Report",
+    "Subject",
+    "TunedLabel",
+    "Tuning",
+    "confusion_of",
+    "report_of",
+    "said",
+]
+
+# What people call the figures; in this order they are shown.
+TITLES = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "psds1": "PSDS1",
+    "psds2": "PSDS2",
+    "event_f1": "event F1",
+    "event_precision": "event precision",
+    "event_recall": "event recall",
+    "segment_f1": "segment F1",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "top1": "top-1",
+    "top5": "top-5",
+    "calibration_error": "ECE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was evaluated: a model, on annotated recordings of so many seconds in all."""
+
+    kind: Kind
+    annotations: str
+    model: str
+    n_recordings: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """A label, how often it is annotated, at what threshold it was found, and the figures that it has."""
+
+    label: str
+    count: int
+    threshold: float
+    figures: Mapping[str, Estimate]
+    reliability: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How many recordings of each label (rows) were taken for each (columns)."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A template over all labels, or a wording of one ``label``, alone, and how well it ranks."""
+
+    label: str | None
+    text: str
+    figures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class TunedLabel:
+    """What was chosen for a label, and the figure that it was chosen for: before, and on recordings not chosen by.
+
+    ``missed`` if no threshold reaches the goal.
+    """
+
+    label: str
+    settings: LabelSettings
+    before: Mapping[str, Estimate]
+    after: Mapping[str, Estimate]
+    missed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was tuned for: each label, their means, and the labels for which there was nothing to choose by."""
+
+    goal: str
+    labels: tuple[TunedLabel, ...]
+    before: Mapping[str, Estimate]
+    after: Mapping[str, Estimate]
+    not_tuned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
+
+    ``warnings`` tell what was left out of it, and what was taken otherwise than it is annotated.
+    """
+
+    subject: Subject
+    overall: Mapping[str, Estimate]
+    labels: tuple[LabelReport, ...]
+    reliability: tuple[Bin, ...]
+    without_positives: tuple[str, ...] = ()
+    without_negatives: tuple[str, ...] = ()
+    confusion: Confusion | None = None
+    compared: tuple[Compared, ...] = field(default=())
+    tuning: Tuning | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def report_of(
+    subject: Subject, labels: Sequence[str], counts: Sequence[int], thresholds: Sequence[float], figures: Figures
+) -> Report:
+    """The report on a set: ``counts`` are how often each label is annotated, ``thresholds`` those it was found at."""
+    rows = tuple(
+        LabelReport(label, count, threshold, _column(figures.labels, index), reliability(figures.reliability[index]))
+        for index, (label, count, threshold) in enumerate(zip(labels, counts, thresholds, strict=True))
+    )
+    return Report(
+        subject,
+        estimates(figures.overall),
+        rows,
+        reliability(figures.reliability.sum(axis=0)),
+        tuple(row.label for row in rows if row.count == 0),
+        tuple(row.label for row in rows if row.count > 0 and "auroc" not in row.figures),
+    )
+
+
+def confusion_of(labels: Sequence[str], clips: Clips) -> Confusion | None:
+    """What single labels were taken for; None if recordings have several, or none."""
+    if not clips.single_label:
+        return None
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, (clips.truth.argmax(axis=1), clips.scores.argmax(axis=1)), 1)
+    return Confusion(tuple(labels), tuple(tuple(row) for row in counts.tolist()))
+
+
+def estimates(figures: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+    """Those figures that are there, in the order of ``TITLES``, with their intervals."""
+    known = {name: estimate(figures[name]) for name in TITLES if name in figures}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def said(figure: Estimate) -> str:
+    """A figure with its interval, in words."""
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+
+
+def _column(figures: Mapping[str, NDArray[np.float64]], label: int) -> dict[str, Estimate]:
+    return estimates({name: values[:, label] for name, values in figures.items()})

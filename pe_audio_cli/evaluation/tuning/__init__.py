@@ -1,0 +1,1 @@
+"""Thresholds and event options that suit annotated recordings."""

@@ -1,0 +1,61 @@
+"""What was tuned, as a settings file for people to read and edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile, settings_text
+from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
+from pe_audio_cli.evaluation.reporting.report import TITLES, Report, TunedLabel, Tuning, said
+from pe_audio_cli.formats.escaping import terminal_text
+
+__all__ = ["tuned_text"]
+
+HEAD = """\
+What suits each label best, by peaudio eval {annotations}
+({n_recordings} recordings, {minutes:.1f} min), tuned for {goal}.
+mean of all labels now: {after}
+before: {before}
+
+peaudio {command} RECORDINGS --settings THIS_FILE looks for these labels in these words.
+Edit what you like; leave out what you don't need, and the command's default takes its place.
+Flags on the command line win. The figures are cross-validated by recording, with 95 % intervals."""
+
+
+def tuned_text(report: Report, tuning: Tuning, blank: SettingsFile, wordings: Mapping[str, tuple[str, ...]]) -> str:
+    """The file.
+
+    Args:
+        report: of the evaluation.
+        tuning: what was tuned in it.
+        blank: names the model.
+        wordings: what each label is asked in, those too that could not be tuned.
+    """
+    command: Command = "localize" if report.subject.kind == "strong" else "tag"
+    tuned = {each.label: each for each in tuning.labels}
+    labels = {
+        label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in wordings.items()
+    }
+    # What a label is asked in goes without saying where it is the label itself.
+    spare = {label: replace(own, wordings=()) if own.wordings == (label,) else own for label, own in labels.items()}
+    remarks = {label: _remark(tuned[label]) if label in tuned else "not annotated, so not tuned" for label in labels}
+    head = HEAD.format(
+        annotations=terminal_text(report.subject.annotations),
+        n_recordings=report.subject.n_recordings,
+        minutes=report.subject.seconds / 60,
+        goal=tuning.goal,
+        command=command,
+        after=_figures(tuning.after),
+        before=_figures(tuning.before),
+    )
+    return settings_text(replace(blank, labels=spare), command, head, remarks)
+
+
+def _remark(tuned: TunedLabel) -> str:
+    missed = "; no threshold reaches the goal" if tuned.missed else ""
+    return f"{_figures(tuned.after)}; before {_figures(tuned.before)}{missed}"
+
+
+def _figures(figures: Mapping[str, Estimate]) -> str:
+    return ", ".join(f"{TITLES[name]} {said(figure)}" for name, figure in figures.items())

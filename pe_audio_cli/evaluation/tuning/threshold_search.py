@@ -1,0 +1,222 @@
+"""The threshold, and what else makes events, that suit each label best; and how good that is on what it has not seen.
+
+What is best on the very recordings that it was chosen on flatters. So the figure that is told comes from
+cross-validation by recording: the recordings are dealt into folds, what is best is chosen without those of one fold and
+counted on them, for each fold in turn. What is written down is then chosen on all of them.
+
+Thresholds are tried at equal steps of the logit. What else makes events is tried one after the other, each around the
+threshold that was best before, twice over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.evaluation.metrics.counts import Counts, clip_counts, event_counts, hits
+from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
+
+__all__ = ["THRESHOLDS", "ClipCandidates", "EventCandidates", "Goal", "Tuned", "deal", "tune"]
+
+N_FOLDS = 5
+SEED = 0
+LOGIT_STEP, LARGEST_LOGIT = 0.2, 8.0
+DIGITS = 3  # of a threshold, or of what it lacks to 1, so that people can read it
+
+N_STEPS = round(LARGEST_LOGIT / LOGIT_STEP)
+LOW_THRESHOLDS = [float(f"{1 / (1 + math.exp(step * LOGIT_STEP)):.{DIGITS}g}") for step in range(N_STEPS, 0, -1)]
+THRESHOLDS = (*LOW_THRESHOLDS, 0.5, *(round(1 - low, 6) for low in reversed(LOW_THRESHOLDS)))
+NEARBY = 3  # steps of the threshold on either side that are tried with other values
+
+OFFSET_SHARES = (None, 0.75, 0.5, 0.25)  # of the threshold
+LENGTHS: dict[str, tuple[float | None, ...]] = {  # seconds
+    "median": (None, 0.2, 0.4, 0.8),
+    "merge_gap": (None, 0.2, 0.5, 1.0),
+    "min_duration": (None, 0.12, 0.24, 0.48),
+}
+ROUNDS = 2
+SAME = 1e-9  # of a merit, below which nothing is gained
+
+Figure: TypeAlias = Literal["f1", "precision", "recall"]
+OptionsT = TypeVar("OptionsT", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The highest F1; or the highest recall at a precision of ``least``, or the other way round.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+
+    figure: Figure = "f1"
+    least: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Goal:
+        """The goal that ``precision=0.9``, ``recall=0.8`` or ``f1`` stands for."""
+        figure, _, least = text.partition("=")
+        try:
+            share = float(least) if least else 0.0
+        except ValueError:
+            share = math.nan
+        if figure not in get_args(Figure) or not 0 <= share <= 1 or (figure == "f1") == bool(least):
+            raise UsageError(f"--for is f1, precision=P or recall=P, with P from 0 to 1: got {text!r}")
+        return cls(figure, share)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return "F1" if self.figure == "f1" else f"{self.figure} {self.least:g}"
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The figures that tell how well it was reached."""
+        return ("f1",) if self.figure == "f1" else ("precision", "recall")
+
+    def merit(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How good each of ``(n, 3)`` counts is: above 1 if a goal other than F1 is reached, else how near it is."""
+        found = hits(counts)
+        if self.figure == "f1":
+            return found.f1
+        own, other = (found.precision, found.recall) if self.figure == "precision" else (found.recall, found.precision)
+        own, other = np.nan_to_num(own), np.nan_to_num(other)
+        return np.where(own >= self.least, 1 + other, own)
+
+    def reached(self, counts: NDArray[np.int64]) -> bool:
+        """Whether counts of shape ``(3,)`` do what was wanted."""
+        return self.figure == "f1" or bool(self.merit(counts[None])[0] >= 1)
+
+
+class Candidates(Protocol[OptionsT]):
+    """What can be chosen for one label."""
+
+    def first(self) -> Sequence[OptionsT]:
+        """What is tried first, in order."""
+
+    def further(self) -> Iterator[Callable[[OptionsT], Sequence[OptionsT]]]:
+        """What is tried then, one step after the other, given the best so far."""
+
+    def counts(self, options: OptionsT) -> Counts:
+        """What each recording then counts."""
+
+
+class EventCandidates:
+    """Thresholds of events and, where asked for, hysteresis, median filter, merging and minimum duration."""
+
+    def __init__(self, recordings: Sequence[StrongRecording], label: int, postprocessing: bool) -> None:
+        self._recordings, self._label, self._postprocessing = recordings, label, postprocessing
+        self._counts: dict[EventOptions, Counts] = {}
+
+    def first(self) -> Sequence[EventOptions]:
+        """Bare thresholds."""
+        return [EventOptions(threshold) for threshold in THRESHOLDS]
+
+    def further(self) -> Iterator[Callable[[EventOptions], Sequence[EventOptions]]]:
+        """Hysteresis and each of the lengths, with thresholds nearby."""
+        for _ in range(ROUNDS if self._postprocessing else 0):
+            yield lambda best: [_with_threshold(best, t, share) for share in OFFSET_SHARES for t in _nearby(best)]
+            for name, lengths in LENGTHS.items():
+                yield lambda best, name=name, lengths=lengths: [  # type: ignore[misc]
+                    _with_threshold(replace(best, **{name: length}), threshold, _share(best))
+                    for length in lengths
+                    for threshold in _nearby(best)
+                ]
+
+    def counts(self, options: EventOptions) -> Counts:
+        """Events that match a reference; each choice is counted once."""
+        if options not in self._counts:
+            self._counts[options] = event_counts(self._recordings, self._label, options)
+        return self._counts[options]
+
+
+class ClipCandidates:
+    """Thresholds of whole recordings."""
+
+    def __init__(self, clips: Clips, label: int) -> None:
+        self._clips, self._label = clips, label
+
+    def first(self) -> Sequence[float]:
+        """All thresholds."""
+        return THRESHOLDS
+
+    def further(self) -> Iterator[Callable[[float], Sequence[float]]]:
+        """Nothing else."""
+        return iter(())
+
+    def counts(self, options: float) -> Counts:
+        """Recordings that are at or above the threshold."""
+        return clip_counts(self._clips, self._label, options)
+
+
+@dataclass(frozen=True)
+class Tuned(Generic[OptionsT]):
+    """What is best on all recordings, and what it counts there; ``held_out`` is what cross-validation counts."""
+
+    options: OptionsT
+    counts: Counts
+    held_out: Counts
+
+
+def deal(kinds: Sequence[Hashable]) -> NDArray[np.intp]:
+    """The fold of each recording; recordings of the same kind are dealt out evenly."""
+    shuffled = np.random.default_rng(SEED).permutation(len(kinds))
+    ordered = sorted(shuffled, key=lambda index: repr(kinds[index]))
+    folds = np.empty(len(kinds), np.intp)
+    folds[ordered] = np.arange(len(kinds)) % min(N_FOLDS, len(kinds))
+    return folds
+
+
+def tune(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, folds: NDArray[np.intp]) -> Tuned[OptionsT]:
+    """What is best for one label; ``current`` stays where there is nothing to choose by."""
+    held_out = np.empty_like(candidates.counts(current))
+    for fold in np.unique(folds):
+        own = folds == fold
+        held_out[own] = candidates.counts(_search(candidates, current, goal, ~own))[own]
+    best = _search(candidates, current, goal, np.ones(len(folds), np.bool_))
+    return Tuned(best, candidates.counts(best), held_out)
+
+
+def _search(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, seen: NDArray[np.bool_]) -> OptionsT:
+    if candidates.counts(current)[seen, 2].sum() == 0:
+        return current
+    best, merit = _best(candidates, candidates.first(), goal, seen)
+    for step in candidates.further():
+        other, its_merit = _best(candidates, step(best), goal, seen)
+        if its_merit > merit + SAME:
+            best, merit = other, its_merit
+    return best
+
+
+def _best(
+    candidates: Candidates[OptionsT], choices: Sequence[OptionsT], goal: Goal, seen: NDArray[np.bool_]
+) -> tuple[OptionsT, float]:
+    """The best choice and its merit; of neighbours that are equally good, the middle one, which has the most room."""
+    merits = goal.merit(np.stack([candidates.counts(choice)[seen].sum(axis=0) for choice in choices]))
+    best = np.flatnonzero(merits > merits.max() - SAME)
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    longest = max(runs, key=len)
+    return choices[int(longest[len(longest) // 2])], float(merits.max())
+
+
+def _nearby(best: EventOptions) -> Sequence[float]:
+    place = THRESHOLDS.index(best.threshold)
+    return THRESHOLDS[max(place - NEARBY, 0) : place + NEARBY + 1]
+
+
+def _share(options: EventOptions) -> float | None:
+    """The offset threshold as a share of the threshold, one of those that are tried."""
+    if options.offset_threshold is None:
+        return None
+    ratio = options.offset_threshold / options.threshold
+    return min((share for share in OFFSET_SHARES if share is not None), key=lambda share: abs(share - ratio))
+
+
+def _with_threshold(options: EventOptions, threshold: float, share: float | None) -> EventOptions:
+    offset = None if share is None else float(f"{threshold * share:.{DIGITS}g}")
+    return replace(options, threshold=threshold, offset_threshold=offset)

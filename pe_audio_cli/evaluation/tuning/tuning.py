@@ -1,0 +1,211 @@
+"""Tunes each label of a set in turn, and tells what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.detection.label_settings import LabelSettings
+from pe_audio_cli.evaluation.metrics.bootstrap import mean_over_labels, resamples
+from pe_audio_cli.evaluation.metrics.calibration import (
+    Calibration,
+    calibration_error,
+    fit_calibration,
+    reliability_sums,
+)
+from pe_audio_cli.evaluation.metrics.counts import Counts, hits
+from pe_audio_cli.evaluation.metrics.measure import CALIBRATION
+from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
+from pe_audio_cli.evaluation.reporting.report import TunedLabel, Tuning, estimates
+from pe_audio_cli.evaluation.tuning.threshold_search import Candidates, ClipCandidates, EventCandidates, Goal, tune
+
+__all__ = ["TuneOptions", "tune_clips", "tune_strong"]
+
+DECIMALS = 4  # of a scale or a bias that is written down
+
+OptionsT = TypeVar("OptionsT", bound=Hashable)
+Figures = dict[str, NDArray[np.float64]]  # by name, (n_rows,) as ``resampling`` has them
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOptions:
+    """What to tune for, and whether also what else makes events, and the probabilities themselves."""
+
+    goal: Goal = field(default_factory=Goal)
+    postprocessing: bool = False
+    calibration: bool = False
+
+
+@dataclass(frozen=True)
+class _Trial(Generic[OptionsT]):
+    """One label: its scores, whether each is of a positive, of which recording each is, and what it is found by now.
+
+    ``candidates`` are what can be chosen, on calibrated scores where a calibration is given; ``prefix`` is that of the
+    figures' names.
+    """
+
+    scores: NDArray[np.floating[Any]]
+    truth: NDArray[np.bool_]
+    owners: NDArray[np.intp]
+    current: OptionsT
+    candidates: Callable[[Calibration | None], Candidates[OptionsT]]
+    prefix: str
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a label: what was chosen, and its figures now and on recordings that were not chosen by."""
+
+    chosen: Hashable
+    calibration: Calibration | None
+    before: Figures
+    after: Figures
+    missed: bool
+
+
+def tune_strong(
+    labels: Sequence[str],
+    recordings: Sequence[StrongRecording],
+    current: Sequence[EventOptions],
+    base: Sequence[LabelSettings],
+    folds: NDArray[np.intp],
+    options: TuneOptions,
+) -> Tuning:
+    """Tune on events.
+
+    Args:
+        labels: what is looked for.
+        recordings: in which it is.
+        current: how each label's events are found now.
+        base: what each label is asked in, and how the scores are calibrated already.
+        folds: the fold of each recording.
+        options: what to tune for.
+    """
+    owners = np.repeat(np.arange(len(recordings)), [each.scores.shape[1] for each in recordings])
+
+    def trial(label: int) -> _Trial[EventOptions]:
+        def candidates(calibration: Calibration | None) -> EventCandidates:
+            return EventCandidates(_alone(recordings, label, calibration), 0, options.postprocessing)
+
+        scores = np.concatenate([each.scores[label] for each in recordings])
+        truth = np.concatenate([each.truth(label) for each in recordings])
+        return _Trial(scores, truth, owners, current[label], candidates, "event_")
+
+    return _tuning(labels, map(trial, range(len(labels))), asdict, base, folds, options)
+
+
+def tune_clips(
+    labels: Sequence[str],
+    clips: Clips,
+    current: Sequence[float],
+    base: Sequence[LabelSettings],
+    folds: NDArray[np.intp],
+    options: TuneOptions,
+) -> Tuning:
+    """Tune on whole recordings; the arguments are those of :func:`tune_strong`."""
+    owners = np.arange(len(clips.scores))
+
+    def trial(label: int) -> _Trial[float]:
+        scores, truth = clips.scores[:, label], clips.truth[:, label]
+
+        def candidates(calibration: Calibration | None) -> ClipCandidates:
+            return ClipCandidates(Clips(_calibrated(scores, calibration)[:, None], truth[:, None]), 0)
+
+        return _Trial(scores, truth, owners, current[label], candidates, "")
+
+    return _tuning(labels, map(trial, range(len(labels))), _as_threshold, base, folds, options)
+
+
+def _tuning(
+    labels: Sequence[str],
+    trials: Iterator[_Trial[OptionsT]],
+    fields: Callable[[Any], dict[str, Any]],
+    base: Sequence[LabelSettings],
+    folds: NDArray[np.intp],
+    options: TuneOptions,
+) -> Tuning:
+    weights = resamples(len(folds))
+    tuned: list[TunedLabel] = []
+    outcomes: list[_Outcome] = []
+    not_tuned = []
+    for label, trial, own in zip(labels, trials, base, strict=True):
+        if not trial.truth.any():
+            not_tuned.append(label)
+            continue
+        outcome = _outcome(trial, folds, weights, options)
+        outcomes.append(outcome)
+        settings = LabelSettings(own.wordings, **fields(outcome.chosen), **_composed(own, outcome.calibration))
+        tuned.append(TunedLabel(label, settings, estimates(outcome.before), estimates(outcome.after), outcome.missed))
+    before, after = (_means([getattr(each, when) for each in outcomes]) for when in ("before", "after"))
+    return Tuning(str(options.goal), tuple(tuned), estimates(before), estimates(after), tuple(not_tuned))
+
+
+def _outcome(
+    trial: _Trial[OptionsT], folds: NDArray[np.intp], weights: NDArray[np.int64], options: TuneOptions
+) -> _Outcome:
+    calibration = fit_calibration(trial.scores, trial.truth) if options.calibration else None
+    found = tune(trial.candidates(calibration), trial.current, options.goal, folds)
+    before = _figures(trial, trial.candidates(None).counts(trial.current), weights, options.goal)
+    after = _figures(trial, found.held_out, weights, options.goal)
+    if options.calibration:
+        before[CALIBRATION] = _error(trial, trial.scores)
+        after[CALIBRATION] = _error(trial, _held_out_scores(trial, folds))
+    missed = not options.goal.reached(found.counts.sum(axis=0))
+    return _Outcome(found.options, calibration, before, after, missed)
+
+
+def _figures(trial: _Trial[OptionsT], counts: Counts, weights: NDArray[np.int64], goal: Goal) -> Figures:
+    found = hits(weights @ counts)
+    return {f"{trial.prefix}{name}": getattr(found, name) for name in goal.figures}
+
+
+def _error(trial: _Trial[OptionsT], scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    return np.array([calibration_error(reliability_sums(scores, trial.truth))])
+
+
+def _held_out_scores(trial: _Trial[OptionsT], folds: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+    """Each recording's scores, calibrated on those of the other folds."""
+    scores: NDArray[np.floating[Any]] = trial.scores.copy()
+    fold_of = folds[trial.owners]
+    for fold in np.unique(folds):
+        own = fold_of == fold
+        scores[own] = _calibrated(trial.scores[own], fit_calibration(trial.scores[~own], trial.truth[~own]))
+    return scores
+
+
+def _alone(recordings: Sequence[StrongRecording], label: int, calibration: Calibration | None) -> list[StrongRecording]:
+    """The recordings as if there were no other label."""
+    return [
+        StrongRecording(
+            _calibrated(each.scores[label : label + 1], calibration), each.duration, [each.references[label]]
+        )
+        for each in recordings
+    ]
+
+
+def _calibrated(scores: NDArray[np.floating[Any]], calibration: Calibration | None) -> NDArray[np.floating[Any]]:
+    return scores if calibration is None else calibration.apply(scores)
+
+
+def _composed(base: LabelSettings, calibration: Calibration | None) -> dict[str, float]:
+    """The calibration on top of the one that the scores have already."""
+    if calibration is None:
+        return {"scale": base.scale, "bias": base.bias}
+    return {
+        "scale": round(calibration.scale * base.scale, DECIMALS),
+        "bias": round(calibration.scale * base.bias + calibration.bias, DECIMALS),
+    }
+
+
+def _means(figures: Sequence[Mapping[str, NDArray[np.float64]]]) -> Figures:
+    names = figures[0] if figures else {}
+    return {name: mean_over_labels(np.stack([each[name] for each in figures], axis=1)) for name in names}
+
+
+def _as_threshold(threshold: float) -> dict[str, Any]:
+    return {"threshold": threshold}

@@ -1,0 +1,196 @@
+"""JSON and JSON lines: one object for each recording or query, in the shapes that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from pe_audio_cli.formats.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Writer
+from pe_audio_cli.formats.escaping import json_text
+from pe_audio_cli.results import Event, FileError, Hit, LocalizeResult, Recording, SearchResult, Tag, TagResult, Written
+
+__all__ = ["JsonLinesWriter", "JsonWriter", "error_object", "event_object", "localize_head", "tag_object"]
+
+
+ITEMS_AT_ONCE = 4096  # events or frames that are text at the same time
+
+
+class JsonLinesWriter(Writer):
+    """One object a line (https://jsonlines.org)."""
+
+    name = "jsonl"
+    extensions = (".jsonl", ".ndjson")
+    frames = True
+
+    def write(self, result: Written) -> None:
+        """Write one line."""
+        self.stream.writelines(_encode(result))
+        self.stream.write("\n")
+        self.stream.flush()
+
+
+class JsonWriter(Writer):
+    """One array (RFC 8259) with one object a line, so that it is written, and can be read, as a stream."""
+
+    name = "json"
+    extensions = (".json",)
+    frames = True
+
+    def open(self, written: int = 0) -> None:
+        """Open the array, unless it holds results already."""
+        if written == 0:
+            self.stream.write("[")
+        self._separator = "\n" if written == 0 else ",\n"
+
+    def write(self, result: Written) -> None:
+        """Write one element."""
+        self.stream.write(self._separator)
+        self.stream.writelines(_encode(result))
+        self.stream.flush()
+        self._separator = ",\n"
+
+    def move(self, chunks: Iterable[bytes]) -> None:
+        """Write an element as it stands in another array, with a separator of its own."""
+        self.stream.write(self._separator)
+        pieces = iter(chunks)
+        super().move(chain([next(pieces, b"").lstrip(b",\n")], pieces))
+        self._separator = ",\n"
+
+    def close(self) -> None:
+        """Close the array."""
+        self.stream.write("\n]\n")
+        self.stream.flush()
+
+
+def _encode(result: Written) -> Iterator[str]:
+    """One object, in pieces of bounded size, on one line."""
+    if isinstance(result, LocalizeResult):
+        yield from _localize_pieces(result)
+    elif isinstance(result, TagResult):
+        yield _text(tag_object(result))
+    elif isinstance(result, SearchResult):
+        yield from _search_pieces(result)
+    else:
+        yield _text(error_object(result))
+
+
+def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
+    yield _text(localize_head(result)).removesuffix("}") + ', "events": ['
+    yield from _joined(_text(event_object(event)) for event in result.events)
+    yield "]"
+    if result.frames is not None:
+        yield ', "frames": {'
+        for place, (label, values) in enumerate(result.frames.items()):
+            yield f"{', ' if place else ''}{_text(label)}: ["
+            yield from _joined(_text(_probability(value)) for value in map(float, values))
+            yield "]"
+        yield "}"
+    yield "}"
+
+
+def _search_pieces(result: SearchResult) -> Iterator[str]:
+    head = {"schema": "peaudio.search/1", "query": result.query, **_warnings(result.warnings)}
+    yield _text(head).removesuffix("}") + ', "hits": ['
+    yield from _joined(_text(_hit_object(hit, result.measure)) for hit in result.hits)
+    yield "]}"
+
+
+def _joined(items: Iterable[str]) -> Iterator[str]:
+    """The items with commas between them, many at a time."""
+    remaining = iter(items)
+    separator = ""
+    while some := list(islice(remaining, ITEMS_AT_ONCE)):
+        yield separator + ", ".join(some)
+        separator = ", "
+
+
+def _text(value: Any) -> str:
+    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def tag_object(result: TagResult) -> dict[str, Any]:
+    """Tags as JSON has them, with the decimals that it has."""
+    shape = {
+        "schema": "peaudio.tag/1",
+        **_recording(result.recording),
+        "model": result.model,
+        "windows": result.windows,
+        "tags": _tags(result.tags),
+    }
+    if result.per_window is not None:
+        shape["per_window"] = [
+            {"start": _time(window.start), "end": _time(window.end), "tags": _tags(window.tags)}
+            for window in result.per_window
+        ]
+    return shape
+
+
+def localize_head(result: LocalizeResult) -> dict[str, Any]:
+    """What stands before the events of a recording."""
+    head: dict[str, Any] = {
+        "schema": "peaudio.localize/1",
+        **_recording(result.recording),
+        "model": result.model,
+        "frame_seconds": result.frame_seconds,
+        "threshold": result.threshold,
+    }
+    if result.thresholds:
+        head["thresholds"] = dict(result.thresholds)
+    return head
+
+
+def event_object(event: Event) -> dict[str, Any]:
+    """An event as JSON has it."""
+    return {
+        "label": event.label,
+        "start": _time(event.start),
+        "end": _time(event.end),
+        "probability": _probability(event.probability),
+    }
+
+
+def _hit_object(hit: Hit, measure: str) -> dict[str, Any]:
+    return {
+        "path": hit.path,
+        "start": _time(hit.start),
+        "end": _time(hit.end),
+        "duration": _time(hit.duration),
+        measure: _probability(hit.score),
+    }
+
+
+def error_object(error: FileError) -> dict[str, Any]:
+    """What stands for a recording that failed."""
+    return {
+        "schema": "peaudio.error/1",
+        "file": error.file,
+        "error": {"kind": error.kind, "message": error.message},
+    }
+
+
+def _recording(recording: Recording) -> dict[str, Any]:
+    return {
+        "file": recording.file,
+        "duration": _time(recording.duration),
+        "sample_rate": recording.sample_rate,
+        "channels": recording.channels,
+        **_warnings(recording.warnings),
+    }
+
+
+def _warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": list(warnings)} if warnings else {}
+
+
+def _tags(tags: tuple[Tag, ...]) -> list[dict[str, Any]]:
+    return [{"label": tag.label, "probability": _probability(tag.probability)} for tag in tags]
+
+
+def _probability(value: float) -> float:
+    return round(value, PROBABILITY_DECIMALS)
+
+
+def _time(seconds: float) -> float:
+    return round(seconds, TIME_DECIMALS)

@@ -1,0 +1,50 @@
+"""Labels and names that a format cannot hold as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.formats.base import Writer
+
+__all__ = ["check_files_differ", "check_labels_differ", "respelled"]
+
+
+def respelled(writer: type[Writer], labels: Iterable[str], files: Iterable[str]) -> dict[str, str]:
+    """The labels and the names of recordings that the format spells otherwise, and how."""
+    texts = (*labels, *map(writer.name_of, files))
+    return {text: writer.spell(text) for text in texts if writer.spell(text) != text}
+
+
+def check_labels_differ(writer: type[Writer], labels: Sequence[str]) -> None:
+    """Raise :class:`UsageError` if two labels would be the same to whoever reads the output."""
+    pair = _same(writer.spell, labels)
+    if pair is not None:
+        raise UsageError(
+            f"{writer.name} writes both {pair[0]!r} and {pair[1]!r} as {writer.spell(pair[0])}: choose other labels, "
+            "or another format"
+        )
+
+
+def check_files_differ(writer: type[Writer], files: Iterable[str]) -> None:
+    """Raise :class:`UsageError` if one output would give two recordings the same name, or can hold but one."""
+    paths = list(map(os.path.abspath, files))
+    if len(paths) > 1 and not writer.several:
+        raise UsageError(
+            f"{writer.name} holds one recording, not {len(paths)}: give each a file of its own with -o FOLDER/"
+        )
+    pair = _same(lambda path: writer.spell(writer.name_of(path)), paths)
+    if pair is not None:
+        raise UsageError(
+            f"{writer.name} gives {pair[0]} and {pair[1]} the same name: give each a file of its own with -o FOLDER/"
+        )
+
+
+def _same(key: Callable[[str], str], texts: Iterable[str]) -> tuple[str, str] | None:
+    """Two different texts with the same key, if there are any."""
+    first: dict[str, str] = {}
+    for text in texts:
+        if first.setdefault(key(text), text) != text:
+            return first[key(text)], text
+    return None

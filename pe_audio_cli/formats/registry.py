@@ -1,0 +1,68 @@
+"""The output formats: their names, their file extensions, and the command line's choices."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.formats.annotation import AudacityWriter, RavenWriter, TextGridWriter
+from pe_audio_cli.formats.base import Command, Writer
+from pe_audio_cli.formats.csv import CsvWriter, TsvWriter
+from pe_audio_cli.formats.evaluation import DcaseWriter, RttmWriter
+from pe_audio_cli.formats.json import JsonLinesWriter, JsonWriter
+from pe_audio_cli.formats.parquet import ParquetWriter
+from pe_audio_cli.formats.subtitles import SrtWriter, VttWriter
+from pe_audio_cli.formats.table import TableWriter
+
+__all__ = ["WRITERS", "choices", "guess", "writer_for"]
+
+WRITERS: tuple[type[Writer], ...] = (
+    TableWriter,
+    JsonWriter,
+    JsonLinesWriter,
+    CsvWriter,
+    TsvWriter,
+    ParquetWriter,
+    AudacityWriter,
+    RavenWriter,
+    TextGridWriter,
+    VttWriter,
+    SrtWriter,
+    RttmWriter,
+    DcaseWriter,
+)
+
+AMBIGUOUS = frozenset({".txt"})  # a table to one user, a label track to another
+
+
+def choices(command: Command) -> tuple[str, ...]:
+    """The names of the formats that hold what ``command`` finds."""
+    return tuple(writer.name for writer in WRITERS if command in writer.commands)
+
+
+def writer_for(name: str, command: Command) -> type[Writer]:
+    """The writer of a format.
+
+    Raises:
+        UsageError: there is no such format, it cannot hold what ``command`` finds, or a package is missing for it.
+    """
+    for writer in WRITERS:
+        if writer.name == name and command in writer.commands:
+            if writer.needs is not None and find_spec(writer.needs) is None:
+                raise UsageError(f"{name} needs {writer.needs}: pip install 'pe-audio-cli[parquet]'")
+            return writer
+    raise UsageError(f"{command} has no format {name!r}: choose one of {', '.join(choices(command))}")
+
+
+def guess(path: str | os.PathLike[str], command: Command) -> str | None:
+    """The name of the format that the extension of ``path`` stands for, or None where it leaves that open."""
+    name = os.path.basename(path).lower()
+    formats = {
+        extension.lower(): writer.name
+        for writer in WRITERS
+        if command in writer.commands
+        for extension in writer.extensions
+    }
+    extension = max(filter(name.endswith, formats), key=len, default=None)  # a .dcase.tsv is not just any .tsv
+    return None if extension is None or extension in AMBIGUOUS else formats[extension]

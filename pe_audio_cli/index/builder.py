@@ -1,0 +1,310 @@
+"""Bring an index up to date: what is new or changed is encoded, what has vanished may be dropped, the rest stays."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+from pe_audio_cli import _paths
+from pe_audio_cli._files import Lock, helper
+from pe_audio_cli._paths import reason
+from pe_audio_cli.audio.addresses import is_address
+from pe_audio_cli.audio.framing import WindowOptions
+from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
+from pe_audio_cli.formats.escaping import utf8_text
+from pe_audio_cli.index.database import About, Database, Entry, need_search_extra
+from pe_audio_cli.index.files import check_index, clear_way, place_of, sweep_folders
+from pe_audio_cli.index.vectors import refresh, sweep, vectors_path
+from pe_audio_cli.outputs.base import file_of
+from pe_audio_cli.outputs.feature_store import FeatureStore
+from pe_audio_cli.outputs.files import STANDARD_INPUT
+from pe_audio_cli.outputs.journal import stamp
+from pe_audio_cli.outputs.side_outputs import refuse_unwritable
+from pe_audio_cli.results import EmbedResult, FileError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.models.checkpoint import Checkpoint
+
+__all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan"]
+
+DEFAULT_WINDOW = 10.0  # seconds: long enough to tell what is heard, short enough to find the place
+
+NO_UTF8 = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # how a byte is spelled that is none
+
+Stamp: TypeAlias = "tuple[int | None, int | None]"  # size in bytes, time of change in nanoseconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an index lacks: recordings to encode, with errors in their places, how many may stay, which are gone.
+
+    ``out_of_sight`` are those that cannot be found and may be there all the same.
+    """
+
+    todo: Sequence[str | FileError]
+    n_unchanged: int
+    vanished: Sequence[str]
+    out_of_sight: Sequence[str] = ()
+
+
+class IndexBuilder:
+    """Takes the window embeddings of one recording after another, each in a transaction; a context manager.
+
+    Killed at any moment, it leaves an index with what was taken until then, and the next run goes on from there. An
+    index that isn't there yet is made with the first recording.
+    """
+
+    def __init__(
+        self, path: Path, checkpoint: Checkpoint, windows: WindowOptions | None = None, audio_track: int | None = None
+    ) -> None:
+        """Open the index, if there is one, for nobody else meanwhile.
+
+        ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one; so does ``audio_track``.
+        Raises :class:`StoreError` if it was made with another checkpoint, other windows or another sound track, is
+        damaged or in use, or something is in its way, and :class:`OutputError` if none can be written there, or another
+        run is making it.
+        """
+        need_search_extra()
+        self.path, self._checkpoint = path, checkpoint
+        self.audio_track = audio_track
+        self._database: Database | None = None
+        self._before: dict[str, Stamp] = {}  # by path, when the index was made
+        self._now: dict[str, Stamp] = {}  # and before this run reads
+        self._forgets = False
+        self.n_forgotten = 0
+        place = place_of(path)
+        self.store = FeatureStore(place)
+        if _paths.exists(place):
+            check_index(path)
+        refuse_unwritable(place.parent, "an index")
+        self._lock = Lock(helper(place, ".lock"), path)
+        self._take_lock()
+        try:
+            sweep_folders(place)
+            if _paths.exists(place):
+                self._open(windows)
+            else:
+                clear_way(place)
+                self.windows = WindowOptions(DEFAULT_WINDOW) if windows is None else windows
+        except BaseException:
+            self.close()
+            raise
+
+    def plan(self, paths: Iterable[str], found: Iterable[str | FileError]) -> Plan:
+        """What to do about the recordings that were ``found`` at ``paths``; each counts once, however it is named.
+
+        Vanished are those in the index that lie at or below ``paths`` and are known to be gone: their folder is there,
+        and they are not in it. A path at which nothing was found makes none vanish, and a folder that is not there or
+        cannot be looked into neither: it may be a disk that is not mounted. Raises :class:`UsageError` for standard
+        input, which nobody could find again.
+        """
+        todo: dict[str, str | FileError] = {}
+        for item in found:
+            if item == STANDARD_INPUT:
+                raise UsageError("standard input has no path to be found by: name files or folders")
+            key = _key(item if isinstance(item, str) else item.file)
+            self._now[key] = stamp(item) if isinstance(item, str) else (None, None)
+            if isinstance(item, FileError) or not self._is_known(key):
+                todo[key] = item
+        missing = {item.file for item in todo.values() if isinstance(item, FileError)}
+        roots = [_root(path) for path in paths if path not in missing]
+        lost = [path for path in self._before.keys() - self._now.keys() if any(_is_below(path, root) for root in roots)]
+        found_at = {path: _look(path) for path in sorted(lost)}
+        vanished = [path for path, where in found_at.items() if where is Whereabouts.GONE]
+        out_of_sight = [path for path, where in found_at.items() if where is Whereabouts.UNKNOWN]
+        return Plan(list(todo.values()), len(self._now) - len(todo), vanished, out_of_sight)
+
+    def begin(self, encoder: Encoder) -> None:
+        """Say what encodes the recordings that are about to come."""
+        self._scale, self._bias = encoder.logit_scale, encoder.logit_bias
+
+    def write(self, result: EmbedResult | FileError) -> None:
+        """Take one result; it is safe when this returns. Raises :class:`RunError` if it cannot be written.
+
+        What was known of a recording that has changed and cannot be read any more is dropped.
+        """
+        self._take(result)
+        self.store.forget(file_of(result))
+
+    def _take(self, result: EmbedResult | FileError) -> None:
+        if isinstance(result, FileError):
+            if self._database is not None and self._is_outdated(result):
+                self._drop([_key(result.file)])
+            return
+        recording = result.recording
+        key = _key(recording.file)
+        entry = Entry(key, *self._now[key], recording.duration, recording.sample_rate, recording.channels)
+        if self._database is None:
+            Database.create(self.path, self._about(result.embeddings.shape[1]))
+            self._database = Database.open(self.path, read_only=False)
+        self._database.put(entry, result.starts, result.ends, result.embeddings)
+
+    def drop(self, paths: Sequence[str]) -> None:
+        """Forget recordings, by the paths that the index has for them.
+
+        From then on one at an address is forgotten too when the address turns out to lead nowhere.
+        """
+        self._forgets = True
+        if self._database is not None and paths:
+            self._drop(paths)
+
+    def finish(self) -> None:
+        """Make the copy from which searches read. Raises :class:`RunError` if it cannot be written."""
+        self.store.clear()
+        if self._database is None:
+            return
+        try:
+            refresh(self._database)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {vectors_path(self.path)}: {reason(error)}; the index is whole, and slower without it"
+            ) from error
+
+    def abandon(self) -> str | None:
+        """The run stops early; what was taken stays."""
+        if self._database is None and self.store.is_empty:
+            return None
+        return f"what is done is kept in {self.path}: run the same again to go on"
+
+    def counts(self) -> tuple[int, int]:
+        """How many recordings and windows the index holds."""
+        return (0, 0) if self._database is None else self._database.counts()
+
+    def close(self) -> None:
+        """Let go of the index."""
+        if self._database is not None:
+            self._database.close()
+        self._lock.release()
+
+    def __enter__(self) -> IndexBuilder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.take()
+        except OutputError:
+            if _paths.exists(self.path):
+                Database.open(self.path).close()  # which knows best who has it
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write an index into {self.path.parent}: {reason(error)}") from error
+
+    def _open(self, windows: WindowOptions | None) -> None:
+        def accept(about: About) -> None:
+            about.check(self.path, self._checkpoint.fingerprint, self._checkpoint.name)
+            self.windows = WindowOptions(about.window_seconds, about.overlap_seconds)
+            if windows not in (None, self.windows):
+                raise StoreError(
+                    f"{self.path} has {_spelled(self.windows)}: leave out --window and --overlap, or index into "
+                    "another file"
+                )
+            if self.audio_track not in (None, about.audio_track):
+                track = "the usual sound track" if about.audio_track is None else f"sound track {about.audio_track}"
+                raise StoreError(f"{self.path} has {track}: leave out --audio-track, or index into another file")
+            self.audio_track = about.audio_track
+
+        self._database = Database.open(self.path, read_only=False, accept=accept)
+        self._before = self._database.stamps()
+        sweep(self.path)
+
+    def _drop(self, paths: Sequence[str]) -> None:
+        assert self._database is not None
+        self._database.drop(paths)
+        self.n_forgotten += len(paths)
+
+    def _is_outdated(self, error: FileError) -> bool:
+        """Whether what the index has of a recording that could not be read is known not to be there any more."""
+        key = _key(error.file)
+        if key not in self._before:
+            return False
+        if is_address(error.file):
+            return self._forgets and error.kind == "missing"
+        return error.kind != "missing" and self._now[key] not in ((None, None), self._before[key])
+
+    def _is_known(self, key: str) -> bool:
+        now = self._now[key]
+        return now != (None, None) and self._before.get(key) == now
+
+    def _about(self, width: int) -> About:
+        checkpoint, windows = self._checkpoint, self.windows
+        return About(
+            model=checkpoint.name,
+            folder=os.path.abspath(checkpoint.folder),
+            fingerprint=checkpoint.fingerprint,
+            revision=checkpoint.revision,
+            width=width,
+            logit_scale=self._scale,
+            logit_bias=self._bias,
+            window_seconds=windows.window,
+            overlap_seconds=windows.overlap,
+            audio_track=self.audio_track,
+        )
+
+
+def _key(file: str) -> str:
+    """What an index calls a recording: its absolute path, from wherever it was named, or its address."""
+    return utf8_text(str(file) if is_address(file) else os.path.abspath(file))
+
+
+def _spellings(key: str) -> set[str]:
+    r"""The paths that :func:`_key` makes ``key`` of: it holds bytes that are no UTF-8 as ``\\udcXX``."""
+    return {key, NO_UTF8.sub(lambda match: chr(int(match[1], 16)), key)}
+
+
+def _root(path: str) -> str:
+    """The file or folder that a path stands for; of a pattern, the folder that it begins in."""
+    if "*" in path and not os.path.lexists(path):
+        path = os.path.dirname(path[: path.index("*")])
+    return _key(path)
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+class Whereabouts(Enum):
+    """What is known of a recording that was not found."""
+
+    THERE = "there"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+def _look(key: str) -> Whereabouts:
+    """Where a recording is that the index calls ``key``: gone only if each file that it may be certainly is."""
+    found = {Whereabouts.UNKNOWN} if is_address(key) else set(map(_look_at, _spellings(key)))
+    return next(each for each in (Whereabouts.THERE, Whereabouts.UNKNOWN, Whereabouts.GONE) if each in found)
+
+
+def _look_at(path: str) -> Whereabouts:
+    try:
+        os.lstat(path)
+        return Whereabouts.THERE
+    except FileNotFoundError:
+        pass
+    except _paths.Unusable:
+        return Whereabouts.UNKNOWN
+    folder, name = os.path.split(path)
+    try:
+        with os.scandir(folder) as entries:
+            return Whereabouts.THERE if any(entry.name == name for entry in entries) else Whereabouts.GONE
+    except _paths.Unusable:
+        return Whereabouts.UNKNOWN
+
+
+def _spelled(windows: WindowOptions) -> str:
+    if windows.window is None:
+        return "one window a recording"
+    return f"windows of {windows.window:g} s with an overlap of {windows.overlap:g} s"

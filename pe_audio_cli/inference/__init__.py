@@ -1,0 +1,1 @@
+"""Recordings to results: read, encode in windows, reduce."""

@@ -1,0 +1,452 @@
+"""Decode, encode, reduce: recordings to results, one bad file never hurting another.
+
+Whatever is raised on the way, by whatever stage, becomes the error of the recording that was worked on.
+
+A thread reads ahead, so that the encoder doesn't wait for the disk. The codec runs over each recording once, and its
+frames are shared by the windows that overlap. Windows of one length share a batch, whichever recordings they come
+from, and results come out in the order in which the recordings went in.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+from pe_audio_cli.audio.addresses import addressed
+from pe_audio_cli.audio.decoding import open_audio
+from pe_audio_cli.audio.framing import (
+    FRAME_SECONDS,
+    FRAMES_PER_SECOND,
+    Chunk,
+    Window,
+    WindowOptions,
+    chunked,
+    cut,
+    whole_frames,
+)
+from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
+from pe_audio_cli.errors import RunError
+from pe_audio_cli.results import Embeddings, FileError, Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pe_audio_cli.audio.opus_encoder import OpusEncoder
+
+__all__ = [
+    "Begin",
+    "Codec",
+    "CodecStore",
+    "EncodedWindow",
+    "Encoder",
+    "End",
+    "News",
+    "OnPiece",
+    "Piece",
+    "Reducer",
+    "encode",
+    "encode_news",
+    "read",
+]
+
+CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames that the codec takes at once, to save memory
+READ_AHEAD = 4  # chunks that may wait for the encoder
+SPREAD = 4  # batches' worth of windows that may wait for others of their length
+
+ResultT = TypeVar("ResultT", covariant=True)
+DoneT = TypeVar("DoneT")
+ItemT = TypeVar("ItemT")
+
+# Codec features, (n_frames, width), of frames of samples, (n_frames, 1920).
+Codec: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"
+
+
+class Encoder(Protocol):
+    """What turns labels and samples into embeddings; every pipeline test runs on a fake one.
+
+    The codec turns each frame of samples into features that depend on no more than ``context_frames`` frames on either side; the
+    rest of the model looks at a whole window of them. logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
+    """
+
+    name: str
+    engine: str
+    fingerprint: str
+    default_labels: tuple[str, ...]
+    batch_size: int
+    context_frames: int
+    logit_scale: float
+    logit_bias: float
+
+    def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
+        """Text embeddings of shape ``(n_labels, dim)``."""
+
+    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codec features, ``(n_frames, width)``, of frames of samples, ``(n_frames, 1920)``."""
+
+    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
+        """Embeddings of equal windows of codec features, ``(batch, n_frames, width)``; RunError if it fails."""
+
+
+class CodecStore(Protocol):
+    """Keeps codec features, so that they need not be computed twice."""
+
+    def codec(self, file: str, encoder: Encoder) -> Codec:
+        """What stands in for ``encoder.encode_codec`` for the chunks of one recording, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWindow:
+    """One window's embeddings: ``clip`` of shape ``(dim,)``, ``frames`` of shape ``(n_frames, dim)``."""
+
+    start_frame: int
+    clip: NDArray[np.float32]
+    frames: NDArray[np.float32]
+
+
+class Reducer(Protocol[ResultT]):
+    """Makes one recording's result of its windows, so that no embedding outlives its batch unless it is wanted.
+
+    Each window goes through ``score`` to ``add``. The first may be called on another machine than the second.
+    """
+
+    def score(self, window: EncodedWindow) -> Any:
+        """What is wanted of a window, as a value that can be pickled; it depends on nothing but this window."""
+
+    def add(self, scored: Any) -> None:
+        """Take what is wanted of the next window, in order of time."""
+
+    def finish(self, recording: Recording) -> ResultT:
+        """The result, once all windows are in."""
+
+
+class _Job(Generic[DoneT]):
+    """A recording on its way."""
+
+    def __init__(self, file: str, reducer: Callable[[], Reducer[DoneT]]) -> None:
+        self.file = file
+        self.n_waiting = 0  # windows that are cut and not yet encoded
+        self.end: End | None = None
+        self.error: FileError | None = None
+        try:
+            self._reducer = reducer()
+        except Exception as error:
+            self.fail(error)
+
+    @property
+    def done(self) -> bool:
+        return self.error is not None or (self.end is not None and self.n_waiting == 0)
+
+    def fail(self, error: Exception) -> None:
+        self.error = FileError.caused_by(error, self.file)
+
+    def take(self, window: EncodedWindow) -> None:
+        self.n_waiting -= 1
+        if self.error is not None:
+            return
+        try:
+            self._reducer.add(self._reducer.score(window))
+        except Exception as error:
+            self.fail(error)
+
+    def outcome(self) -> DoneT | FileError:
+        if self.error is not None:
+            return self.error
+        assert self.end is not None
+        try:
+            return self._reducer.finish(self.end.recording)
+        except Exception as error:
+            return FileError.caused_by(error, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A recording begins, or a segment of one, whose first window starts at ``start_frame``."""
+
+    file: str
+    start_frame: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk of the recording that was begun last, and how much of its file has been read, from 0 to 1."""
+
+    chunk: Chunk
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of what was begun last: the recording, as far as it was read by then."""
+
+    recording: Recording
+
+
+# What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
+News: TypeAlias = "Begin | Piece | End | FileError"
+
+# Told of each piece that the codec has done: the file, the seconds of audio, how much of the file has been read.
+OnPiece: TypeAlias = Callable[[str, float, float], None]
+
+
+def encode(
+    files: Iterable[str | FileError],
+    encoder: Encoder,
+    options: WindowOptions,
+    reducer: Callable[[], Reducer[DoneT]],
+    batch_size: int | None = None,
+    on_piece: OnPiece | None = None,
+    spectrograms: bool = False,
+    sounds: float | None = None,
+    audio_track: int | None = None,
+    store: CodecStore | None = None,
+) -> Iterator[DoneT | FileError]:
+    """Encode recordings, and hand out the result of each as soon as it and all before it are done.
+
+    Args:
+        files: recordings, or errors that stand for them, which come out in their place.
+        encoder: what encodes.
+        options: how long recordings are cut.
+        reducer: makes what takes one recording's windows.
+        batch_size: windows that are encoded at once; None leaves it to the encoder. It changes no result.
+        on_piece: told of progress.
+        spectrograms: make one of each recording as it is read, in the reader's thread.
+        sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
+        audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
+        store: keeps codec features until they are no longer needed; None keeps none.
+    """
+    news = _read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
+    try:
+        yield from encode_news(news, encoder, options, reducer, batch_size, on_piece, store)
+    finally:
+        news.close()
+
+
+def encode_news(
+    news: Iterator[News],
+    encoder: Encoder,
+    options: WindowOptions,
+    reducer: Callable[[], Reducer[DoneT]],
+    batch_size: int | None = None,
+    on_piece: OnPiece | None = None,
+    store: CodecStore | None = None,
+) -> Iterator[DoneT | FileError]:
+    """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
+    batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
+    jobs: deque[_Job[DoneT]] = deque()
+    feed = _Feed(news)
+    for begin in feed:
+        assert isinstance(begin, Begin)
+        job = _Job(begin.file, reducer)
+        jobs.append(job)
+        codec = encoder.encode_codec if store is None else store.codec(begin.file, encoder)
+        try:
+            for window in cut(_features(job, feed, codec, on_piece), options):
+                batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
+        except Exception as error:
+            if feed.has_failed:
+                raise
+            job.fail(error)
+            feed.skip_recording()
+        yield from _finished(jobs)
+    batcher.flush()
+    yield from _finished(jobs)
+
+
+class _Feed:
+    """What the reader says, and whether it has come to the end of a recording, or has failed as a whole."""
+
+    def __init__(self, news: Iterator[News]) -> None:
+        self._news = news
+        self._is_at_end = True
+        self.has_failed = False
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> News:
+        try:
+            item = next(self._news)
+        except StopIteration:
+            self._is_at_end = True
+            raise
+        except Exception:
+            self.has_failed = True
+            raise
+        self._is_at_end = isinstance(item, (End, FileError))
+        return item
+
+    def skip_recording(self) -> None:
+        """Pass over the rest of the recording that was begun last."""
+        while not self._is_at_end:
+            next(self, None)
+
+
+def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
+    while jobs and jobs[0].done:
+        yield jobs.popleft().outcome()
+
+
+def _features(
+    job: _Job[DoneT],
+    news: _Feed,
+    codec: Codec,
+    on_piece: OnPiece | None,
+) -> Iterator[NDArray[np.float32]]:
+    """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
+    for item in news:
+        if isinstance(item, End):
+            job.end = item
+            return
+        if isinstance(item, FileError):
+            job.error = item
+            return
+        if isinstance(item, Piece) and job.error is None:
+            chunk = item.chunk
+            try:
+                features = codec(chunk.frames)
+            except Exception as error:
+                job.fail(error)
+                continue  # to the end of this recording
+            yield features[chunk.n_before : chunk.n_before + chunk.n_frames]
+            if on_piece is not None:
+                on_piece(job.file, chunk.n_frames * FRAME_SECONDS, item.fraction)
+
+
+class _Batcher(Generic[DoneT]):
+    """Gathers windows of equal length into batches, and never lets one wait for long."""
+
+    def __init__(self, encoder: Encoder, size: int) -> None:
+        self._encoder = encoder
+        self._size = size
+        self._waiting: dict[int, list[tuple[_Job[DoneT], Window]]] = defaultdict(list)
+
+    def add(self, job: _Job[DoneT], window: Window) -> None:
+        if job.error is not None:
+            return
+        n_frames = len(window.frames)
+        self._waiting[n_frames].append((job, window))
+        job.n_waiting += 1
+        if len(self._waiting[n_frames]) == self._size:
+            self._encode(self._waiting.pop(n_frames))
+        elif sum(map(len, self._waiting.values())) >= SPREAD * self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._waiting:
+            self._encode(self._waiting.popitem()[1])
+
+    def _encode(self, batch: list[tuple[_Job[DoneT], Window]]) -> None:
+        wanted = [(job, window) for job, window in batch if job.error is None]
+        if not wanted:
+            return
+        try:
+            embeddings = self._encoder.encode_windows(np.stack([window.frames for _, window in wanted]))
+        except Exception as error:
+            if len(wanted) > 1:  # one window may be at fault, or all of them together too large
+                for item in wanted:
+                    self._encode([item])
+            else:
+                wanted[0][0].fail(error)
+            return
+        for (job, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
+            job.take(EncodedWindow(window.start_frame, clip, frames))
+
+
+def read(
+    files: Iterable[str | FileError],
+    options: WindowOptions,
+    context_frames: int,
+    spectrograms: bool = False,
+    sounds: float | None = None,
+    audio_track: int | None = None,
+) -> Iterator[News]:
+    """What is in recordings, piece by piece; the arguments are those of :func:`encode`."""
+    whole = None if options.window is None else CODEC_CHUNK
+    for file in files:
+        if isinstance(file, FileError):
+            yield Begin(file.file)
+            yield file
+            continue
+        file = addressed(file)
+        yield Begin(file)
+        try:
+            with open_audio(file, audio_track) as stream:
+                spectrograph = StreamingSpectrogram() if spectrograms else None
+                keeper = _keeper(sounds)
+                blocks = stream.blocks()
+                if spectrograph is not None:
+                    blocks = spectrograph.listen(blocks)
+                if keeper is not None:
+                    blocks = keeper.listen(blocks)
+                for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, context_frames):
+                    yield Piece(chunk, stream.fraction)
+                spectrogram = None if spectrograph is None else spectrograph.finish()
+                sound = None if keeper is None else keeper.finish()
+                about = file, stream.duration, stream.sample_rate, stream.channels
+                yield End(Recording(*about, spectrogram, sound, stream.warnings))
+        except Exception as error:
+            yield FileError.caused_by(error, file)
+
+
+def _keeper(sounds: float | None) -> OpusEncoder | None:
+    if sounds is None:
+        return None
+    from pe_audio_cli.audio.opus_encoder import OpusEncoder  # PyAV takes a moment, and few ask for sounds
+
+    return OpusEncoder(sounds)
+
+
+def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:
+    """The same items, made in a thread that runs at most ``depth`` of them ahead.
+
+    Raises :class:`RunError` in a process that was forked meanwhile: it has the queue, but not the thread that fills it.
+    """
+    process = os.getpid()
+    ready: queue.Queue[tuple[ItemT | None, BaseException | None]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: ItemT | None, error: BaseException | None = None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(None, error)
+
+    thread = threading.Thread(target=work, name="peaudio-reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            if os.getpid() != process:
+                raise RunError(
+                    "a run does not go on in a process that was forked from it: ask the model anew there, or start "
+                    "processes with 'spawn'"
+                )
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        if os.getpid() == process:
+            stopped.set()
+            thread.join(timeout=1.0)  # it may be waiting for a pipe that nobody writes to

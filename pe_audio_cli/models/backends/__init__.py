@@ -1,0 +1,1 @@
+"""What runs a checkpoint, one file each."""

@@ -1,0 +1,54 @@
+"""A checkpoint whose audio is encoded elsewhere: the text tower here, and what else is to be known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pe_audio_cli.errors import RunError
+from pe_audio_cli.models.backends.text_encoder import encode_labels
+from pe_audio_cli.models.checkpoint import LOGIT_BIAS, LOGIT_SCALE, Checkpoint
+from pe_audio_cli.models.modules.codec import codec_context
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pe_audio_cli.results import Embeddings
+
+__all__ = ["FarEncoder"]
+
+
+class FarEncoder:
+    """All of a :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` but the audio, whose tower is not loaded.
+
+    ``engine`` says, for people, what encodes the audio.
+    """
+
+    batch_size = 1
+
+    def __init__(self, checkpoint: Checkpoint, engine: str) -> None:
+        """Raises :class:`CheckpointError` for a checkpoint whose weights cannot be read."""
+        self.name = checkpoint.name
+        self.engine = engine
+        self.fingerprint = checkpoint.fingerprint
+        self.default_labels = checkpoint.default_labels
+        self.context_frames = codec_context(checkpoint.strides)
+        self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
+        self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
+        self._checkpoint = checkpoint
+
+    def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
+        """Text embeddings of shape ``(n_labels, dim)``; what was asked once is kept on disk.
+
+        Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
+        """
+        return encode_labels(self._checkpoint, labels)
+
+    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Not here: raises :class:`RunError`."""
+        raise RunError(f"{self.name} encodes no audio in this process")
+
+    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
+        """Not here: raises :class:`RunError`."""
+        raise RunError(f"{self.name} encodes no audio in this process")

@@ -1,0 +1,135 @@
+"""Labels to text embeddings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from pe_audio_cli.errors import CheckpointError, UsageError
+from pe_audio_cli.models.backends.selection import pick_backend
+from pe_audio_cli.models.backends.transformers_modules import transformers_text
+from pe_audio_cli.models.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint, library_faults
+from pe_audio_cli.models.config import BertConfig, Unsupported
+from pe_audio_cli.models.modules.audio_tower import ContrastiveHead
+from pe_audio_cli.models.modules.bert import Bert
+from pe_audio_cli.models.text_cache import LabelCache
+from pe_audio_cli.models.tokenizer import Tokenize, open_tokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TextEncoder", "encode_labels", "load_text", "own_text", "stock_text_encoder"]
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """The text tower and its projection head, in float32 on the CPU whatever the audio runs in.
+
+    ``tokenize`` gives a label's token ids, below ``vocabulary``, of which the tower takes ``max_tokens``; ``tower``
+    maps ids ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: beside others
+    it would be padded to the longest, and its numbers would change in the last digits with the company it keeps.
+    ``checkpoint`` is whose they are.
+    """
+
+    tokenize: Tokenize
+    max_tokens: int
+    vocabulary: int
+    tower: Callable[[torch.Tensor], torch.Tensor]
+    head: nn.Module
+    checkpoint: str
+
+    @torch.inference_mode()
+    def encode(self, label: str) -> NDArray[np.float32]:
+        """The text embedding of a label, of shape ``(dim,)``.
+
+        Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short. Raises
+        :class:`CheckpointError` if what comes out is no embedding.
+        """
+        ids = self.tokenize(label)
+        if len(ids) > self.max_tokens:
+            raise UsageError(
+                f"the text {label[:40]!r}... has {len(ids)} tokens, and the model takes at most {self.max_tokens}: "
+                "shorten it"
+            )
+        if not ids or max(ids) >= self.vocabulary:
+            raise self._refusal(ValueError("its tokenizer and its vocabulary do not belong together"))
+        with library_faults(self._refusal):
+            embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
+        if not np.isfinite(embedding).all():
+            raise self._refusal(ValueError("numbers that are not finite come out"))
+        return embedding
+
+    def _refusal(self, error: BaseException) -> CheckpointError:
+        reason = " ".join(str(error).split())[:300]
+        return CheckpointError(
+            f"{self.checkpoint}: its text tower cannot be run ({reason}); fetch the checkpoint again"
+        )
+
+
+def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(n_labels, dim)``; the tower is loaded for those that were never asked for before.
+
+    Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
+    """
+    cache = LabelCache.of_user(checkpoint.fingerprint, checkpoint.revision, checkpoint.embedding_width)
+    return cache.embed(labels, lambda: load_text(checkpoint).encode)
+
+
+def load_text(checkpoint: Checkpoint) -> TextEncoder:
+    """A checkpoint's text tower, by our own modules where they can take it.
+
+    Raises :class:`CheckpointError` for a damaged one.
+    """
+    if pick_backend() == "reference":
+        return stock_text_encoder(checkpoint)
+    try:
+        return own_text(checkpoint)
+    except Unsupported:
+        return stock_text_encoder(checkpoint)
+
+
+def own_text(checkpoint: Checkpoint) -> TextEncoder:
+    """A text tower of the BERT kind, without transformers.
+
+    Raises :class:`Unsupported` for one of another kind.
+    """
+    try:
+        config = BertConfig.read(checkpoint.text_section)
+    except ValueError as error:
+        raise checkpoint.bad_config(error) from error
+    max_tokens = min(checkpoint.max_label_tokens, config.max_position_embeddings)
+    tokenize = open_tokenizer(checkpoint, "bare")
+    with torch.device("meta"), library_faults(checkpoint.bad_config):
+        bert, head = Bert(config), ContrastiveHead(config.hidden_size, config.hidden_size)
+    checkpoint.fill(bert, TEXT_TOWER)
+    checkpoint.fill(head, TEXT_HEAD)
+    return TextEncoder(
+        tokenize,
+        max_tokens,
+        config.vocab_size,
+        lambda ids: bert(ids)[:, 0],
+        head,
+        checkpoint.name,
+    )
+
+
+def stock_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
+    """Any text tower that transformers knows, by its modules."""
+    config = checkpoint.pe_audio_config.text_config
+    max_tokens = min(checkpoint.max_label_tokens, getattr(config, "max_position_embeddings", sys.maxsize))
+    tokenize = open_tokenizer(checkpoint, "auto")
+    tower, head = transformers_text(checkpoint)
+    return TextEncoder(
+        tokenize,
+        max_tokens,
+        config.vocab_size,
+        tower,
+        head,
+        checkpoint.name,
+    )

@@ -1,0 +1,97 @@
+"""An encoder that remembers, so that asking twice about the same audio costs one pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from pe_audio_cli.inference.pipeline import Encoder
+from pe_audio_cli.results import Embeddings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CachingEncoder"]
+
+MEMORY = 256 << 20  # bytes of embeddings that are kept, and of codec features: the latest used
+
+ValueT = TypeVar("ValueT")
+
+
+class CachingEncoder:
+    """Wraps an :class:`Encoder`, and encodes each window and each label that it has met lately only once."""
+
+    def __init__(self, encoder: Encoder, memory: int = MEMORY) -> None:
+        self.name = encoder.name
+        self.engine = encoder.engine
+        self.fingerprint = encoder.fingerprint
+        self.default_labels = encoder.default_labels
+        self.batch_size = encoder.batch_size
+        self.context_frames = encoder.context_frames
+        self.logit_scale = encoder.logit_scale
+        self.logit_bias = encoder.logit_bias
+        self._encoder = encoder
+        self._texts: dict[str, NDArray[np.float32]] = {}
+        self._codec: _Latest[NDArray[np.float32]] = _Latest(memory)
+        self._windows: _Latest[Embeddings] = _Latest(memory)
+
+    def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
+        """Text embeddings of shape ``(n_labels, dim)``."""
+        new = [label for label in labels if label not in self._texts]
+        if new:
+            self._texts.update(zip(new, self._encoder.encode_text(new), strict=True))
+        return np.stack([self._texts[label] for label in labels])
+
+    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Codec features, ``(n_frames, width)``, of frames of samples, ``(n_frames, 1920)``."""
+        key = _key(frames)
+        features = self._codec.get(key)
+        if features is None:
+            features = self._encoder.encode_codec(frames)
+            self._codec.put(key, features, features.nbytes)
+        return features
+
+    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
+        """Clip and frame embeddings of equal windows of codec features, ``(batch, n_frames, width)``."""
+        keys = [_key(window) for window in features]
+        found = {key: embeddings for key in keys if (embeddings := self._windows.get(key)) is not None}
+        new = [index for index, key in enumerate(keys) if key not in found]
+        if new:
+            batch = self._encoder.encode_windows(features[new])
+            for place, index in enumerate(new):
+                # A copy: a slice would keep its whole batch alive.
+                clip, frames = batch.clips[place].copy(), batch.frames[place].copy()
+                found[keys[index]] = Embeddings(clip, frames)
+                self._windows.put(keys[index], found[keys[index]], clip.nbytes + frames.nbytes)
+        return Embeddings(np.stack([found[key].clips for key in keys]), np.stack([found[key].frames for key in keys]))
+
+
+class _Latest(Generic[ValueT]):
+    """Keeps the values that were used last, up to so many bytes."""
+
+    def __init__(self, memory: int) -> None:
+        self._free = memory
+        self._values: OrderedDict[bytes, tuple[ValueT, int]] = OrderedDict()
+
+    def get(self, key: bytes) -> ValueT | None:
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key][0]
+
+    def put(self, key: bytes, value: ValueT, size: int) -> None:
+        if key in self._values:
+            return
+        self._values[key] = value, size
+        self._free -= size
+        while self._free < 0:
+            self._free += self._values.popitem(last=False)[1][1]
+
+
+def _key(array: NDArray[np.float32]) -> bytes:
+    shape = str(array.shape).encode()
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16, key=shape[:64]).digest()

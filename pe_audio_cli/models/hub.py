@@ -1,0 +1,157 @@
+"""Checkpoints of the Hugging Face hub: found in its cache, or fetched into it, where its other users find them too.
+
+Nothing heavier than ``huggingface_hub`` is imported, and that only where it is needed. It finds the cache by HF_HOME,
+the hub by HF_ENDPOINT and a token in HF_TOKEN, and keeps off the network if HF_HUB_OFFLINE is set.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pe_audio_cli._paths import expanduser
+from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError
+from pe_audio_cli.models.checkpoint import weight_files
+from pe_audio_cli.models.download import WANTED, Download, OnBytes, more_room
+
+__all__ = ["Pulled", "cached", "find", "is_complete", "pull"]
+
+PROBE_SECONDS = 2.0  # how long an unreachable hub may keep a user waiting
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A checkpoint that is here now: whether it came just now, and whether the hub could be asked for a newer one."""
+
+    folder: Path
+    is_new: bool
+    is_latest: bool
+
+
+def find(repo: str, revision: str | None = None, offline: bool = False, on_bytes: OnBytes | None = None) -> Path:
+    """The folder of a hub checkpoint, fetched if it is not here; one that is here is used without asking the hub.
+
+    Args:
+        repo: its hub id.
+        revision: a commit, tag or branch.
+        offline: never touch the network.
+        on_bytes: hears how a download goes; without it the hub's client draws bars of its own.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is out of reach.
+        RunError: the disk is full.
+    """
+    here = cached(repo, revision)
+    if here is not None:
+        return here
+    _check_reach(repo, offline)
+    return _fetch(repo, revision, on_bytes)
+
+
+def pull(repo: str, revision: str | None = None, offline: bool = False, on_bytes: OnBytes | None = None) -> Pulled:
+    """Fetch a hub checkpoint, or what is newer of it; one that is here will do where the hub is out of reach.
+
+    Arguments and errors are those of :func:`find`.
+    """
+    here = cached(repo, revision)
+    try:
+        _check_reach(repo, offline)
+    except CheckpointError:
+        if here is None:
+            raise
+        return Pulled(here, is_new=False, is_latest=False)
+    folder = _fetch(repo, revision, on_bytes)
+    return Pulled(folder, is_new=here is None or not folder.samefile(here), is_latest=True)
+
+
+def cached(repo: str, revision: str | None = None) -> Path | None:
+    """The folder of a complete earlier download, or None: an interrupted one leaves a snapshot with files missing."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    if cache_folder() is None:
+        return None
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, local_files_only=True, allow_patterns=WANTED))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    return folder if is_complete(folder) else None
+
+
+def cache_folder() -> Path | None:
+    """Where the hub's client keeps what it has fetched; None for a user without a home folder."""
+    from huggingface_hub import constants
+
+    folder = expanduser(constants.HF_HUB_CACHE)
+    return None if folder.startswith("~") else Path(folder)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a snapshot holds all that a checkpoint cannot do without."""
+    try:
+        needed = [folder / "config.json", folder / "tokenizer.json", *weight_files(folder)]
+    except CheckpointError:
+        return False
+    return all(file.is_file() for file in needed)
+
+
+def _check_reach(repo: str, offline: bool) -> None:
+    """Fail in a moment where the hub is out of reach, instead of after the client's minutes of retries."""
+    from huggingface_hub import constants
+
+    if cache_folder() is None:
+        raise CheckpointError(f"there is no home folder to keep {repo} in: set HF_HOME to a folder of yours")
+    if offline or constants.HF_HUB_OFFLINE:
+        raise CheckpointError(f"{repo} is not on this machine and the network is switched off: {_remedy(repo)}")
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return  # only the proxy can tell
+    url = urlsplit(constants.ENDPOINT)
+    port = url.port if url.port is not None else {"http": 80}.get(url.scheme, 443)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise CheckpointError(f"{repo} is not here and the hub cannot be reached: {_remedy(repo)}") from error
+
+
+def _remedy(repo: str) -> str:
+    folder = repo.rsplit("/", maxsplit=1)[-1]
+    return (
+        f"on a machine with a network run `hf download {repo} --local-dir {folder}`, copy that folder here, and use "
+        f"`-m ./{folder}`"
+    )
+
+
+def _fetch(repo: str, revision: str | None, on_bytes: OnBytes | None) -> Path:
+    try:
+        return Download(repo, revision, on_bytes).run()
+    except PeAudioError:
+        raise
+    except Exception as error:  # the client's own, the system's, and its HTTP library's, which is not always the same
+        raise _refusal(error, repo, revision) from error
+
+
+def _refusal(error: Exception, repo: str, revision: str | None) -> PeAudioError:
+    """What a download failed for, and what can be done about it."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return CheckpointError(f"{repo} is gated: accept its terms on its page, and set HF_TOKEN to a token of yours")
+    if isinstance(error, RepositoryNotFoundError):
+        return CheckpointError(f"there is no model {repo} on the hub, or it needs a token: check the name or HF_TOKEN")
+    if isinstance(error, RevisionNotFoundError):
+        return CheckpointError(f"{repo} has no revision {revision}: check --revision")
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return RunError(f"the disk was full before {repo} was whole: {more_room()}")
+    if isinstance(error, OSError) and error.errno in NO_LEAVE:
+        return CheckpointError(
+            f"{repo} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}): set HF_HOME to a folder of yours"
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return CheckpointError(f"{repo} could not be fetched ({reason}): run it again, what has come is kept")

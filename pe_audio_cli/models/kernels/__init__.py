@@ -1,0 +1,1 @@
+"""Fast twins of the modules, each held against them by a test."""

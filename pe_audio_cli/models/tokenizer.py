@@ -1,0 +1,235 @@
+"""A checkpoint's tokenizer, in a process of its own.
+
+A ``tokenizer.json`` is a small program: regular expressions that take for ever on some text, replacements that make
+every character two, tables that the library which reads them believes. A stranger's may hang that library, make it ask
+for all the memory there is, or abort the process that it runs in. So another process runs it, which answers within a
+time and a memory that are plenty for any tokenizer, or else is ended and becomes an error of one line. The checkpoint
+that ships with peaudio is no stranger's, and is run here, which saves a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pe_audio_cli import _paths
+from pe_audio_cli.models.checkpoint import library_faults
+
+if TYPE_CHECKING:
+    from pe_audio_cli.models.checkpoint import Checkpoint
+
+__all__ = ["Kind", "Tokenize", "open_tokenizer", "serve"]
+
+# How a tokenizer is read: by the tokenizers package alone, or as transformers reads it, with its other files.
+Kind: TypeAlias = Literal["bare", "auto"]
+Tokenize: TypeAlias = Callable[[str], "list[int]"]
+
+CPU_SECONDS = 10  # of the process's own work, for reading a tokenizer and for each text
+START_SECONDS = 180.0  # on the clock, on a busy machine, until it is there
+ANSWER_SECONDS = 60.0  # on the clock, until it answers
+SPARE_BYTES = 2 << 30  # of memory, beyond what the libraries take
+MOST_BYTES = 256 << 20  # of a tokenizer.json
+PROGRAM = "import sys; sys.path[:] = {path}; from pe_audio_cli.models.tokenizer import serve; serve()"
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """What the other process is told first."""
+
+    kind: Kind
+    folder: str
+    cpu_seconds: int
+    spare_bytes: int
+
+
+def open_tokenizer(checkpoint: Checkpoint, kind: Kind) -> Tokenize:
+    """What gives a text's token ids, none of them cut off.
+
+    Raises :class:`CheckpointError` if the tokenizer cannot be read, then or for a text.
+    """
+    if kind == "bare":
+        _check_file(checkpoint)
+    if checkpoint.is_shipped or not sys.executable or getattr(sys, "frozen", False):
+        return _Here(checkpoint, kind)
+    return _Elsewhere(checkpoint, kind)
+
+
+def _check_file(checkpoint: Checkpoint) -> None:
+    file = checkpoint.folder / "tokenizer.json"
+    try:
+        size = os.stat(file).st_size
+    except OSError as error:
+        raise checkpoint.bad_tokenizer(f"{file.name}: {_paths.reason(error)}") from error
+    if not _paths.is_file(file) or size > MOST_BYTES:
+        raise checkpoint.bad_tokenizer(f"{file.name} is no file, or larger than {MOST_BYTES >> 20} MiB")
+
+
+class _Here:
+    """In this process."""
+
+    def __init__(self, checkpoint: Checkpoint, kind: Kind) -> None:
+        self._checkpoint = checkpoint
+        with library_faults(self._refusal):
+            self._encode = READERS[kind](checkpoint.folder)
+
+    def __call__(self, text: str) -> list[int]:
+        with library_faults(self._refusal):
+            return self._encode(text)
+
+    def _refusal(self, error: BaseException) -> Any:
+        return self._checkpoint.bad_tokenizer(" ".join(str(error).split()))
+
+
+class _Elsewhere:
+    """In a process that lives as long as this object, or this process."""
+
+    def __init__(self, checkpoint: Checkpoint, kind: Kind) -> None:
+        self._checkpoint = checkpoint
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(path=ascii(sys.path))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
+        )
+        weakref.finalize(self, _end, self._process)
+        # It reads the tokenizer while this process builds the tower.
+        self._send(asdict(_Begin(kind, os.fspath(checkpoint.folder.absolute()), CPU_SECONDS, SPARE_BYTES)))
+        self._is_ready = False
+
+    def __call__(self, text: str) -> list[int]:
+        if not self._is_ready:
+            self._receive(START_SECONDS)
+            self._is_ready = True
+        self._send(text)
+        ids: list[int] = self._receive(ANSWER_SECONDS)
+        return ids
+
+    def _send(self, question: Any) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended; why is told when its answer is missing
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _receive(self, seconds: float) -> Any:
+        assert self._process.stdout is not None
+        late = threading.Timer(seconds, self._process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            answer = self._process.stdout.readline()
+        finally:
+            late.cancel()
+        if not answer.endswith(b"\n"):
+            raise self._checkpoint.bad_tokenizer(_cause(self._process.wait()))
+        told = json.loads(answer)
+        if "error" in told:
+            raise self._checkpoint.bad_tokenizer(told["error"])
+        return told["answer"]
+
+
+def _cause(code: int) -> str:
+    """Why the process has ended."""
+    if -code in (signal.SIGTERM, getattr(signal, "SIGKILL", None), getattr(signal, "SIGXCPU", None)):
+        return f"it is at work on a text for more than {CPU_SECONDS} s"
+    return f"it needs too much memory, or breaks the library that reads it: exit status {code}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def serve() -> None:
+    """What the other process does: answer each line of standard input, JSON both ways."""
+    begin = _Begin(**json.loads(sys.stdin.buffer.readline()))
+    _import_for(begin.kind)
+    _limit_memory(begin.spare_bytes)
+    tokenize: Tokenize | None = None
+    line = b"null"
+    while line:
+        _limit_time(begin.cpu_seconds)
+        told: dict[str, Any] = {}
+        try:
+            if tokenize is None:
+                tokenize = READERS[begin.kind](Path(begin.folder))
+                told["answer"] = None
+            else:
+                told["answer"] = tokenize(json.loads(line))
+        except BaseException as error:  # a panic of Rust is no Exception
+            told["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
+        sys.stdout.buffer.flush()
+        line = b"" if "error" in told else sys.stdin.buffer.readline()
+
+
+def _import_for(kind: Kind) -> None:
+    """Before limits count, which are for the tokenizer."""
+    import tokenizers
+
+    if kind == "auto":
+        # No tokenizer needs torch, which takes longer to import than all else. Transformers looks for it, and does
+        # without what is None here.
+        sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+        from transformers import AutoTokenizer
+
+        assert AutoTokenizer is not None
+    assert tokenizers is not None
+
+
+def _read_bare(folder: Path) -> Tokenize:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: list(tokenizer.encode(text).ids)
+
+
+def _read_auto(folder: Path) -> Tokenize:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    return lambda text: list(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+
+
+READERS: dict[Kind, Callable[[Path], Tokenize]] = {"bare": _read_bare, "auto": _read_auto}
+
+
+def _limit_memory(spare_bytes: int) -> None:
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):  # no such limits on this system
+        return
+    most = pages * resource.getpagesize() + spare_bytes
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_time(cpu_seconds: int) -> None:
+    import time
+
+    try:
+        import resource
+    except ImportError:  # the clock of the process that asks will do
+        return
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + cpu_seconds, hard))

@@ -1,0 +1,84 @@
+"""Which labels a checkpoint was trained for, as far as its own text embeddings can tell.
+
+A small checkpoint answers every label with a number, also those that it has never learned anything about. One that
+carries ``familiar.safetensors`` can tell: a logistic regression for each concept that it was trained on, from text
+embeddings scaled to unit length. ``weight`` is ``(n_concepts, dim)``, ``bias`` ``(n_concepts,)``; a label is familiar
+if any logit is above the metadata entry ``threshold``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pe_audio_cli import _paths
+from pe_audio_cli.errors import CheckpointError
+from pe_audio_cli.models.checkpoint import library_faults
+from pe_audio_cli.models.tensors import read_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["UnfamiliarLabels"]
+
+FILE = "familiar.safetensors"
+
+
+@dataclass(frozen=True)
+class UnfamiliarLabels:
+    """``weight`` ``(n_concepts, dim)``, ``bias`` ``(n_concepts,)``, and the logit that a familiar label reaches."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    threshold: float
+
+    @classmethod
+    def open(cls, folder: Path) -> UnfamiliarLabels | None:
+        """From a checkpoint's folder; None where the checkpoint does not say.
+
+        Raises :class:`CheckpointError` if the file is damaged, or is not what it should be.
+        """
+        from safetensors import safe_open
+
+        file = folder / FILE
+        if not _paths.exists(file):
+            return None
+        with library_faults(_damaged):
+            read_table(file)
+            with safe_open(file, framework="np") as tensors:
+                weight, bias = (tensors.get_tensor(name).astype(np.float32) for name in ("weight", "bias"))
+                threshold = float(tensors.metadata()["threshold"])
+        if weight.ndim != 2 or bias.shape != weight.shape[:1] or not len(bias):
+            raise _damaged(ValueError(f"shapes {weight.shape} and {bias.shape}"))
+        if not all(np.isfinite(numbers).all() for numbers in (weight, bias, threshold)):
+            raise _damaged(ValueError("numbers that are not finite"))
+        return cls(weight, bias, threshold)
+
+    def save(self, folder: Path) -> None:
+        """Write what :meth:`open` reads, in float16."""
+        from safetensors.numpy import save_file
+
+        tensors = {"weight": self.weight.astype(np.float16), "bias": self.bias.astype(np.float16)}
+        save_file(tensors, folder / FILE, {"threshold": f"{self.threshold:.4f}"})
+
+    def strange(self, labels: Sequence[str], embeddings: NDArray[np.float32]) -> list[str]:
+        """Those labels whose text embeddings ``(n_labels, dim)`` are like nothing that was trained on."""
+        highest = self.logits(embeddings).max(axis=1)
+        return [label for label, logit in zip(labels, highest, strict=True) if logit < self.threshold]
+
+    def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How much each label is like each concept, ``(n_labels, n_concepts)``."""
+        if embeddings.shape[1] != self.weight.shape[1]:
+            raise _damaged(ValueError(f"for embeddings of {self.weight.shape[1]} numbers, not {embeddings.shape[1]}"))
+        unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        logits: NDArray[np.float32] = unit @ self.weight.T + self.bias
+        return logits
+
+
+def _damaged(error: BaseException) -> CheckpointError:
+    reason = " ".join(str(error).split())[:300]
+    return CheckpointError(f"{FILE} of the checkpoint is damaged ({reason}); fetch the checkpoint again")

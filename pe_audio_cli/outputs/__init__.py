@@ -1,0 +1,1 @@
+"""Where results go: streams, files, folders, shards, and pictures and pages beside them."""

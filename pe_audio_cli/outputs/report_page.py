@@ -1,0 +1,110 @@
+"""A report beside an output: one page of all results, to look at, listen to and correct."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pe_audio_cli._files import NewFile
+from pe_audio_cli._paths import reason
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
+from pe_audio_cli.formats.draft import put
+from pe_audio_cli.outputs.base import Output
+from pe_audio_cli.outputs.files import is_folder
+from pe_audio_cli.outputs.journal import Entry, Settings
+from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_unwritable
+from pe_audio_cli.report.page import PageOptions, PageWriter
+from pe_audio_cli.results import Result, TagResult
+
+__all__ = ["Report"]
+
+EXTENSIONS = (".html", ".htm")
+
+
+class Report(SideOutput):
+    """A page that grows with the output, and appears whole or not at all: a run that stops early gets none.
+
+    It needs results with their frames and spectrograms.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        options: PageOptions,
+        warn: Callable[[str, str], None],
+        *,
+        frames: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """``warn`` is told of a recording that cannot be heard in it, by its name.
+
+        Raises :class:`UsageError` if ``options.path`` stands for no page, or one is there already.
+        """
+        self._options, self._warn, self._path = options, warn, Path(options.path)
+        if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
+            raise UsageError(f"--report {options.path} is no page: its name ends in .html")
+        refuse_unwritable(self._path.parent, "a report")
+        super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
+        self._file = NewFile(self._path, overwrite=overwrite)
+
+    def find_events_by(self, events: EventOptions) -> None:
+        """Tell how the events of the page are found, which may depend on the checkpoint; before it is opened."""
+        self._options = replace(self._options, events=events)
+
+    def open(self, settings: Settings) -> Mapping[int, Entry]:
+        """Begin the page under a temporary name, then the output."""
+        try:
+            self._begin()
+            return super().open(settings)
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def write(self, result: Result) -> None:
+        """Add it to the page, then pass it on."""
+        assert not isinstance(result, TagResult)
+        try:
+            place, before = self._stream.tell(), dict(vars(self._page))
+            put(self._page, result)
+        except OSError as error:
+            raise self._failure(error) from error
+        try:
+            super().write(result)
+        except InputError:  # an error takes its place, here too
+            self._stream.seek(place)
+            self._stream.truncate()
+            vars(self._page).update(before)
+            raise
+
+    def finish(self) -> None:
+        """Give the page its name, then make the output whole."""
+        try:
+            self._page.close()
+            self._stream.flush()
+            self._file.publish()
+        except FileExistsError as error:
+            raise RunError(
+                f"{self._path} has appeared since this run began, and stays as it is: the report is {self._file.part}"
+            ) from error
+        except OSError as error:
+            raise self._failure(error) from error
+        super().finish()
+
+    def abandon(self) -> str | None:
+        """Drop the page, and leave the output as it leaves itself."""
+        self._file.discard()
+        return super().abandon()
+
+    def _begin(self) -> None:
+        try:
+            self._stream = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
+            self._page = PageWriter(self._stream, self._options, self._warn)
+            self._page.open()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
+
+    def _failure(self, error: OSError) -> RunError:
+        return RunError(f"cannot write {self._path}: {reason(error)}; there is no report")

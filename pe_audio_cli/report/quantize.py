@@ -1,0 +1,78 @@
+"""Frame probabilities and spectrograms in the few bytes that a page needs of them.
+
+A page lets its reader move the threshold from place to place. All that an event depends on is then which of these
+thresholds each frame is above, which fits into a byte, the frame's *rank*: how many of them its probability is above.
+``rank > k`` is exactly what ``probability > thresholds[k]`` is, and a page's events are exactly the command line's.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_audio_cli.detection.events import EventOptions
+
+__all__ = ["N_SHADES", "base64_text", "deflated", "place", "pooled", "ranks", "shades", "thresholds"]
+
+STEPS = 200  # of the threshold from 0 to 1: half a hundredth each, so that ranks tell whole hundredths rightly rounded
+SHADE_DECIBELS = 2.0  # from one shade of a spectrogram to the next
+N_SHADES = 41  # 80 dB below the loudest
+LOUDEST = -60.0  # dB; a recording that is quieter throughout has none of the highest shades, and silence the lowest
+BASE64_GROUP = 3 << 14  # bytes of base64 at a time; a multiple of 3 needs no padding
+
+
+def thresholds(options: EventOptions) -> list[float]:
+    """Where a page's threshold can stand: every half hundredth, and what the user has chosen, in rising order.
+
+    Two that are the same to a float32, which probabilities are, are one.
+    """
+    chosen = [value for value in (options.threshold, options.offset_threshold) if value is not None]
+    by_float32 = {np.float32(value): value for value in (*(step / STEPS for step in range(STEPS + 1)), *chosen)}
+    return [by_float32[key] for key in sorted(by_float32)]
+
+
+def place(level: float, levels: Sequence[float]) -> int:
+    """Where a threshold stands among all ``levels``."""
+    return int(np.searchsorted(np.array(levels, np.float32), np.float32(level)))
+
+
+def ranks(probability: NDArray[np.float32], levels: Sequence[float]) -> NDArray[np.uint8]:
+    """For each frame, how many of at most 255 rising ``levels`` its probability is above; shape ``(n_frames,)``."""
+    return np.searchsorted(np.array(levels, np.float32), probability).astype(np.uint8)
+
+
+def pooled(values: NDArray[Any], width: int) -> NDArray[Any]:
+    """The maxima of every ``width`` rows, the last of which may be of fewer."""
+    return values if width == 1 else np.maximum.reduceat(values, np.arange(0, len(values), width))
+
+
+def shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A spectrogram's decibels, of any shape, as shades from 0 to 40: 2 dB each, the highest for the loudest."""
+    above = levels - levels.max(initial=LOUDEST) + (N_SHADES - 1) * SHADE_DECIBELS
+    rounded: NDArray[np.float32] = np.round(above / SHADE_DECIBELS)
+    return rounded.clip(0, N_SHADES - 1).astype(np.uint8)
+
+
+def deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes as one zlib stream (RFC 1950), which browsers read with ``DecompressionStream("deflate")``."""
+    compressor = zlib.compressobj(9)
+    for piece in pieces:
+        yield compressor.compress(piece)
+    yield compressor.flush()
+
+
+def base64_text(pieces: Iterable[bytes]) -> Iterator[str]:
+    """The same bytes in base64 (RFC 4648), a piece at a time."""
+    held = b""
+    for piece in pieces:
+        held += piece
+        whole = len(held) - len(held) % BASE64_GROUP
+        if whole:
+            yield base64.b64encode(held[:whole]).decode("ascii")
+            held = held[whole:]
+    yield base64.b64encode(held).decode("ascii")

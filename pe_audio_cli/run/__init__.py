@@ -1,1 +1,0 @@
-"""Recordings in, results out: the rooms put together."""

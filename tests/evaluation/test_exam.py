@@ -1,0 +1,225 @@
+"""Answers to an exam become a report: figures, what is left out of them, comparisons, and what is tuned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
+from pe_audio_cli.detection.options import PerLabel
+from pe_audio_cli.detection.scoring import TagOptions
+from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, Reference
+from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions, grade
+from pe_audio_cli.evaluation.prompts import Question, questions
+from pe_audio_cli.evaluation.reporting.render import render
+from pe_audio_cli.evaluation.reporting.report import Report
+from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
+from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+
+LABELS = ["dog", "rain", "wind"]
+
+
+def weak(truth: list[str], labels: list[str], asked: list[Question] | None = None) -> Exam:
+    """One recording for each text of ``truth``, which names its labels."""
+    recordings = tuple(Annotated(f"{number}.wav", tuple(text.split())) for number, text in enumerate(truth))
+    durations = {recording.file: 10.0 for recording in recordings}
+    return Exam(
+        "x.csv", Annotations("weak", recordings), durations, questions(labels, {}, ["{}"]) if asked is None else asked
+    )
+
+
+def columns(*probabilities: list[float]) -> list[np.ndarray]:
+    """Answers: what each recording's questions got."""
+    return [np.array(row, np.float32)[:, None] for row in probabilities]
+
+
+SINGLE = weak(["dog", "dog", "rain", "rain", "wind", "wind"], LABELS)
+ANSWERS = columns([0.9, 0.2, 0.1], [0.6, 0.7, 0.1], [0.1, 0.8, 0.2], [0.3, 0.6, 0.1], [0.2, 0.1, 0.4], [0.4, 0.3, 0.3])
+
+
+def test_figures_of_single_labels() -> None:
+    report = grade(SINGLE, "m", ANSWERS, ExamOptions())
+    scores = np.concatenate(ANSWERS, axis=1).T
+    truth = np.eye(3, dtype=bool)[[0, 0, 1, 1, 2, 2]]
+    overall = {name: figure.value for name, figure in report.overall.items()}
+    assert overall["auroc"] == pytest.approx(np.mean([roc_auc_score(truth[:, i], scores[:, i]) for i in range(3)]))
+    assert overall["average_precision"] == pytest.approx(
+        np.mean([average_precision_score(truth[:, i], scores[:, i]) for i in range(3)])
+    )
+    assert overall["top1"] == pytest.approx(4 / 6) and "top5" not in overall  # of three labels
+    assert report.confusion is not None
+    assert report.confusion.counts == ((1, 1, 0), (0, 2, 0), (1, 0, 1))
+    dog, rain, wind = report.labels
+    assert [row.count for row in report.labels] == [2, 2, 2]
+    assert dog.figures["f1"].value == 1 and dog.threshold == 0.5
+    assert (rain.figures["precision"].value, rain.figures["recall"].value) == (pytest.approx(2 / 3), 1)
+    assert "precision" not in wind.figures and wind.figures["f1"].value == 0  # nothing was taken for wind
+    assert all(figure.low <= figure.high for name, figure in report.overall.items() if name != "calibration_error")
+
+
+def test_a_label_without_positives_or_negatives_is_named_and_in_no_mean() -> None:
+    exam = weak(["dog rain", "rain", "dog rain", "rain"], LABELS)
+    answers = columns([0.9, 0.2, 0.9], [0.1, 0.7, 0.9], [0.8, 0.1, 0.9], [0.2, 0.9, 0.9])
+    report = grade(exam, "m", answers, ExamOptions())
+    assert report.without_positives == ("wind",) and report.without_negatives == ("rain",)
+    assert report.overall["auroc"].value == report.overall["average_precision"].value == 1  # of dog alone
+    assert "auroc" not in report.labels[1].figures and "f1" not in report.labels[2].figures
+    assert report.overall["f1"].value == pytest.approx((1 + 2 / 3) / 2)  # rain has an F1, wind has not
+    assert report.confusion is None and "top1" not in report.overall
+    shown = render(report, "table", 100)
+    assert "no positive, so in no mean that needs one: wind" in shown
+    assert "no negative, so in no mean that needs one: rain" in shown
+
+
+def test_thresholds_of_single_labels_count() -> None:
+    options = ExamOptions(tags=PerLabel(TagOptions(threshold=0.5), {"wind": TagOptions(threshold=0.3)}))
+    report = grade(SINGLE, "m", ANSWERS, options)
+    assert [row.threshold for row in report.labels] == [0.5, 0.5, 0.3]
+    assert report.labels[2].figures["recall"].value == 1
+
+
+def events(*recordings: tuple[list[tuple[str, float, float]], float]) -> Annotations:
+    return Annotations(
+        "strong",
+        tuple(
+            Annotated(
+                f"{n}.wav", tuple(sorted({x[0] for x in found})), tuple(Reference(*each) for each in sorted(found))
+            )
+            for n, (found, _) in enumerate(recordings)
+        ),
+    )
+
+
+def strong() -> tuple[Exam, list[np.ndarray]]:
+    """Two recordings of 4 s in which a dog is heard as annotated, at 0.8 for 0.2, and rain is not."""
+    annotations = events(([("dog", 1.0, 2.0)], 4.0), ([("dog", 2.0, 3.0), ("rain", 0.0, 1.0)], 4.0))
+    exam = Exam("x.tsv", annotations, {"0.wav": 4.0, "1.wav": 4.0}, questions(LABELS, {}, ["{}"]))
+    answers = np.full((2, 3, 100), 0.2, np.float32)
+    answers[0, 0, 25:50] = answers[1, 0, 50:75] = 0.8
+    return exam, list(answers)
+
+
+def test_figures_of_events() -> None:
+    exam, answers = strong()
+    report = grade(exam, "m", answers, ExamOptions())
+    dog, rain, _ = report.labels
+    assert {name: figure.value for name, figure in dog.figures.items() if name != "calibration_error"} == dict.fromkeys(
+        ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1"), 1
+    )
+    assert rain.figures["event_f1"].value == 0 and rain.figures["auroc"].value == 0.5
+    assert report.without_positives == ("wind",)
+    assert report.overall["event_f1"].value == 0.5
+    assert (report.subject.n_recordings, report.subject.seconds) == (2, 8.0)
+    strict = grade(exam, "m", answers, ExamOptions(events=PerLabel(EventOptions(0.9))))
+    assert strict.labels[0].figures["event_f1"].value == 0 and strict.labels[0].figures["auroc"].value == 1
+
+
+def test_an_offset_that_was_rounded_up_ends_with_the_recording() -> None:
+    exam, answers = strong()
+    annotations = events(([("dog", 1.0, 2.0)], 4.0), ([("dog", 3.0, 4.02), ("rain", 0.0, 1.0)], 4.0))
+    answers[1][0] = np.where(np.arange(100) >= 75, 0.8, 0.2)
+    report = grade(replace(exam, annotations=annotations), "m", answers, ExamOptions())
+    assert report.labels[0].figures["psds1"].value == report.labels[0].figures["auroc"].value == 1
+
+
+def test_templates_and_wordings_are_compared_best_first() -> None:
+    asked = [
+        *questions(["dog"], {}, ["{}"]),
+        Question("dog", ("bad dog",), template="bad {}"),
+        Question("dog", ("good dog",), template="good {}"),
+        Question("dog", ("hound",), wording="hound"),
+        Question("dog", ("puppy",), wording="puppy"),
+    ]
+    answers = columns([0.9, 0.1, 0.9, 0.5, 0.9], [0.2, 0.8, 0.2, 0.6, 0.1], [0.8, 0.1, 0.8, 0.7, 0.6])
+    report = grade(weak(["dog", "", "dog"], ["dog"], asked), "m", answers, ExamOptions())
+    assert [(each.label, each.text) for each in report.compared] == [
+        (None, "good {}"),
+        (None, "bad {}"),
+        ("dog", "puppy"),
+        ("dog", "hound"),
+    ]
+    assert report.compared[0].figures["average_precision"].value == 1
+
+
+def test_tuning_mends_a_bad_threshold_and_says_what_that_is_worth() -> None:
+    truth = ["dog" if number % 2 else "" for number in range(20)]
+    answers = columns(*([0.2 + 0.05 * bool(text) + 0.001 * number, 0.5] for number, text in enumerate(truth)))
+    exam = weak(truth, ["dog", "rain"])
+    settings = SettingsFile("old.toml", "m", "0", {"dog": LabelSettings(("a dog",), scale=2.0, bias=1.0)})
+    options = ExamOptions(settings=settings, tune=TuneOptions(calibration=True))
+    tuning = grade(exam, "m", answers, options).tuning
+    assert tuning is not None and tuning.not_tuned == ("rain",)
+    (dog,) = tuning.labels
+    assert dog.before["f1"].value == 0 and dog.after["f1"].value > 0.9
+    assert dog.after["calibration_error"].value < dog.before["calibration_error"].value
+    assert dog.settings.wordings == ("dog",)
+    # What was fitted comes on top of the calibration that the scores have already.
+    again = grade(exam, "m", answers, replace(options, settings=SettingsFile())).tuning
+    assert again is not None
+    fitted = again.labels[0].settings
+    assert dog.settings.scale == pytest.approx(2 * fitted.scale, rel=1e-3)
+    assert dog.settings.bias == pytest.approx(fitted.scale + fitted.bias, rel=1e-3)
+
+
+def full_report() -> Report:
+    """One with all of its parts."""
+    exam, answers = strong()
+    asked = [
+        *exam.questions,
+        Question("dog", ("hound",), template="x {}"),
+        Question("dog", ("a",), wording="=a[/b]\x1b"),
+    ]
+    wide = [np.concatenate([rows, rows[:2]]) for rows in answers]
+    options = ExamOptions(tune=TuneOptions(postprocessing=True, calibration=True))
+    return grade(replace(exam, questions=asked), "m", wide, options)
+
+
+def test_json_holds_every_figure_and_no_nan() -> None:
+    report = full_report()
+    told = json.loads(render(report, "json"), parse_constant=lambda name: pytest.fail(name))
+    assert told["schema"] == "peaudio.eval/1" and told["kind"] == "strong" and told["model"] == "m"
+    assert told["overall"]["auroc"]["value"] == round(report.overall["auroc"].value, 6)
+    assert [row["label"] for row in told["labels"]] == LABELS
+    assert told["without_positives"] == ["wind"]
+    assert told["tuning"]["labels"][0]["settings"]["threshold"] < 0.8
+    assert {each["text"] for each in told["compared"]} == {"x {}", "=a[/b]\x1b"}
+
+
+def test_csv_has_a_row_for_each_figure() -> None:
+    report = full_report()
+    rows = list(csv.DictReader(io.StringIO(render(report, "csv"), newline="")))
+    found = {(row["scope"], row["label"], row["figure"]): row["value"] for row in rows}
+    assert found["overall", "", "psds1"] == f"{report.overall['psds1'].value:.6f}"
+    assert found["label", "dog", "event_f1"] == "1.000000" and found["label", "wind", "count"] == "0"
+    assert ("label", "wind", "auroc") not in found
+    assert ("after tuning", "dog", "event_f1") in found
+    assert ("wording", "dog: =a[/b]\x1b", "auroc") in found
+
+
+def test_the_table_shows_all_parts_and_drives_no_terminal() -> None:
+    shown = render(full_report(), "table", 120)
+    for part in ("AUROC", "PSDS1", "event F1", "annotated", "tuned for F1", "=a[/b]\\x1b", "cross-validated"):
+        assert part in shown, part
+    assert "\x1b" not in shown and max(map(len, shown.splitlines())) <= 120
+
+
+def test_what_was_tuned_is_told_in_the_settings_and_labels_that_were_not_are_there_too(tmp_path) -> None:
+    from pe_audio_cli.detection.label_settings import read_settings
+
+    report = full_report()
+    assert report.tuning is not None
+    wordings = {"dog": ("dog",), "rain": ("rain falling",), "wind": ("wind",)}
+    text = tuned_text(report, report.tuning, SettingsFile("", "m", "0123"), wordings)
+    (tmp_path / "out.toml").write_text(text, encoding="utf-8")
+    read = read_settings(tmp_path / "out.toml", "localize")
+    assert list(read.labels) == LABELS and (read.model, read.fingerprint) == ("m", "0123")
+    assert read.labels["dog"].threshold == report.tuning.labels[0].settings.threshold
+    assert read.labels["dog"].wordings == () and read.labels["wind"] == LabelSettings()
+    assert "# not annotated, so not tuned" in text and "cross-validated" in text

@@ -1,0 +1,24 @@
+import numpy as np
+
+from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
+
+DOG, RAIN = np.eye(2, 8, dtype=np.float32)
+FAMILIAR = UnfamiliarLabels(weight=10 * np.stack([DOG, RAIN]), bias=np.array([-5, -5], np.float32), threshold=0.0)
+
+
+def test_labels_like_none_of_the_concepts_are_strange_whatever_their_length():
+    embeddings = np.stack([DOG, 0.01 * RAIN, DOG + 0.3 * RAIN, np.eye(8, dtype=np.float32)[5], -DOG])
+    strange = FAMILIAR.strange(["dog", "rain", "a wet dog", "sonar", "the opposite of a dog"], embeddings)
+    assert strange == ["sonar", "the opposite of a dog"]
+
+
+def test_what_was_saved_is_opened(tmp_path):
+    FAMILIAR.save(tmp_path)
+    again = UnfamiliarLabels.open(tmp_path)
+    assert again is not None and again.threshold == FAMILIAR.threshold
+    np.testing.assert_array_equal(again.weight, FAMILIAR.weight)
+    np.testing.assert_array_equal(again.bias, FAMILIAR.bias)
+
+
+def test_a_checkpoint_need_not_say(tmp_path):
+    assert UnfamiliarLabels.open(tmp_path) is None

@@ -1,0 +1,13 @@
+"""The allocator setting: done where there is a glibc, and without an effect on any number."""
+
+from __future__ import annotations
+
+import platform
+
+from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+
+
+def test_it_is_done_on_glibc_and_nowhere_else(monkeypatch):
+    assert keep_big_blocks() == (platform.libc_ver()[0] == "glibc")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
+    assert not keep_big_blocks()
