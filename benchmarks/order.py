@@ -18,10 +18,11 @@ import numpy as np
 
 from benchmarks.table import table
 from pe_audio_cli import Index, TagOptions, TagResult, load
-from pe_audio_cli.api import EncodeOptions, embed
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.index.builder import DEFAULT_WINDOW, IndexBuilder
 from pe_audio_cli.index.search import SearchOptions
+from pe_audio_cli.inference.runner import embed
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.models.registry import ModelOptions, find_checkpoint
 
 HEADER = ("label", "windows", "same order", "ties in tag", "largest difference")

@@ -1,4 +1,4 @@
-"""A loaded model, and what can be asked of it: the Python API, on which the commands stand too.
+"""The Python API: a loaded model that tags, localizes and embeds recordings.
 
 ::
 
@@ -18,66 +18,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pe_audio_cli.audio.find import find_recordings
-from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
-from pe_audio_cli.detection.options import PerLabel
 from pe_audio_cli.detection.scoring import Aggregate, TagOptions
-from pe_audio_cli.inference.pipeline import Encoder
-from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Embedding, Unit, check_unit
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions, Localizing, Query, Tagging
+from pe_audio_cli.inference.runner import DEFAULT_WINDOW, embed, localize, tag, window_options
+from pe_audio_cli.inference.tasks.base import EncodeOptions
+from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Unit, check_unit
+from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.models.caching import CachingEncoder
+from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, Task
 
-__all__ = ["EncodeOptions", "Model", "Query", "embed", "load", "localize", "tag", "window_options"]
+__all__ = ["Model", "load"]
 
 Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 Labels: TypeAlias = "str | Sequence[str] | None"
 OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
-
-DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the published checkpoints were trained
-OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
-
-
-def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: float | None = None) -> WindowOptions:
-    """How recordings are cut for a task; ``overlap`` None is the task's own: none for tag, 5 s of 30 for localize."""
-    if overlap is None:
-        overlap = 0.0 if window is None else window * OVERLAP_OF_WINDOW[task]
-    return WindowOptions(window, overlap)
-
-
-def tag(
-    files: Iterable[str | FileError],
-    encoder: Encoder,
-    query: Query,
-    options: TagOptions | PerLabel[TagOptions],
-    encoding: EncodeOptions,
-) -> Iterator[TagResult | FileError]:
-    """The clip-level probability of each label, recording by recording, in order."""
-    return encoding.engine.run(files, encoder, Tagging(query, options), encoding)
-
-
-def localize(
-    files: Iterable[str | FileError],
-    encoder: Encoder,
-    query: Query,
-    options: EventOptions | PerLabel[EventOptions],
-    encoding: EncodeOptions,
-    frames: bool = False,
-) -> Iterator[LocalizeResult | FileError]:
-    """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
-
-
-def embed(
-    files: Iterable[str | FileError], encoder: Encoder, per: Unit, encoding: EncodeOptions
-) -> Iterator[EmbedResult | FileError]:
-    """The audio embeddings themselves, one for each recording, window or frame; recording by recording, in order."""
-    return encoding.engine.run(files, encoder, Embedding(per), encoding)
 
 
 class Model:

@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("any machine")
 # began last.
 LONGEST = (
     "audio/test_mutations.py",
-    "run/test_ray.py",
+    "cluster/test_ray_engine.py",
     "cli/test_endurance.py",
     "cli/test_commands.py",
     "report/test_browser.py",

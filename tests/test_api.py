@@ -12,8 +12,10 @@ from support import LevelEncoder, write_tone
 
 import pe_audio_cli
 from pe_audio_cli import EventOptions, FileError, LocalizeResult, TagOptions, load
-from pe_audio_cli.api import EncodeOptions, Query, localize, tag, window_options
 from pe_audio_cli.errors import CheckpointError, UsageError
+from pe_audio_cli.inference.runner import localize, tag, window_options
+from pe_audio_cli.inference.tasks.base import EncodeOptions
+from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.models.caching import CachingEncoder
 from pe_audio_cli.results import Embeddings
 

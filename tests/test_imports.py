@@ -1,4 +1,4 @@
-"""The lines of the house: who may import whom, and that starting up stays light."""
+"""The lines between subpackages: who may import whom, and that starting up stays light."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-GROUND = {"_files", "_paths", "_small_files"}  # what every room stands on
-VALUES = {"results", "errors"} | GROUND
-ROOMS = {"evaluate", "write", "draw", "report", "store", "detect", "model", "audio"}
+GROUND = {"_files", "_paths", "_small_files", "results", "errors"}  # what every subpackage stands on
+AUDIO = GROUND | {"audio"}
+MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
+UPPER = MIDDLE | {"inference", "outputs"}
+# Whom each subpackage may import, from the top down; "" is the package itself.
 MAY_IMPORT: dict[str, set[str]] = {
-    "": VALUES | ROOMS | {"run", "cli"},
-    "cli": VALUES | ROOMS | {"run"},
-    "run": VALUES | ROOMS,
-    "evaluate": VALUES | {"write", "detect", "audio"},  # how text is escaped is write's
-    "write": VALUES,
-    "draw": VALUES | {"write"},  # how text is escaped and times are told is write's
-    "report": VALUES | {"write", "detect", "audio"},  # a page finds events anew, and saves them as write does
-    "store": VALUES,
-    "detect": VALUES | {"audio"},  # the frame grid is audio's
-    "model": VALUES | {"audio"},
-    "audio": VALUES,
-    "results": {"errors"} | GROUND,
+    "": UPPER | {"index", "evaluation", "cluster", "api", "cli"},
+    "cli": UPPER | {"index", "evaluation", "cluster", "api"},
+    "api": UPPER,
+    "index": UPPER,
+    "evaluation": UPPER,
+    "cluster": UPPER,
+    "outputs": UPPER,
+    "inference": AUDIO | {"models", "detection", "formats"},
+    "report": AUDIO | {"formats", "detection"},
+    "plots": GROUND | {"formats"},
+    "formats": GROUND,
+    "detection": AUDIO,
+    "models": AUDIO,
+    "audio": GROUND,
+    "results": {"errors", "_files", "_paths", "_small_files"},
     "errors": set(),
     "_files": {"_paths", "errors"},
     "_paths": set(),
@@ -67,7 +72,7 @@ def imports_in(module: str, source: str) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: relative imports hide which room they come from"
+            assert node.level == 0, f"{module}: relative imports hide which subpackage they come from"
             targets = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
@@ -78,7 +83,7 @@ def is_for_type_checkers(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def house() -> dict[str, str]:
+def modules_and_sources() -> dict[str, str]:
     """The package's modules and their source."""
     sources = {}
     for path in FOLDER.rglob("*.py"):
@@ -87,7 +92,7 @@ def house() -> dict[str, str]:
     return sources
 
 
-def room(module: str) -> str:
+def subpackage(module: str) -> str:
     """``audio`` for ``pe_audio_cli.audio.find``, and nothing for the package itself and its ``__main__``."""
     parts = module.split(".")
     return "" if len(parts) == 1 or parts[1].startswith("__") else parts[1]
@@ -106,22 +111,22 @@ def graph(sources: dict[str, str]) -> dict[str, set[str]]:
 
 
 def trespasses(sources: dict[str, str]) -> set[str]:
-    """The imports of one room from another that go up, or across to a neighbour."""
+    """The imports of one subpackage from another that go up, or across to a neighbour."""
     return {
         f"{importer} imports {target}"
         for importer, targets in graph(sources).items()
         for target in targets
-        if room(target) not in MAY_IMPORT[room(importer)] | {room(importer)}
+        if subpackage(target) not in MAY_IMPORT[subpackage(importer)] | {subpackage(importer)}
     }
 
 
 def outside_model(sources: dict[str, str]) -> set[str]:
-    """The imports of torch and its company in rooms where they have no business."""
+    """The imports of torch and its company in subpackages where they have no business."""
     return {
         f"{module} imports {each.target}"
         for module, source in sources.items()
         for each in imports_in(module, source)
-        if each.target.split(".")[0] in MODEL_ONLY and room(module) != "model"
+        if each.target.split(".")[0] in MODEL_ONLY and subpackage(module) != "models"
     }
 
 
@@ -131,50 +136,58 @@ def heavy_at_start(sources: dict[str, str]) -> set[str]:
         f"{module} imports {each.target}"
         for module, source in sources.items()
         for each in imports_in(module, source)
-        if room(module) == "cli" and each.eager and each.target.split(".")[0] not in LIGHT | {PACKAGE}
+        if subpackage(module) == "cli" and each.eager and each.target.split(".")[0] not in LIGHT | {PACKAGE}
     }
 
 
-def test_every_module_has_a_room() -> None:
-    assert {room(module) for module in house()} <= MAY_IMPORT.keys()
+def test_every_module_has_a_place() -> None:
+    assert {subpackage(module) for module in modules_and_sources()} <= MAY_IMPORT.keys()
 
 
 def test_imports_go_one_way() -> None:
-    assert trespasses(house()) == set()
+    assert trespasses(modules_and_sources()) == set()
 
 
 def test_no_circles() -> None:
-    graphlib.TopologicalSorter(graph(house())).prepare()  # raises CycleError
+    graphlib.TopologicalSorter(graph(modules_and_sources())).prepare()  # raises CycleError
 
 
-def test_only_the_model_room_imports_torch() -> None:
-    assert outside_model(house()) == set()
+def test_only_models_imports_torch() -> None:
+    assert outside_model(modules_and_sources()) == set()
 
 
 def test_the_command_line_imports_nothing_heavy_at_its_top() -> None:
-    assert heavy_at_start(house()) == set()
+    assert heavy_at_start(modules_and_sources()) == set()
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("audio.decode", "from pe_audio_cli.cli import app"),
-        ("audio.decode", "import pe_audio_cli.inference.pipeline"),
-        ("detect.events", "from pe_audio_cli.models.backends.torch_encoder import PeEncoder"),
-        ("run.pipeline", "from pe_audio_cli import load"),
+        ("audio.decoding", "from pe_audio_cli.cli import app"),
+        ("audio.decoding", "import pe_audio_cli.inference.pipeline"),
+        ("detection.events", "from pe_audio_cli.models.backends.torch_encoder import PeEncoder"),
+        ("inference.pipeline", "from pe_audio_cli import load"),
         ("errors", "def late():\n    from pe_audio_cli.results import Event"),
     ],
 )
 def test_an_import_that_goes_up_or_across_is_found(module: str, source: str) -> None:
-    modules = ("cli.app", "run.pipeline", "model.encoder", "detect.events", "audio.decode", "results", "errors")
+    modules = (
+        "cli.app",
+        "inference.pipeline",
+        "models.backends.torch_encoder",
+        "detection.events",
+        "audio.decoding",
+        "results",
+        "errors",
+    )
     planted = {PACKAGE: ""} | {f"{PACKAGE}.{name}": "" for name in modules} | {f"{PACKAGE}.{module}": source}
     assert len(trespasses(planted)) == 1
 
 
 @pytest.mark.parametrize("source", ["import torch", "if TYPE_CHECKING:\n    from transformers import AutoModel"])
-def test_torch_in_another_room_is_found(source: str) -> None:
-    assert outside_model({f"{PACKAGE}.detect.scoring": source})
-    assert not outside_model({f"{PACKAGE}.model.encoder": source})
+def test_torch_in_another_subpackage_is_found(source: str) -> None:
+    assert outside_model({f"{PACKAGE}.detection.scoring": source})
+    assert not outside_model({f"{PACKAGE}.models.backends.torch_encoder": source})
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,10 @@ class AudioStream:
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Mono blocks at 48 kHz of shape ``(samples,)``, none empty, most of about a second; to be read once.
 
-        Channels are mixed by their mean, or where they cancel each other as :class:`pe_audio_cli.audio.mixing.Mixer` has
-        it; rates are changed by :func:`pe_audio_cli.audio.resampling.resampled`, which says how many samples come out,
-        each stretch at one rate by itself. At 48 kHz samples are passed on as they are.
+        Channels are mixed by their mean, or where they cancel each other by
+        :class:`~pe_audio_cli.audio.mixing.Mixer`; rates are changed by
+        :func:`~pe_audio_cli.audio.resampling.resampled`, which says how many samples come out, each segment at one rate
+        by itself. At 48 kHz samples are passed on as they are.
 
         Raises:
             InputError: there are no samples, or a NaN or infinite one, or the file was changed in the meantime.

@@ -19,7 +19,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ __all__ = [
     "HOP",
     "SAMPLE_RATE",
     "Chunk",
-    "OverlapAdd",
     "Window",
     "WindowOptions",
     "chunked",
@@ -42,13 +41,16 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 48_000  # samples per second that the model hears
+
 HOP = 1_920  # samples from one frame to the next
+
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP  # 25
+
 FRAME_SECONDS = HOP / SAMPLE_RATE  # 0.04 seconds from one frame to the next
+
 SHORTEST_WINDOW = 1.0  # seconds; below that the model hears too little of anything
 
 Frames: TypeAlias = NDArray[np.float32]
-Values: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,8 @@ def whole_frames(blocks: Iterable[Frames]) -> Iterator[Frames]:
 def chunked(blocks: Iterable[Frames], whole: int | None, size: int, context_frames: int) -> Iterator[Chunk]:
     """Frames as one chunk if there are no more than ``whole`` (None: however many), else as chunks of ``size``.
 
-    Each carries up to ``context_frames`` of its neighbours' frames on each side: what is computed for a frame from no more than
-    ``context_frames`` frames around it comes out as if it had been computed from the whole recording. About the larger of
+    Each carries up to ``context_frames`` of its neighbours' frames on each side: what is computed for a frame from no
+    more frames than that around it comes out as if it had been computed from the whole recording. About the larger of
     ``whole`` and ``size``, and a block, are held at any time.
     """
     tail = _Tail(None if whole is None else max(whole, size) + 2 * context_frames)
@@ -212,46 +214,3 @@ class _Tail:
             if place + len(block) > self.end - self._keep:
                 return
             self._blocks.popleft()
-
-
-class OverlapAdd:
-    """One timeline from the frames of consecutive windows, in pieces that follow each other without a gap.
-
-    Where windows overlap, the timeline so far fades linearly into the new window across all that they share: to be
-    done on logits, where a fade between two opinions is their weighted mean. Where both agree, their value stays as
-    it is; a single window comes out bit by bit as it went in. The concatenation of all pieces along their last axis is
-    the whole timeline.
-    """
-
-    def __init__(self) -> None:
-        self._begin = 0
-        self._timeline: Values | None = None
-
-    def add(self, start: int, values: Values) -> Values | None:
-        """Take the next window, of shape ``(..., n_frames)``, which starts at frame ``start``.
-
-        Returns the frames, of shape ``(..., k)``, that no later window can touch any more, if there are any: those
-        before ``start``. Raises ValueError if the window does not start after the previous one, or leaves a gap behind
-        it.
-        """
-        if self._timeline is None:
-            self._begin, self._timeline = start, values
-            return None
-        end = self._begin + self._timeline.shape[-1]
-        if not self._begin < start <= end:
-            raise ValueError(f"a window that starts at frame {start} does not continue frames {self._begin} to {end}")
-        finished = self._timeline[..., : start - self._begin]
-        self._timeline = _fade(self._timeline[..., start - self._begin :], values)
-        self._begin = start
-        return finished
-
-    def finish(self) -> Values | None:
-        """The frames of the last window, or None if there was no window."""
-        return self._timeline
-
-
-def _fade(old: Values, new: Values) -> Values:
-    """``new``, of shape ``(..., n)``, with ``old``, of shape ``(..., at most n)``, fading out over its beginning."""
-    shared = old.shape[-1]
-    weight = (np.arange(1, shared + 1) / (shared + 1)).astype(new.dtype)
-    return np.concatenate([old + weight * (new[..., :shared] - old), new[..., shared:]], axis=-1)

@@ -20,13 +20,14 @@ from pe_audio_cli.formats.registry import WRITERS, guess, writer_for
 from pe_audio_cli.outputs.files import is_folder, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from pe_audio_cli.api import EncodeOptions, Query
     from pe_audio_cli.audio.framing import WindowOptions
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.detection.options import PerLabel
     from pe_audio_cli.inference.labels import LabelOptions
-    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.inference.tasks.base import EncodeOptions
+    from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import Task
     from pe_audio_cli.outputs.base import Output
     from pe_audio_cli.outputs.journal import Settings
@@ -79,10 +80,12 @@ class Batch:
         keep_big_blocks()
         if not self.console.verbose:
             quiet_libraries()
-        from pe_audio_cli.api import EncodeOptions, Query, window_options
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.detection.label_settings import carried_settings
         from pe_audio_cli.inference.labels import check_labels, gather_labels
+        from pe_audio_cli.inference.runner import window_options
+        from pe_audio_cli.inference.tasks.base import EncodeOptions
+        from pe_audio_cli.inference.tasks.query import Query
         from pe_audio_cli.models.registry import find_checkpoint
 
         labels = gather_labels(_label_options(self.flags.labels))
@@ -217,8 +220,10 @@ class Batch:
     def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
 
-        from pe_audio_cli.outputs.base import FileOutput, FolderOutput, StreamOutput
+        from pe_audio_cli.outputs.file import FileOutput
+        from pe_audio_cli.outputs.folder import FolderOutput
         from pe_audio_cli.outputs.shards import ShardedOutput
+        from pe_audio_cli.outputs.stream import StreamOutput
 
         options = WriteOptions(self.command, self.per_window, most_shown=self.most_shown)
         path, overwrite, resume = self.flags.output.path, self.flags.output.overwrite, self.flags.output.resume

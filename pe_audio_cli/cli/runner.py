@@ -20,10 +20,10 @@ from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.errors import InputError, PeAudioError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from pe_audio_cli.inference.pipeline import Encoder
-    from pe_audio_cli.inference.tasks.scoring import Engine
+    from pe_audio_cli.inference.tasks.base import Engine
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import ModelOptions, Task
     from pe_audio_cli.results import Outcome
 
@@ -71,7 +71,7 @@ class Runner:
         self, checkpoint: Checkpoint, model: ModelFlags, task: Task, device: DeviceFlags, engine: EngineFlags
     ) -> Iterator[tuple[Encoder, Engine]]:
         """What the checkpoint runs on, with the checkpoint loaded as far as that needs it here."""
-        from pe_audio_cli.inference.tasks.scoring import LocalEngine
+        from pe_audio_cli.inference.tasks.base import LocalEngine
 
         engine.check()
         if engine.engine == "local":

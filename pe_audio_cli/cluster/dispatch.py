@@ -17,7 +17,7 @@ from pe_audio_cli.audio.addresses import is_address, reached_by
 from pe_audio_cli.cluster.reorder_buffer import ReorderBuffer, Row
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.inference.segments import SegmentResult
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.outputs.files import STANDARD_INPUT
 from pe_audio_cli.results import FileError, Recording
 

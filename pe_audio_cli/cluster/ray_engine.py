@@ -7,7 +7,8 @@
     labels, files  ────>  conductor ──> tasks that decode ──> actors that encode
     order, writers <────  conductor <───────────────────────────────┘
 
-A worker or a node that is lost is made up for by Ray, as far as it can, and else by :mod:`pe_audio_cli.cluster.dispatch`.
+A worker or a node that is lost is made up for by Ray, as far as it can, and else by
+:mod:`pe_audio_cli.cluster.dispatch`.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from pe_audio_cli.cluster.dispatch import Lost, dispatched
 from pe_audio_cli.cluster.ray_pipeline import Conductor, Pool, Work
 from pe_audio_cli.cluster.reorder_buffer import Row
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions, Question
+from pe_audio_cli.inference.tasks.base import EncodeOptions, Question
 from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
-    from pe_audio_cli.inference.pipeline import Encoder
     from pe_audio_cli.models.backends.remote import FarEncoder
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import ModelOptions, Task
 
 __all__ = ["ClusterOptions", "RayEngine"]
@@ -80,7 +81,10 @@ class ClusterOptions:
 
 
 class RayEngine:
-    """A Ray cluster as an :class:`~pe_audio_cli.inference.tasks.scoring.Engine`; a context manager, in which it is connected."""
+    """A Ray cluster that runs recordings, see :class:`~pe_audio_cli.inference.tasks.base.Engine`.
+
+    A context manager, in which it is connected.
+    """
 
     def __init__(
         self,

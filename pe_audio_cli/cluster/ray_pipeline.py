@@ -20,9 +20,10 @@ from pe_audio_cli.audio.framing import HOP, WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, RecordingResult
 from pe_audio_cli.cluster.reorder_buffer import Row
 from pe_audio_cli.errors import CheckpointError, PeAudioError
-from pe_audio_cli.inference.pipeline import Begin, News, encode_news, read
+from pe_audio_cli.inference.pipeline import encode_news
+from pe_audio_cli.inference.reader import Begin, News, read
 from pe_audio_cli.inference.segments import SEGMENT, Collector, SegmentResult, gathered, segments
-from pe_audio_cli.inference.tasks.scoring import Question
+from pe_audio_cli.inference.tasks.base import Question
 from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:

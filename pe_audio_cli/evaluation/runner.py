@@ -11,7 +11,6 @@ import numpy as np
 
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
-from pe_audio_cli.api import EncodeOptions, Query, localize, tag
 from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.detection.events import EventOptions, n_heard_frames
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
@@ -21,13 +20,16 @@ from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durati
 from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions, grade
 from pe_audio_cli.evaluation.prompts import read_map
 from pe_audio_cli.inference.labels import class_labels
+from pe_audio_cli.inference.runner import localize, tag
+from pe_audio_cli.inference.tasks.base import EncodeOptions
+from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_audio_cli.evaluation.reporting.report import Report
-    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.models.encoder import Encoder
 
 __all__ = ["Heard", "evaluate", "listen", "require_extra", "save", "words_for"]
 

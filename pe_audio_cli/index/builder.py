@@ -29,8 +29,8 @@ from pe_audio_cli.outputs.side_outputs import refuse_unwritable
 from pe_audio_cli.results import EmbedResult, FileError
 
 if TYPE_CHECKING:
-    from pe_audio_cli.inference.pipeline import Encoder
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import Encoder
 
 __all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan"]
 

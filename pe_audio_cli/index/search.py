@@ -158,9 +158,10 @@ class Index:
             CheckpointError: the model cannot be loaded.
             StoreError: the index is damaged, or its model has changed.
         """
-        from pe_audio_cli.api import EncodeOptions, embed
         from pe_audio_cli.audio.addresses import addressed
         from pe_audio_cli.audio.framing import WindowOptions
+        from pe_audio_cli.inference.runner import embed
+        from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 
         recording = addressed(os.fspath(file))

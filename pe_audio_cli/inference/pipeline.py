@@ -9,91 +9,37 @@ from, and results come out in the order in which the recordings went in.
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from pe_audio_cli.audio.addresses import addressed
-from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.framing import (
     FRAME_SECONDS,
-    FRAMES_PER_SECOND,
-    Chunk,
     Window,
     WindowOptions,
-    chunked,
     cut,
-    whole_frames,
 )
-from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
-from pe_audio_cli.errors import RunError
-from pe_audio_cli.results import Embeddings, FileError, Recording
+from pe_audio_cli.results import FileError, Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from pe_audio_cli.audio.opus_encoder import OpusEncoder
+from pe_audio_cli.inference.reader import READ_AHEAD, Begin, End, News, Piece, read, read_ahead
+from pe_audio_cli.models.encoder import Encoder
 
-__all__ = [
-    "Begin",
-    "Codec",
-    "CodecStore",
-    "EncodedWindow",
-    "Encoder",
-    "End",
-    "News",
-    "OnPiece",
-    "Piece",
-    "Reducer",
-    "encode",
-    "encode_news",
-    "read",
-]
+__all__ = ["Codec", "CodecStore", "EncodedWindow", "OnPiece", "Reducer", "encode", "encode_news"]
 
-CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames that the codec takes at once, to save memory
-READ_AHEAD = 4  # chunks that may wait for the encoder
 SPREAD = 4  # batches' worth of windows that may wait for others of their length
 
 ResultT = TypeVar("ResultT", covariant=True)
+
 DoneT = TypeVar("DoneT")
-ItemT = TypeVar("ItemT")
 
 # Codec features, (n_frames, width), of frames of samples, (n_frames, 1920).
 Codec: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"
-
-
-class Encoder(Protocol):
-    """What turns labels and samples into embeddings; every pipeline test runs on a fake one.
-
-    The codec turns each frame of samples into features that depend on no more than ``context_frames`` frames on either side; the
-    rest of the model looks at a whole window of them. logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
-    """
-
-    name: str
-    engine: str
-    fingerprint: str
-    default_labels: tuple[str, ...]
-    batch_size: int
-    context_frames: int
-    logit_scale: float
-    logit_bias: float
-
-    def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """Text embeddings of shape ``(n_labels, dim)``."""
-
-    def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Codec features, ``(n_frames, width)``, of frames of samples, ``(n_frames, 1920)``."""
-
-    def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
-        """Embeddings of equal windows of codec features, ``(batch, n_frames, width)``; RunError if it fails."""
 
 
 class CodecStore(Protocol):
@@ -167,32 +113,6 @@ class _Job(Generic[DoneT]):
             return FileError.caused_by(error, self.file)
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A recording begins, or a segment of one, whose first window starts at ``start_frame``."""
-
-    file: str
-    start_frame: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A chunk of the recording that was begun last, and how much of its file has been read, from 0 to 1."""
-
-    chunk: Chunk
-    fraction: float
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of what was begun last: the recording, as far as it was read by then."""
-
-    recording: Recording
-
-
-# What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
-News: TypeAlias = "Begin | Piece | End | FileError"
-
 # Told of each piece that the codec has done: the file, the seconds of audio, how much of the file has been read.
 OnPiece: TypeAlias = Callable[[str, float, float], None]
 
@@ -223,7 +143,7 @@ def encode(
         audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
-    news = _read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
+    news = read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
     try:
         yield from encode_news(news, encoder, options, reducer, batch_size, on_piece, store)
     finally:
@@ -359,94 +279,3 @@ class _Batcher(Generic[DoneT]):
             return
         for (job, window), clip, frames in zip(wanted, embeddings.clips, embeddings.frames, strict=True):
             job.take(EncodedWindow(window.start_frame, clip, frames))
-
-
-def read(
-    files: Iterable[str | FileError],
-    options: WindowOptions,
-    context_frames: int,
-    spectrograms: bool = False,
-    sounds: float | None = None,
-    audio_track: int | None = None,
-) -> Iterator[News]:
-    """What is in recordings, piece by piece; the arguments are those of :func:`encode`."""
-    whole = None if options.window is None else CODEC_CHUNK
-    for file in files:
-        if isinstance(file, FileError):
-            yield Begin(file.file)
-            yield file
-            continue
-        file = addressed(file)
-        yield Begin(file)
-        try:
-            with open_audio(file, audio_track) as stream:
-                spectrograph = StreamingSpectrogram() if spectrograms else None
-                keeper = _keeper(sounds)
-                blocks = stream.blocks()
-                if spectrograph is not None:
-                    blocks = spectrograph.listen(blocks)
-                if keeper is not None:
-                    blocks = keeper.listen(blocks)
-                for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, context_frames):
-                    yield Piece(chunk, stream.fraction)
-                spectrogram = None if spectrograph is None else spectrograph.finish()
-                sound = None if keeper is None else keeper.finish()
-                about = file, stream.duration, stream.sample_rate, stream.channels
-                yield End(Recording(*about, spectrogram, sound, stream.warnings))
-        except Exception as error:
-            yield FileError.caused_by(error, file)
-
-
-def _keeper(sounds: float | None) -> OpusEncoder | None:
-    if sounds is None:
-        return None
-    from pe_audio_cli.audio.opus_encoder import OpusEncoder  # PyAV takes a moment, and few ask for sounds
-
-    return OpusEncoder(sounds)
-
-
-def _read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:
-    """The same items, made in a thread that runs at most ``depth`` of them ahead.
-
-    Raises :class:`RunError` in a process that was forked meanwhile: it has the queue, but not the thread that fills it.
-    """
-    process = os.getpid()
-    ready: queue.Queue[tuple[ItemT | None, BaseException | None]] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(item: ItemT | None, error: BaseException | None = None) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put((item, error), timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                put(item)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(None, error)
-
-    thread = threading.Thread(target=work, name="peaudio-reader", daemon=True)
-    thread.start()
-    try:
-        while True:
-            if os.getpid() != process:
-                raise RunError(
-                    "a run does not go on in a process that was forked from it: ask the model anew there, or start "
-                    "processes with 'spawn'"
-                )
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        if os.getpid() == process:
-            stopped.set()
-            thread.join(timeout=1.0)  # it may be waiting for a pipe that nobody writes to

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND, Chunk, WindowOptions
-from pe_audio_cli.inference.pipeline import Begin, End, News, Piece
+from pe_audio_cli.inference.reader import Begin, End, News, Piece
 from pe_audio_cli.results import FileError, Recording
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def segments(news: Iterator[News], options: WindowOptions, longest: int = SEGMEN
     """The segments of one recording, as the reader brings it.
 
     Args:
-        news: what :func:`~pe_audio_cli.inference.pipeline.read` says of one recording.
+        news: what :func:`~pe_audio_cli.inference.reader.read` says of one recording.
         options: how recordings are cut into windows.
         longest: frames from the beginning of one segment to that of the next, at most; a window fits in any case.
     """

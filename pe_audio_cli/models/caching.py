@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from pe_audio_cli.inference.pipeline import Encoder
+from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.results import Embeddings
 
 if TYPE_CHECKING:

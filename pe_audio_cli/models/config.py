@@ -14,7 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["AudioConfig", "BertConfig", "CodecConfig", "Unsupported", "check_section", "plain_section", "read_strides"]
+__all__ = [
+    "AudioConfig",
+    "BertConfig",
+    "CodecConfig",
+    "Unsupported",
+    "check_section",
+    "plain_section",
+    "read_strides",
+]
 
 ROPE_THETA = 20_000.0  # where a configuration does not say
 

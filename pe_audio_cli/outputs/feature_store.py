@@ -35,7 +35,8 @@ from pe_audio_cli.errors import OutputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.inference.pipeline import Codec, Encoder
+    from pe_audio_cli.inference.pipeline import Codec
+    from pe_audio_cli.models.encoder import Encoder
 
 __all__ = ["FeatureStore"]
 

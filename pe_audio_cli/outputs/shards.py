@@ -17,19 +17,12 @@ from pe_audio_cli._files import Lock, create_alone, discard, is_at, publish, rem
 from pe_audio_cli._paths import exists, is_dir, reason
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.formats.base import WriteOptions, Writer
-from pe_audio_cli.outputs.base import (
-    FOLDER_HELPERS,
-    FOLDER_JOURNAL,
-    FOLDER_LOCK,
-    Output,
-    Readings,
-    everything,
-    refused,
-    unknown_past,
-)
+from pe_audio_cli.outputs.base import Output, everything, refused, unknown_past
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.finished import is_finished
+from pe_audio_cli.outputs.folder import FOLDER_HELPERS, FOLDER_JOURNAL, FOLDER_LOCK
 from pe_audio_cli.outputs.journal import Entry, Journal, Past, Settings, is_journal, matched, read_journal
+from pe_audio_cli.outputs.readings import Readings
 from pe_audio_cli.results import FileError, Result
 
 __all__ = ["SUCCESS", "ShardedOutput"]

@@ -33,7 +33,7 @@ __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
 # Parts of one script: they are run in this order, and share their names.
 SCRIPTS = (
-    "parts.js",
+    "dom.js",
     "events.js",
     "export.js",
     "recording.js",
@@ -221,7 +221,7 @@ def _json(value: Any) -> str:
 
 def _frame() -> tuple[str, str]:
     """What comes before the recordings, and what comes after."""
-    here = files(__package__)
+    here = files(__package__).joinpath("static")
     style = here.joinpath("page.css").read_text("utf-8")
     script = '"use strict";\n' + "\n".join(_bare(here.joinpath(name).read_text("utf-8")) for name in SCRIPTS)
     template = Template(here.joinpath("page.html").read_text("utf-8"))

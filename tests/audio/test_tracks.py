@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from audio.corpus import Recordings
 
-from pe_audio_cli.api import EncodeOptions, window_options
 from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 from pe_audio_cli.errors import InputError, UsageError
-from pe_audio_cli.inference.pipeline import read
+from pe_audio_cli.inference.reader import read
+from pe_audio_cli.inference.runner import window_options
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 
 PITCHES = (440, 880, 1_760)
 LANGUAGES = ("eng", "deu", "")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.audio.framing import HOP, OverlapAdd, WindowOptions, chunked, cut, plan, whole_frames
+from pe_audio_cli.audio.framing import HOP, WindowOptions, chunked, cut, plan, whole_frames
+from pe_audio_cli.audio.overlap_add import OverlapAdd
 from pe_audio_cli.errors import UsageError
 
 sizes = st.lists(st.integers(1, 3_000), min_size=1, max_size=5)

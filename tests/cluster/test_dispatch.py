@@ -17,9 +17,12 @@ from pe_audio_cli.cluster.dispatch import Fault, Lost, RecordingResult, dispatch
 from pe_audio_cli.cluster.reorder_buffer import Row
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import RunError
-from pe_audio_cli.inference.pipeline import encode_news, read
+from pe_audio_cli.inference.pipeline import encode_news
+from pe_audio_cli.inference.reader import read
 from pe_audio_cli.inference.segments import Collector, SegmentResult, gathered, segments
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions, LocalEngine, Query, Tagging
+from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
+from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.results import FileError
 
 WINDOWS = WindowOptions(1.0, 0.0)

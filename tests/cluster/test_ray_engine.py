@@ -23,10 +23,13 @@ import soundfile
 from support import REFERENCE, write_tone
 from typer.testing import CliRunner
 
-from pe_audio_cli.api import EncodeOptions, Query, load, tag, window_options
+from pe_audio_cli.api import load
 from pe_audio_cli.cli.app import app
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import RunError, UsageError
+from pe_audio_cli.inference.runner import tag, window_options
+from pe_audio_cli.inference.tasks.base import EncodeOptions
+from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, find_checkpoint
 from pe_audio_cli.results import FileError, TagResult

@@ -18,8 +18,11 @@ from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.inference.segments import SegmentResult, gathered
+from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
 from pe_audio_cli.inference.tasks.embedding import Embedding
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions, LocalEngine, Localizing, Query, Tagging
+from pe_audio_cli.inference.tasks.localization import Localizing
+from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, anchored, find_checkpoint
 from pe_audio_cli.results import FileError, LocalizeResult

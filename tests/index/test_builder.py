@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from support import REFERENCE, LevelEncoder, write_tone
 
-from pe_audio_cli.api import EncodeOptions, embed
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
@@ -20,6 +19,8 @@ from pe_audio_cli.index import builder as module
 from pe_audio_cli.index.builder import IndexBuilder, Plan
 from pe_audio_cli.index.database import Database
 from pe_audio_cli.index.vectors import blocks_of, vectors_path
+from pe_audio_cli.inference.runner import embed
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.results import FileError
 

@@ -18,12 +18,13 @@ import soundfile
 from support import REFERENCE
 
 from pe_audio_cli import Index, TagOptions, load
-from pe_audio_cli.api import EncodeOptions, embed
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
 from pe_audio_cli.index.builder import IndexBuilder
 from pe_audio_cli.index.search import SearchOptions
 from pe_audio_cli.index.vectors import vectors_path
+from pe_audio_cli.inference.runner import embed
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.models import hub
 from pe_audio_cli.models.checkpoint import Checkpoint
 

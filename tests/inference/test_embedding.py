@@ -7,9 +7,10 @@ import pytest
 from support import LevelEncoder, write_tone
 
 from pe_audio_cli import EmbedResult, FileError, load
-from pe_audio_cli.api import EncodeOptions, embed, window_options
 from pe_audio_cli.detection.scoring import logits, probabilities
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.inference.runner import embed, window_options
+from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT
 
 UNITS = ("recording", "window", "frame")

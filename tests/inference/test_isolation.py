@@ -14,10 +14,13 @@ from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
 from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.scoring import TagOptions
-from pe_audio_cli.inference import pipeline
-from pe_audio_cli.inference.tasks import scoring as questions
+from pe_audio_cli.inference import pipeline, reader
+from pe_audio_cli.inference.tasks import localization
+from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine, Question
 from pe_audio_cli.inference.tasks.embedding import Embedding
-from pe_audio_cli.inference.tasks.scoring import EncodeOptions, LocalEngine, Localizing, Query, Question, Tagging
+from pe_audio_cli.inference.tasks.localization import Localizing
+from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.results import FileError
 
 WINDOWS = WindowOptions(1.0, 0.0)
@@ -72,14 +75,14 @@ def test_in_the_encoder(tones, question, fault, stage, n_good, batch_size):
 @any_fault
 @any_question
 def test_when_it_is_opened(tones, question, fault, monkeypatch):
-    real = pipeline.open_audio
+    real = reader.open_audio
 
     def faulty(file: str) -> AudioStream:
         if file == tones[1]:
             raise fault
         return real(file)
 
-    monkeypatch.setattr(pipeline, "open_audio", faulty)
+    monkeypatch.setattr(reader, "open_audio", faulty)
     check(answers(tones, question), tones, question)
 
 
@@ -134,7 +137,7 @@ def test_in_what_makes_its_answer(tones, question, fault, stage):
 
 @any_fault
 def test_when_its_events_are_found(tones, fault, monkeypatch):
-    once(monkeypatch, questions, "find_events", fault)
+    once(monkeypatch, localization, "find_events", fault)
     check(answers(tones, QUESTIONS[1]), tones, QUESTIONS[1])
 
 

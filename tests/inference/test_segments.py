@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support import LevelEncoder
 
 from pe_audio_cli.audio.framing import FRAME_SECONDS, HOP, WindowOptions, chunked
-from pe_audio_cli.inference.pipeline import CODEC_CHUNK, Begin, EncodedWindow, End, News, Piece, encode_news
+from pe_audio_cli.inference.pipeline import EncodedWindow, encode_news
+from pe_audio_cli.inference.reader import CODEC_CHUNK, Begin, End, News, Piece
 from pe_audio_cli.inference.segments import Collector, Segment, gathered, segments
 from pe_audio_cli.results import FileError, Recording
 

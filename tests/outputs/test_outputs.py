@@ -14,7 +14,9 @@ from support import write_tone
 from pe_audio_cli.errors import OutputError
 from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.registry import writer_for
-from pe_audio_cli.outputs.base import FileOutput, FolderOutput, Output
+from pe_audio_cli.outputs.base import Output
+from pe_audio_cli.outputs.file import FileOutput
+from pe_audio_cli.outputs.folder import FolderOutput
 from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording, Tag, TagResult
 
 SETTINGS = {"labels": ["rain"], "model": "m", "window": 30.0}

@@ -16,7 +16,9 @@ from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.formats.base import Command, WriteOptions
 from pe_audio_cli.formats.registry import writer_for
-from pe_audio_cli.outputs.base import FileOutput, FolderOutput, Output
+from pe_audio_cli.outputs.base import Output
+from pe_audio_cli.outputs.file import FileOutput
+from pe_audio_cli.outputs.folder import FolderOutput
 from pe_audio_cli.outputs.pictures import TagPicture, TimelinePictures
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult
 

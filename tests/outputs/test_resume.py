@@ -19,7 +19,9 @@ from support import write_tone
 from pe_audio_cli.errors import InputError, OutputError, PeAudioError, RunError
 from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.registry import writer_for
-from pe_audio_cli.outputs.base import FileOutput, FolderOutput, Output
+from pe_audio_cli.outputs.base import Output
+from pe_audio_cli.outputs.file import FileOutput
+from pe_audio_cli.outputs.folder import FolderOutput
 from pe_audio_cli.outputs.journal import Content, content, matched
 from pe_audio_cli.outputs.shards import ShardedOutput
 from pe_audio_cli.results import Event, FileError, LocalizeResult, Recording

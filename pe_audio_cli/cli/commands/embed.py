@@ -65,9 +65,10 @@ def embed(
         from pe_audio_cli.models.kernels.malloc import keep_big_blocks
 
         keep_big_blocks()
-        from pe_audio_cli import api as session
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.formats.embeddings import embedding_writer
+        from pe_audio_cli.inference import runner as inference
+        from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT
         from pe_audio_cli.models.registry import find_checkpoint
         from pe_audio_cli.outputs.embedding_file import EmbeddingFile
@@ -75,7 +76,7 @@ def embed(
 
         per = _unit(per_window, frames)
         task = TASK_OF_UNIT[per]
-        cutting = session.window_options(task, seconds(windows.window), windows.overlap)
+        cutting = inference.window_options(task, seconds(windows.window), windows.overlap)
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
         found = find_recordings(inputs.named(), Runner(console, fail_fast).skip)
         names = [item if isinstance(item, str) else item.file for item in found]
@@ -88,10 +89,8 @@ def embed(
         with console.progress(names) as progress, on as (encoder, where):
             file.open()
             track = inputs.audio_track
-            encoding = session.EncodeOptions(
-                cutting, device.batch_size, progress.piece, audio_track=track, engine=where
-            )
-            runner.go(session.embed(found, encoder, per, encoding), file, progress, summary)
+            encoding = EncodeOptions(cutting, device.batch_size, progress.piece, audio_track=track, engine=where)
+            runner.go(inference.embed(found, encoder, per, encoding), file, progress, summary)
         runner.end(summary, names)
 
 

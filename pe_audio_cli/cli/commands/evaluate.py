@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluation.reporting.report import Report
     from pe_audio_cli.evaluation.runner import Heard
     from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
-    from pe_audio_cli.inference.pipeline import Encoder
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import Task
     from pe_audio_cli.results import FileError
 
@@ -247,7 +247,7 @@ def _say_what_is_left_out(console: Console, heard: Heard) -> list[str]:
 
 def _find_model(flags: ExamFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
     """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
-    from pe_audio_cli.api import window_options
+    from pe_audio_cli.inference.runner import window_options
     from pe_audio_cli.models.registry import find_checkpoint
 
     task = _task(read)
@@ -266,8 +266,8 @@ def _sit(
     on_error: Callable[[FileError], None] | None,
 ) -> tuple[Report, Encoder]:
     """Put the questions to the model."""
-    from pe_audio_cli.api import EncodeOptions
     from pe_audio_cli.evaluation.runner import evaluate
+    from pe_audio_cli.inference.tasks.base import EncodeOptions
 
     with console.progress([recording.file for recording in exam.annotations.recordings]) as progress:
         encoder = Runner(console, fail_fast=True).encoder(checkpoint, flags.device)

@@ -105,7 +105,8 @@ def _embedded(
     progress: Progress,
 ) -> Iterator[EmbedResult | FileError]:
     """Embeddings of what is to be done; the model is loaded only if there is anything to encode."""
-    from pe_audio_cli.api import EncodeOptions, embed
+    from pe_audio_cli.inference.runner import embed
+    from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.results import FileError
 
     errors = [item for item in plan.todo if isinstance(item, FileError)]

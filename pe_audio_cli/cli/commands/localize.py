@@ -15,10 +15,11 @@ from pe_audio_cli.cli.guard import guard
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pe_audio_cli.api import EncodeOptions, Query
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.detection.options import PerLabel
-    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.inference.tasks.base import EncodeOptions
+    from pe_audio_cli.inference.tasks.query import Query
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.results import FileError, LocalizeResult
 
 PANEL = "Events, in the order in which they are worked out"
@@ -102,10 +103,10 @@ def localize(
     """
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
-        from pe_audio_cli import api as session
         from pe_audio_cli.detection.events import EventOptions
         from pe_audio_cli.detection.label_settings import settings_in
         from pe_audio_cli.errors import UsageError
+        from pe_audio_cli.inference import runner as inference
         from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions
 
         if embed_audio and report is None:
@@ -131,7 +132,7 @@ def localize(
             encoding: EncodeOptions,
         ) -> Iterator[LocalizeResult | FileError]:
             encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
-            return session.localize(files, encoder, query, rules, encoding, frames or shown)
+            return inference.localize(files, encoder, query, rules, encoding, frames or shown)
 
         page = None if report is None else PageOptions(report, options, embed_audio)
         batch = Batch("localize", flags, console, settings, rules, frames=frames, plot=plot, report=page)

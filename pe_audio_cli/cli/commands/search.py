@@ -94,7 +94,7 @@ def search(
         if not console.verbose:
             quiet_libraries()
         from pe_audio_cli.index.search import Index, SearchOptions
-        from pe_audio_cli.outputs.base import StreamOutput
+        from pe_audio_cli.outputs.stream import StreamOutput
 
         if like is not None and (texts or without):
             raise UsageError("--like compares sounds with a sound: leave out the words")

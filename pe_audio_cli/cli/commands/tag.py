@@ -14,11 +14,12 @@ from pe_audio_cli.cli.guard import guard
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pe_audio_cli.api import EncodeOptions, Query
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.detection.options import PerLabel
     from pe_audio_cli.detection.scoring import TagOptions
-    from pe_audio_cli.inference.pipeline import Encoder
+    from pe_audio_cli.inference.tasks.base import EncodeOptions
+    from pe_audio_cli.inference.tasks.query import Query
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.results import FileError, TagResult
 
 PANEL = "Results"
@@ -62,9 +63,9 @@ def tag(
     """
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
-        from pe_audio_cli import api as session
         from pe_audio_cli.detection.label_settings import settings_in
         from pe_audio_cli.detection.scoring import TagOptions
+        from pe_audio_cli.inference import runner as inference
 
         settings, given = settings_in(flags.labels.settings, "tag"), given_flags(context)
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
@@ -82,7 +83,7 @@ def tag(
             rules: PerLabel[TagOptions],
             encoding: EncodeOptions,
         ) -> Iterator[TagResult | FileError]:
-            return session.tag(files, encoder, query, rules, encoding)
+            return inference.tag(files, encoder, query, rules, encoding)
 
         batch = Batch("tag", flags, console, settings, rules, per_window=per_window, plot=plot, most_shown=most_shown)
         batch.run(ask, {})

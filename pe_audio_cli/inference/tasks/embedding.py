@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from pe_audio_cli.audio.framing import FRAMES_PER_SECOND, OverlapAdd
+from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
+from pe_audio_cli.audio.overlap_add import OverlapAdd
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.memmap import MappedRows
 from pe_audio_cli.results import EmbedResult, Recording
@@ -16,7 +17,8 @@ from pe_audio_cli.results import EmbedResult, Recording
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.inference.pipeline import EncodedWindow, Encoder, Reducer
+    from pe_audio_cli.inference.pipeline import EncodedWindow, Reducer
+    from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import Task
 
 __all__ = ["TASK_OF_UNIT", "Embedding", "Unit", "check_unit"]
@@ -129,7 +131,7 @@ EMBEDDERS: dict[Unit, Callable[[Encoder], Reducer[EmbedResult]]] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """The audio embeddings themselves: a :class:`~pe_audio_cli.inference.tasks.scoring.Question`."""
+    """The audio embeddings themselves: a :class:`~pe_audio_cli.inference.tasks.base.Question`."""
 
     per: Unit
 

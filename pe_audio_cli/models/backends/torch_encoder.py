@@ -126,8 +126,8 @@ class PeEncoder:
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Codec features of consecutive frames of samples: ``(n_frames, 1920)`` at 48 kHz to ``(n_frames, width)``.
 
-        Beyond both ends the recording counts as silent, so of a longer one leave out ``context_frames`` frames on each side that
-        was cut. Raises :class:`RunError` where the device runs out of memory.
+        Beyond both ends the recording counts as silent, so of a longer one leave out ``context_frames`` frames on each
+        side that was cut. Raises :class:`RunError` where the device runs out of memory.
         """
         with self._out_of_memory_explained(), cudnn_flags(self._cudnn):
             samples = to_device(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)

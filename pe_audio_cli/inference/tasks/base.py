@@ -1,0 +1,86 @@
+"""What a task is, and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from pe_audio_cli.audio.framing import WindowOptions
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.inference.pipeline import CodecStore, OnPiece, Reducer, encode
+from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.results import FileError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["EncodeOptions", "Engine", "LocalEngine", "Question"]
+
+AnswerT = TypeVar("AnswerT", covariant=True)
+
+ResultT = TypeVar("ResultT")
+
+
+class Question(Protocol[AnswerT]):
+    """What is asked of every recording of a run."""
+
+    def reducer(self, encoder: Encoder) -> Reducer[AnswerT]:
+        """What makes one recording's answer."""
+
+
+class Engine(Protocol):
+    """What runs recordings through the encoder."""
+
+    def run(
+        self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
+    ) -> Iterator[ResultT | FileError]:
+        """One answer or error for each of ``files``, in their order."""
+
+
+class LocalEngine:
+    """This process."""
+
+    def run(
+        self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
+    ) -> Iterator[ResultT | FileError]:
+        """One answer or error for each of ``files``, in their order, as soon as it is there."""
+        return encode(
+            files,
+            encoder,
+            encoding.windows,
+            lambda: question.reducer(encoder),
+            encoding.batch_size,
+            encoding.on_piece,
+            encoding.spectrograms,
+            encoding.sounds,
+            encoding.audio_track,
+            encoding.store,
+        )
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How recordings are run through the encoder; only ``windows`` and ``audio_track`` change results.
+
+    ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
+    ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
+    choose. ``engine`` is what runs them, and where; ``store`` keeps codec features of recordings in hand, if that is
+    here.
+
+    Raises:
+        UsageError: there is no such track.
+    """
+
+    windows: WindowOptions
+    batch_size: int | None = None
+    on_piece: OnPiece | None = None
+    spectrograms: bool = False
+    sounds: float | None = None
+    audio_track: int | None = None
+    store: CodecStore | None = None
+    engine: Engine = field(default_factory=LocalEngine)
+
+    def __post_init__(self) -> None:
+        if self.audio_track is not None and self.audio_track < 1:
+            raise UsageError(f"sound tracks are counted from 1: got {self.audio_track}")

@@ -1,0 +1,71 @@
+"""When each label is heard in a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pe_audio_cli.audio.framing import FRAME_SECONDS
+from pe_audio_cli.audio.overlap_add import OverlapAdd
+from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.options import PerLabel
+from pe_audio_cli.detection.scoring import probabilities
+from pe_audio_cli.inference.frame_store import FrameStore
+from pe_audio_cli.inference.pipeline import EncodedWindow, Reducer
+from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.results import LocalizeResult, Recording
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+from pe_audio_cli.inference.tasks.query import Query
+
+__all__ = ["Localizing"]
+
+
+@dataclass(frozen=True)
+class Localizing:
+    """When each label is heard: a :class:`Question`; with ``frames``, the frame probabilities too."""
+
+    query: Query
+    options: EventOptions | PerLabel[EventOptions]
+    frames: bool = False
+
+    def reducer(self, encoder: Encoder) -> Reducer[LocalizeResult]:
+        """What makes one recording's events."""
+        return _Localizer(encoder, self.query, PerLabel.lift(self.options), self.frames)
+
+
+class _Localizer:
+    """A :class:`~pe_audio_cli.inference.pipeline.Reducer`: one timeline, stitched as the windows come."""
+
+    def __init__(self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], frames: bool) -> None:
+        self._encoder, self._query, self._options = encoder, query, options
+        self._frames = frames
+        self._stitcher = OverlapAdd()
+        self._timeline = FrameStore(query.labels)
+
+    def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float64]]:
+        scores = self._query.logits(window.frames, self._encoder)
+        return window.start_frame, scores.T
+
+    def add(self, scored: tuple[int, NDArray[np.float64]]) -> None:
+        self._keep(self._stitcher.add(*scored))
+
+    def finish(self, recording: Recording) -> LocalizeResult:
+        self._keep(self._stitcher.finish())
+        return LocalizeResult(
+            recording,
+            self._query.model_name(self._encoder),
+            FRAME_SECONDS,
+            self._options.default.threshold,
+            self._query.labels,
+            find_events(self._timeline, recording.duration, self._options),
+            self._timeline if self._frames else None,
+            {label: self._options.of(label).threshold for label in self._query.labels if label in self._options.own},
+        )
+
+    def _keep(self, scores: NDArray[Any] | None) -> None:
+        if scores is not None:
+            self._timeline.append(probabilities(scores))

@@ -1,0 +1,76 @@
+"""The labels that are looked for, as embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pe_audio_cli.detection.label_settings import SettingsFile
+from pe_audio_cli.detection.scoring import logits
+from pe_audio_cli.inference.labels import check_labels, fill_template
+from pe_audio_cli.models.encoder import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Query"]
+
+NO_SETTINGS = SettingsFile()
+
+
+@dataclass(frozen=True)
+class Query:
+    """The labels that are looked for, and for each the embedding of what the model is asked.
+
+    ``calibration``, of shape ``(n_labels, 2)``, is each label's scale and bias on top of the model's own, from settings
+    of the name ``calibrated_by``, which is None if the checkpoint carries them; both are None for the model's own
+    probabilities.
+    """
+
+    labels: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    calibration: NDArray[np.float64] | None = None
+    calibrated_by: str | None = None
+
+    @classmethod
+    def ask(
+        cls, encoder: Encoder, labels: Sequence[str], template: str = "{}", settings: SettingsFile = NO_SETTINGS
+    ) -> Query:
+        """Encode labels: in the words that ``settings`` have for them, else as the template has it.
+
+        Raises :class:`UsageError` if there are none, or the model cannot take one.
+        """
+        check_labels(labels)
+        own = settings.labels
+        plain = dict(zip(labels, fill_template(template, labels), strict=True))
+        wordings = [
+            own[label].wordings if label in own and own[label].wordings else (plain[label],) for label in labels
+        ]
+        query = cls(tuple(labels), embed_wordings(encoder, wordings))
+        if not any(own[label].calibrates for label in labels if label in own):
+            return query
+        calibration = np.array([(own[label].scale, own[label].bias) if label in own else (1, 0) for label in labels])
+        return replace(query, calibration=calibration, calibrated_by=None if settings.carried else settings.name)
+
+    def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
+        """How strongly each label is heard, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
+        scores = logits(audio, self.embeddings, encoder.logit_scale, encoder.logit_bias)
+        return scores if self.calibration is None else scores * self.calibration[:, 0] + self.calibration[:, 1]
+
+    def model_name(self, encoder: Encoder) -> str:
+        """What gives the probabilities: the model, perhaps calibrated."""
+        return encoder.name if self.calibrated_by is None else f"{encoder.name}, calibrated by {self.calibrated_by}"
+
+
+def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(len(wordings), dim)``, each the mean of those of one or several wordings.
+
+    A logit is linear in the text's embedding, so that the mean embedding gives the mean logit.
+    """
+    distinct = list(dict.fromkeys(text for texts in wordings for text in texts))
+    embeddings = encoder.encode_text(distinct)
+    rows = {text: row for row, text in enumerate(distinct)}
+    return np.stack([embeddings[[rows[text] for text in texts]].mean(axis=0) for texts in wordings])
