@@ -7,17 +7,29 @@
     model = load("base")
     for result in model.tag("recordings/", ["a dog barking", "rain"]):
         print(result)
+
+A recording is a path (or a folder, a pattern, an address), encoded bytes, a file opened for reading bytes, or a pair of
+samples and their rate in Hz::
+
+    model.tag((samples, 44100), ["rain"])
+    model.localize(io.BytesIO(content), "rain")
+
+Samples have the shape ``(samples,)`` or ``(samples, channels)``: floats with a full scale of 1, or int16, int32 or
+uint8 as WAV files hold them. An open file is read from its beginning if it can seek, else from where it is, and stays
+open. Results call the recording by its path, the open file's name, ``<bytes>`` or ``<samples>``. Recordings are read by
+a thread while results are made, so neither files nor samples may be changed meanwhile.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pe_audio_cli.audio.find import find_recordings
+from pe_audio_cli.audio.inputs import Inputs, listed
 from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
 from pe_audio_cli.detection.scoring import Aggregate, TagOptions
@@ -35,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "load"]
 
-Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 Labels: TypeAlias = "str | Sequence[str] | None"
 OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
 
@@ -71,7 +82,7 @@ class Model:
 
     def tag(
         self,
-        paths: Paths,
+        inputs: Inputs,
         labels: Labels = None,
         options: TagOptions | None = None,
         *,
@@ -88,7 +99,8 @@ class Model:
         """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
 
         Args:
-            paths: files, folders and patterns, one or several.
+            inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
+                pairs of samples and their rate, as the module's docstring says.
             labels: plain words, one or several; None asks for all of the checkpoint's own.
             options: the four that follow, as one value; those that are given win over it. None leaves what is not
                 given to the settings that the checkpoint carries.
@@ -115,11 +127,11 @@ class Model:
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
-        return tag(find_recordings(_paths(paths)), encoder, query, rules, encoding)
+        return tag(find_recordings(listed(inputs)), encoder, query, rules, encoding)
 
     def localize(
         self,
-        paths: Paths,
+        inputs: Inputs,
         labels: Labels = None,
         options: EventOptions | None = None,
         *,
@@ -139,7 +151,8 @@ class Model:
         """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
 
         Args:
-            paths: files, folders and patterns, one or several.
+            inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
+                pairs of samples and their rate, as the module's docstring says.
             labels: plain words, one or several; None asks for the checkpoint's own.
             options: the five that follow, as one value; those that are given win over it. None leaves what is not
                 given to the settings that the checkpoint carries, ``EventOptions()`` leaves them out.
@@ -170,11 +183,11 @@ class Model:
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
-        return localize(find_recordings(_paths(paths)), encoder, query, rules, encoding, frames)
+        return localize(find_recordings(listed(inputs)), encoder, query, rules, encoding, frames)
 
     def embed(
         self,
-        paths: Paths,
+        inputs: Inputs,
         per: Unit = "recording",
         *,
         window: float | None = DEFAULT_WINDOW,
@@ -188,7 +201,8 @@ class Model:
         the embeddings as they are, without normalizing. Frames are those that :meth:`localize` judges.
 
         Args:
-            paths: files, folders and patterns, one or several.
+            inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
+                pairs of samples and their rate, as the module's docstring says.
             per: ``recording`` (the mean of its windows), ``window`` or ``frame``.
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of ``tag``, for frames that of ``localize``.
@@ -205,7 +219,7 @@ class Model:
         check_unit(per)
         task = TASK_OF_UNIT[per]
         encoding = EncodeOptions(window_options(task, window, overlap), batch_size, audio_track=audio_track)
-        return embed(find_recordings(_paths(paths)), self.encoder(task), per, encoding)
+        return embed(find_recordings(listed(inputs)), self.encoder(task), per, encoding)
 
 
 def load(
@@ -247,12 +261,6 @@ def _with(options: OptionsT, given: Mapping[str, object]) -> tuple[OptionsT, Set
     """Options with what else was given, by its field's name, and those names; None is not given."""
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return replace(options, **named), named.keys()
-
-
-def _paths(paths: Paths) -> list[str]:
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    return [os.fspath(path) for path in paths]
 
 
 def _several(labels: Labels, default: Sequence[str]) -> Sequence[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,6 +223,38 @@ def test_bad_inputs_are_yielded_in_their_place(reference, tmp_path):
     results = list(load(reference.folder, device="cpu").localize([tmp_path / "none.wav", good], "rain"))
     assert [type(result) for result in results] == [FileError, LocalizeResult]
     assert results[0].kind == "missing"
+
+
+def test_recordings_may_be_paths_bytes_open_files_and_samples(reference, tmp_path):
+    import soundfile
+
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (100_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 44_100, "FLOAT")
+    content = (tmp_path / "a.wav").read_bytes()
+    model = load(reference.folder, device="cpu")
+    for ask in (model.tag, model.localize):
+        (from_path,) = ask(tmp_path / "a.wav", ["rain", "a dog barking"])
+        with (tmp_path / "a.wav").open("rb") as opened:
+            several = list(ask([(samples, 44_100), content, io.BytesIO(content), opened], ["rain", "a dog barking"]))
+        assert [result.recording.file for result in several] == ["<samples>", "<bytes>", "<bytes>", opened.name]
+        for result in several:
+            assert replace(result, recording=from_path.recording) == from_path
+            assert replace(result.recording, file=from_path.recording.file) == from_path.recording
+        (alone,) = ask((samples, 44_100), ["rain", "a dog barking"])
+        assert alone == several[0]
+    (from_path,), (embedded,) = model.embed(tmp_path / "a.wav"), model.embed(io.BytesIO(content))
+    np.testing.assert_array_equal(embedded.embeddings, from_path.embeddings)
+
+
+def test_bad_data_is_an_error_in_its_place(reference):
+    good = np.zeros(48_000, np.float32)
+    inputs = [(good, 48_000), (good, 0), (good[:0], 48_000), (good * np.nan, 48_000), b"no sound", (good, 48_000)]
+    results = list(load(reference.folder, device="cpu").tag(inputs, "rain"))
+    assert [getattr(result, "kind", "good") for result in results] == [
+        *("good", "samples", "empty", "samples", "decode", "good")
+    ]
+    with pytest.raises(UsageError, match="samples need their rate"):
+        load(reference.folder, device="cpu").tag(good, "rain")
 
 
 def test_everything_that_is_promised_can_be_imported():

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, unquote_plus
 
 from pe_audio_cli._paths import exists
+from pe_audio_cli.audio.inputs import DataInput
 from pe_audio_cli.audio.limits import Limits, variable
 from pe_audio_cli.errors import InputError
 
@@ -68,6 +69,8 @@ class Address(str):
 
 def is_address(file: str) -> bool:
     """Whether a recording lies elsewhere: its name has a scheme, and there is no such file here."""
+    if isinstance(file, DataInput):  # whatever it is called
+        return False
     return isinstance(file, Address) or (FORM.match(file) is not None and not exists(file))
 
 

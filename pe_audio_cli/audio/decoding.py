@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.decoders.base import Block, Source, check_track
+from pe_audio_cli.audio.decoders.samples import SamplesSource
 from pe_audio_cli.audio.decoders.sndfile import SndfileSource, recognizes
 from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
 from pe_audio_cli.audio.framing import SAMPLE_RATE
+from pe_audio_cli.audio.inputs import DataInput, Samples
 from pe_audio_cli.audio.limits import Limits, remedy
 from pe_audio_cli.audio.mixing import Mixer
 from pe_audio_cli.audio.opening import check_readable, open_recording, system_errors_of
@@ -38,6 +40,68 @@ MAX_TOLD = 10  # recordings in one file of which warnings are told
 LOUD = 8.0  # times full scale: no recording that is merely too loud reaches that
 
 
+class _Medium(Protocol):
+    """What an open recording is read from."""
+
+    def fraction(self, seconds: float) -> float:
+        """How much of it has been read, from 0 to 1, when ``seconds`` have been decoded."""
+
+    def check_length(self, seconds: float) -> None:
+        """Raise :class:`InputError` if it cannot really hold so many seconds."""
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`InputError` if what was read cannot be relied upon."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+class _File:
+    """An open file."""
+
+    def __init__(self, file: str, opened: BinaryIO) -> None:
+        self._file = file
+        self._opened = opened
+        self._stamp = _stamp(opened)
+        self._limits = Limits.of_environment()
+
+    def fraction(self, seconds: float) -> float:
+        return min(self._opened.tell() / max(self._stamp[0], 1), 1.0)
+
+    def check_length(self, seconds: float) -> None:
+        size = self._stamp[0]
+        if seconds > self._limits.seconds_per_byte * size:
+            message = f"its {size:,} bytes make more than {seconds:,.0f} s: {remedy('seconds_per_byte')}"
+            raise InputError(self._file, "decode", message)
+
+    def check_unchanged(self) -> None:
+        check_readable(self._file, self._opened)
+        if _stamp(self._opened) != self._stamp:
+            raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+class _Memory:
+    """Samples in memory, which are what they are."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def fraction(self, seconds: float) -> float:
+        return seconds / self._seconds
+
+    def check_length(self, seconds: float) -> None:
+        pass
+
+    def check_unchanged(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class AudioStream:
     """An open recording, decoded as it is read; a context manager.
 
@@ -48,14 +112,12 @@ class AudioStream:
     One thread at a time may use it, not only the one that opened it.
     """
 
-    def __init__(self, file: str, opened: BinaryIO, source: Source) -> None:
+    def __init__(self, file: str, medium: _Medium, source: Source) -> None:
         self.sample_rate = source.sample_rate
         self.channels = source.channels
         self._file = file
-        self._opened = opened
+        self._medium = medium
         self._source = source
-        self._stamp = _stamp(opened)
-        self._limits = Limits.of_environment()
         self._mixer = Mixer()
         self._decoded: dict[int, int] = {}  # samples so far, by their rate
         self._peak = 0.0
@@ -68,7 +130,7 @@ class AudioStream:
     @property
     def fraction(self) -> float:
         """How much of the file the decoder has taken in, from 0 to 1; exact enough for a progress bar."""
-        return min(self._opened.tell() / max(self._stamp[0], 1), 1.0)
+        return self._medium.fraction(self.duration)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,11 +161,9 @@ class AudioStream:
         for block in _gathered(self._source.blocks()):
             self._check(block)
             self._decoded[block.sample_rate] = self._decoded.get(block.sample_rate, 0) + len(block.samples)
-            self._check_length()
+            self._medium.check_length(self.duration)
             yield block
-        check_readable(self._file, self._opened)
-        if _stamp(self._opened) != self._stamp:
-            raise InputError(self._file, "changed", "it changed while it was read: run again when it is complete")
+        self._medium.check_unchanged()
         if not self._decoded and self._source.warnings:
             message = f"nothing in it can be decoded ({self.warning}): export or download the recording again"
             raise InputError(self._file, "decode", message)
@@ -121,12 +181,6 @@ class AudioStream:
         message = f"a sample at {first:.3f} s is NaN or infinite: export it again, clipped or as integers"
         raise InputError(self._file, "samples", message)
 
-    def _check_length(self) -> None:
-        size = self._stamp[0]
-        if self.duration > self._limits.seconds_per_byte * size:
-            message = f"its {size:,} bytes make more than {self.duration:,.0f} s: {remedy('seconds_per_byte')}"
-            raise InputError(self._file, "decode", message)
-
     def _loudness_warning(self) -> list[str]:
         if self._peak <= LOUD:
             return []
@@ -136,7 +190,7 @@ class AudioStream:
     def close(self) -> None:
         """Free the decoder and the file; no more blocks can be read."""
         self._source.close()
-        self._opened.close()
+        self._medium.close()
 
     def __enter__(self) -> AudioStream:
         return self
@@ -148,7 +202,7 @@ class AudioStream:
 
 
 def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
-    """Open a recording as the user named it: a file, a pipe, or ``-`` for standard input.
+    """Open a recording as the user gave it: a file, a pipe, ``-`` for standard input, an address, or data.
 
     ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
     choose, with a warning.
@@ -157,12 +211,15 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
         InputError: it is missing, unreadable, empty, without sound, or nothing that can be decoded.
         RunError: there is no room to hold what comes through a pipe.
     """
-    file = addressed(file)
-    opened = open_recording(file)
+    if isinstance(file, DataInput) and isinstance(file.content, Samples):
+        return _open_samples(str(file), file.content, audio_track)
+    opened = open_recording(addressed(file))
+    file = str(file) if isinstance(file, DataInput) else addressed(file)
     try:
         with system_errors_of(file):
             check_readable(file, opened)
-            return AudioStream(file, opened, _Joined(file, opened, _source(file, opened, audio_track), audio_track))
+            source = _Joined(file, opened, _source(file, opened, audio_track), audio_track)
+            return AudioStream(file, _File(file, opened), source)
     except InputError:
         with opened:
             check_readable(file, opened)  # what the system says is closer to the truth than what a decoder says
@@ -170,6 +227,12 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     except BaseException:
         opened.close()
         raise
+
+
+def _open_samples(name: str, samples: Samples, audio_track: int | None) -> AudioStream:
+    check_track(name, audio_track, 1)
+    source = SamplesSource(name, samples)
+    return AudioStream(name, _Memory(source.seconds), source)
 
 
 def _stamp(opened: BinaryIO) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from pe_audio_cli.audio.addresses import addressed, is_address, told_apart
+from pe_audio_cli.audio.inputs import DataInput
 from pe_audio_cli.audio.opening import unreachable
 from pe_audio_cli.results import FileError
 
@@ -36,9 +37,9 @@ RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VI
 def find_recordings(paths: Iterable[str], on_skipped: OnSkipped | None = None) -> list[str | FileError]:
     """The recordings that ``paths`` stand for, in the order given, as often as given.
 
-    ``-`` is standard input, and an address like ``s3://bucket/a.wav`` what lies there; neither is looked at yet. The
-    latter is called by what is left of it without passwords and signatures: see
-    :class:`~pe_audio_cli.audio.addresses.Address`.
+    A :class:`~pe_audio_cli.audio.inputs.DataInput` stands for itself. ``-`` is standard input, and an address like
+    ``s3://bucket/a.wav`` what lies there; neither is looked at yet. The latter is called by what is left of it
+    without passwords and signatures: see :class:`~pe_audio_cli.audio.addresses.Address`.
 
     A path that exists is taken as it is, whatever its characters: a file whatever its extension, a folder for all
     recordings below it, told by their extensions (:data:`RECORDING_EXTENSIONS`, in any case) and sorted by name from
@@ -68,6 +69,8 @@ def _find_safely(path: str, on_skipped: OnSkipped | None) -> Sequence[str | File
 
 
 def _find(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
+    if isinstance(path, DataInput):
+        return [path]
     if path == "-" or is_address(path):
         return [addressed(path)]
     try:

@@ -1,4 +1,4 @@
-"""From what the user named to an open file that can seek: files, pipes, standard input and addresses."""
+"""From what the user gave to an open file that can seek: files, pipes, standard input, addresses, and data itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from io import FileIO
 from typing import BinaryIO
 
 from pe_audio_cli.audio.addresses import fetch, is_address
+from pe_audio_cli.audio.inputs import DataInput, Samples
 from pe_audio_cli.errors import InputError, RunError
 
 __all__ = ["check_readable", "open_recording", "rewound", "system_errors_of", "unreachable"]
@@ -26,12 +27,16 @@ def open_recording(file: str) -> BinaryIO:
     """Open a recording for reading; ``-`` is standard input, and what has a scheme, like ``https://``, an address.
 
     A pipe cannot seek, and most formats want to, so a pipe and standard input are read to their end into a temporary
-    file, which has no name and goes when it is closed. So is what lies at an address.
+    file, which has no name and goes when it is closed. So is what lies at an address, and what a
+    :class:`~pe_audio_cli.audio.inputs.DataInput` holds: bytes, or an open file, which is read from its beginning if it
+    can seek, else from where it is, and stays open.
 
     Raises:
-        InputError: missing, unreadable, a folder, a device, or a pipe that nothing writes into.
+        InputError: missing, unreadable, a folder, a device, a pipe that nothing writes into, or a file opened for text.
         RunError: the temporary folder has no room for what comes through a pipe or from an address.
     """
+    if isinstance(file, DataInput):
+        return _spooled(_content(file))
     if file == "-":
         return _spooled(_standard_input())
     if is_address(file):
@@ -91,6 +96,23 @@ def unreachable(file: str, error: OSError | ValueError) -> InputError:
     return InputError(file, "unreadable", f"the system cannot read it ({error.strerror}): check the path and the disk")
 
 
+def _content(file: DataInput) -> Iterator[bytes | bytearray | memoryview]:
+    """The bytes that were handed over."""
+    name, content = str(file), file.content
+    assert not isinstance(content, Samples), "samples have no bytes to open"
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        yield bytes(content) if isinstance(content, memoryview) else content  # a view need not be contiguous
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # reading tells what is wrong with it
+        if content.seekable():
+            content.seek(0)
+    for chunk in _chunks(name, content):
+        if not isinstance(chunk, (bytes, bytearray, memoryview)):
+            what = "has nothing to give at the moment" if chunk is None else "is opened for text"
+            raise InputError(name, "unreadable", f"this file {what}: open it for reading bytes, with mode 'rb'")
+        yield chunk
+
+
 def _standard_input() -> Iterator[bytes]:
     if sys.stdin is None or sys.stdin.closed:
         raise InputError("-", "unreadable", "standard input is closed: pipe a recording into the command")
@@ -130,11 +152,13 @@ def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:
 def _chunks(file: str, stream: BinaryIO | FileIO) -> Iterator[bytes]:
     try:
         yield from iter(lambda: stream.read(CHUNK_BYTES), b"")
+    except ValueError as error:
+        raise InputError(file, "unreadable", f"it cannot be read ({error}): open it for reading bytes") from error
     except OSError as error:
         raise unreachable(file, error) from error
 
 
-def _spooled(chunks: Iterable[bytes]) -> BinaryIO:
+def _spooled(chunks: Iterable[bytes | bytearray | memoryview]) -> BinaryIO:
     try:
         with contextlib.ExitStack() as on_failure:
             spool = on_failure.enter_context(tempfile.TemporaryFile())

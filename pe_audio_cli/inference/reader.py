@@ -18,6 +18,7 @@ from pe_audio_cli.audio.framing import (
     chunked,
     whole_frames,
 )
+from pe_audio_cli.audio.inputs import DataInput
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import FileError, Recording
@@ -76,10 +77,11 @@ def read(
             yield Begin(file.file)
             yield file
             continue
-        file = addressed(file)
+        given = addressed(file)
+        file = str(given) if isinstance(given, DataInput) else given  # results outlive the data that they are of
         yield Begin(file)
         try:
-            with open_audio(file, audio_track) as stream:
+            with open_audio(given, audio_track) as stream:
                 spectrograph = StreamingSpectrogram() if spectrograms else None
                 keeper = _keeper(sounds)
                 blocks = stream.blocks()
