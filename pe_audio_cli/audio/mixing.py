@@ -3,7 +3,8 @@
 A balanced cable or a swapped capsule makes the second channel the first turned upside down. Their mean is then silence,
 or what noise there is, and nothing in it says that a sound was lost. So the energy of the mean is compared with that of
 the channels as they are read, a quarter of a second and an octave at a time, because the sound that cancels may be
-short, or lie beside noise that does not.
+short, or lie beside noise that does not. Frequencies count as the ear weighs them, or a cable's hum, which does not
+cancel, would hide a voice that does.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ SEGMENT_SECONDS = 0.25  # what is decided on at once
 MAX_SAMPLES = 1 << 20  # of all channels, in a segment: where there are many channels, it is shorter
 TRANSFORM_SECONDS = 0.0125  # at least, of a Fourier transform, and less than twice as much
 LOWEST_BAND = 100.0  # Hz at which the lowest octave begins; below, there is mostly wind and handling noise
-# The power of the mean of n channels, relative to their mean power over n: 1 where they have nothing to do with each
-# other, whether one of them is heard or all, n where they are the same, 0 where they cancel each other.
-CANCELLED = 0.25  # below this they do
+# The power of the channels' sum, relative to that where those are turned over that oppose the loudest: 1 where they
+# have nothing to do with each other, 0 where they cancel each other.
+CANCELLED = 0.2  # below this they do; as two of three do with the third's sound in opposite phase, and one is left over
+# The power of the sum, relative to that of channels that have nothing to do with each other: n where all are the same.
 IN_PHASE = 1.5  # above this they support each other
 SHARE = 0.3  # of what is heard in a segment, the bands that cancel must be, for the mean to be given up
 AUDIBLE = 1e-5  # of the power of the loudest band so far, -50 dB: what is less does not count
@@ -40,18 +42,26 @@ Samples = NDArray[np.float32]
 
 @dataclass
 class _Bands:
-    """A segment's power in each octave, ``own`` of shape ``(channels, n_bands)`` and ``mixed`` of ``(n_bands,)``."""
+    """A segment's power in each octave: ``own`` of shape ``(channels, n_bands)``, of their sum ``(n_bands,)``.
+
+    ``aligned`` is the power of the sum in which channels that oppose the loudest are turned over.
+    """
 
     own: NDArray[Any]
-    mixed: NDArray[Any]
+    summed: NDArray[Any]
+    aligned: NDArray[Any]
     spectrum: NDArray[np.complexfloating[Any, Any]]  # (channels, n_transforms, n_bins)
     starts: NDArray[np.intp]  # the first bin of each band
 
     @property
-    def ratio(self) -> NDArray[Any]:
-        """How much of the channels is left in their mean; see ``CANCELLED``."""
-        mean = self.own.mean(axis=0)
-        return len(self.own) * self.mixed / np.where(mean > 0, mean, 1.0)
+    def cancel(self) -> NDArray[np.bool_]:
+        """Where channels cancel each other; see ``CANCELLED``."""
+        return np.asarray(self.summed < CANCELLED * self.aligned)
+
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """Where channels support each other; see ``IN_PHASE``."""
+        return np.asarray(self.summed > IN_PHASE * self.own.sum(axis=0))
 
 
 class Mixer:
@@ -110,8 +120,8 @@ class Mixer:
         powers = bands.own.mean(axis=0)
         self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
         heard = np.where(powers > max(SILENCE, AUDIBLE * self._loudest), np.sqrt(powers), 0.0)
-        lost = (bands.ratio < CANCELLED) & (heard > 0)
-        n_lost, n_sound = float(heard[lost].sum()), float(heard[bands.ratio > IN_PHASE].sum())
+        lost = bands.cancel & (heard > 0)
+        n_lost, n_sound = float(heard[lost].sum()), float(heard[bands.support].sum())
         if n_lost > SHARE * heard.sum() and n_lost > n_sound:
             self._first = self._first if self._cancelled else self._seconds
             self._cancelled += seconds
@@ -152,27 +162,49 @@ def _weighted(samples: Samples, weights: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _bands(samples: Samples, sample_rate: int) -> _Bands:
-    window, starts, lowest = _transform(sample_rate)
+    window, weights, starts, lowest = _transform(sample_rate)
     size = len(window)
     n_transforms = -(-len(samples) // size)
     whole = np.zeros((samples.shape[1], n_transforms * size), np.float32)
-    whole[:, : len(samples)] = samples.T
+    # Differences, whose spectrum is flatter: or what rumbles below the lowest band would leak into it.
+    whole[:, 1 : len(samples)] = np.diff(samples.T)
     # In the mean over all transforms, the power of the samples that fall into a band, at full scale 1.
     scale = np.sqrt(2 / (size * (window**2).sum() * n_transforms))
     spectrum = np.fft.rfft(whole.reshape(-1, n_transforms, size) * (window * np.float32(scale)))
-    spectrum = spectrum[:, :, lowest:]
-    own = np.add.reduceat(_power(spectrum).sum(axis=1), starts, axis=1)
-    mixed = np.add.reduceat(_power(spectrum.sum(axis=0) / len(spectrum)).sum(axis=0), starts)
-    return _Bands(own, mixed, spectrum, starts)
+    spectrum = spectrum[:, :, lowest:] * weights
+    own = _in_bands(_power(spectrum), starts)
+    n_bins = np.diff(np.append(starts, spectrum.shape[2]))
+    loudest = np.repeat(own.argmax(axis=0), n_bins)
+    reference = spectrum[loudest, :, np.arange(len(loudest))].T
+    shared = _in_bands(spectrum.real * reference.real + spectrum.imag * reference.imag, starts)
+    signs = np.where(shared < OPPOSED * np.sqrt(own * own.max(axis=0)), np.float32(-1), np.float32(1))
+    turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
+    summed, aligned = (_in_bands(_power(each), starts) for each in (spectrum.sum(axis=0), turned.sum(axis=0)))
+    return _Bands(own, summed, aligned, spectrum, starts)
+
+
+def _in_bands(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:
+    """Values of shape ``(..., n_transforms, n_bins)``, added up to ``(..., n_bands)``."""
+    return np.asarray(np.add.reduceat(values.sum(axis=-2), starts, axis=-1))
 
 
 @cache
-def _transform(sample_rate: int) -> tuple[Samples, NDArray[np.intp], int]:
-    """The window of a Fourier transform, where each octave begins, and the lowest bin, from which that counts."""
+def _transform(sample_rate: int) -> tuple[Samples, Samples, NDArray[np.intp], int]:
+    """A Fourier transform's window, its bins' weights, where each octave begins, and the first bin that counts."""
     size = max(16, 1 << int(np.ceil(np.log2(TRANSFORM_SECONDS * sample_rate))))
     lowest = max(1, round(LOWEST_BAND * size / sample_rate))
     starts = lowest * (2 ** np.arange(16) - 1)
-    return np.hanning(size).astype(np.float32), starts[starts <= size // 2 - lowest], lowest
+    frequencies = np.arange(lowest, size // 2 + 1) * (sample_rate / size)
+    weights = (_a_weights(frequencies) / (2 * np.sin(np.pi * frequencies / sample_rate))).astype(np.float32)
+    return np.hanning(size).astype(np.float32), weights, starts[starts <= size // 2 - lowest], lowest
+
+
+def _a_weights(frequencies: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """How much frequencies in Hz count to the ear, 1 at 1 kHz: the A-weighting of IEC 61672-1, annex E."""
+    squares = frequencies**2
+    poles = (squares + 20.6**2) * np.sqrt((squares + 107.7**2) * (squares + 737.9**2)) * (squares + 12_194**2)
+    weights: NDArray[np.float64] = 10 ** (2.0 / 20) * 12_194**2 * squares**2 / poles
+    return weights
 
 
 def _power(spectrum: NDArray[np.complexfloating[Any, Any]]) -> NDArray[Any]:

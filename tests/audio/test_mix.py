@@ -83,6 +83,30 @@ def test_what_does_not_cancel_does_not_hide_what_does(dog: Samples, level: float
     assert OPPOSED in warnings[0]
 
 
+@pytest.mark.parametrize("hertz", [50, 60, 100, 120, 150])
+@pytest.mark.parametrize("level", [0.2, 0.5])
+@pytest.mark.parametrize("decibels", [80, 20, 10])
+def test_the_hum_of_a_balanced_cable_does_not_hide_what_cancels(
+    dog: Samples, hertz: float, level: float, decibels: float
+) -> None:
+    hum = level * np.sin(2 * np.pi * hertz * np.arange(len(dog)) / RATE)[:, None]
+    found, warnings = mixed(dog[:, None] * np.array([1, -1]) + hum + noise(dog, decibels))
+    loud = np.abs(dog) > 0.1
+    assert heard(dog[loud], found[loud]) > 0.9
+    assert OPPOSED in warnings[0]
+
+
+@pytest.mark.parametrize("gains", [(1, 1, -1), (1, -1, -1), (1, 1, 1, -1, -1)])
+@pytest.mark.parametrize("decibels", [40, 20, 10, 5])
+def test_what_is_left_over_of_an_odd_number_of_channels_is_not_enough(
+    dog: Samples, gains: tuple[float, ...], decibels: float
+) -> None:
+    found, warnings = mixed(dog[:, None] * np.array(gains) + noise(dog, decibels, len(gains)))
+    loud = np.abs(dog) > 0.1
+    assert heard(dog[loud], found[loud]) > 0.9
+    assert OPPOSED in warnings[0]
+
+
 def test_a_part_that_cancels_is_heard_and_the_rest_is_the_mean(dog: Samples) -> None:
     opposed = dog[:, None] * np.array([1, -1])
     straight = np.stack([dog, 0.5 * dog], axis=1)
@@ -112,6 +136,7 @@ ORDINARY: dict[str, Callable[[Samples], Samples]] = {
     "independent noise": lambda dog: white(5 * RATE, 2),
     "independent noise in eight": lambda dog: white(RATE, 8),
     "wind": lambda dog: 0.1 * np.cumsum(white(5 * RATE, 2), axis=0),
+    "wind in eight": lambda dog: 0.1 * np.cumsum(white(20 * RATE, 8), axis=0),
     "quieter upside down": lambda dog: np.stack([dog, -0.2 * dog], axis=1),
     "two tones": lambda dog: tones(440, 472),
     "faint hiss between": lambda dog: np.stack([dog, dog], axis=1) + 1e-4 * white(len(dog), 1) * [1, -1],
