@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench mini constraints clean
+.PHONY: help demo test lint format docs bench mini constraints clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -15,7 +15,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,eval,plot,ray,search]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,eval,plot,ray,search]'
 	@touch $@
 
 demo: $(INSTALLED) ## tag and localize the recordings in examples/
@@ -33,6 +33,10 @@ lint: $(INSTALLED) ## ruff and mypy, as CI runs them
 format: $(INSTALLED) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## write the page of commands and build the documentation in build/site
+	$(BIN)/python docs/scripts/commands.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED) ## measure the speed against transformers; ARGS=--long for hour-long recordings
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -25,7 +25,8 @@ PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().spl
 REQUIREMENTS = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
 EXTRAS = frozenset(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or [])
 SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "examples").glob("*.sh"))]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md", *PAGES]
 
 
 def relative(path: Path) -> str:
@@ -55,7 +56,7 @@ def test_what_the_package_imports_is_what_it_requires() -> None:
     required = {
         canonicalize_name(each.name)
         for each in REQUIREMENTS
-        if any(applies(each, EXTRAS - {"dev"}, python) for python in PYTHONS)
+        if any(applies(each, EXTRAS - {"dev", "docs"}, python) for python in PYTHONS)
     }
     assert imported == required
 
