@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 
-__all__ = ["Extent", "Rest", "beginning_after", "extent_of", "id3_size", "next_recording", "rest_of"]
+__all__ = ["Extent", "Rest", "beginning_after", "extent_of", "id3_size", "is_no_sound", "next_recording", "rest_of"]
 
 MAX_CHUNKS = 10_000
 SCAN_BYTES = 1 << 18  # read at once, in search of what is no padding
@@ -275,10 +275,17 @@ def rest_of(opened: Opened, extent: Extent) -> Rest | None:
     start = next((each for each in range(max(place, found - 3), found + 1) if _is_beginning(opened, each)), None)
     if start is not None or head.startswith(RECORDINGS):
         return Rest("recording", found if start is None else start, end)
-    is_text = all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
-    if head.startswith(TAGS) or is_text:
-        return None
-    return Rest("samples", claimed_end, end)
+    return None if _is_tag(head) else Rest("samples", claimed_end, end)
+
+
+def is_no_sound(opened: Opened, place: int) -> bool:
+    """Whether nothing but padding, a tag or text lies from ``place`` on."""
+    found = _first_beyond_padding(opened, place, size_of(opened))
+    return found is None or _is_tag(read_at(opened, found, 64))
+
+
+def _is_tag(head: bytes) -> bool:
+    return head.startswith(TAGS) or all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
 
 
 def _skip(opened: Opened, extent: Extent, place: int) -> int:

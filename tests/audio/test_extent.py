@@ -168,6 +168,42 @@ def test_padding_after_any_container_is_passed_over(recordings: Recordings, name
         assert warnings == ()
 
 
+BEHIND = {
+    "zeros": bytes(4_096),
+    "many zeros": bytes(100_000),
+    "ones": b"\xff" * 512,
+    "an ID3v1 tag": b"TAG".ljust(128, b"\x01"),
+    "an APE tag": b"APETAGEX" + struct.pack("<4I", 2_000, 32, 0, 0).ljust(24, b"\0"),
+}
+
+
+@pytest.mark.parametrize("what", BEHIND)
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        *(("mp3", "libmp3lame", 48_000), ("aac", "aac", 48_000), ("ac3", "ac3", 48_000), ("eac3", "eac3", 48_000)),
+        *(("wv", "wavpack", 48_000), ("ts", "aac", 48_000), ("mp3", "libmp3lame", 22_050), ("ac3", "ac3", 44_100)),
+    ],
+)
+def test_what_lies_behind_compressed_sound_is_no_damage(
+    recordings: Recordings, name: str, codec: str, rate: int, what: str
+) -> None:
+    file = recordings.encode(f"a.{name}", codec, recordings.noise(2 * rate, 2), rate)
+    samples, warnings = heard(recordings.raw(f"padded.{name}", file.read_bytes() + BEHIND[what]))
+    assert warnings == ()
+    assert len(samples) == pytest.approx(len(heard(file)[0]), abs=0.05 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("mp3", "libmp3lame"), ("wv", "wavpack"), ("ac3", "ac3"), ("ts", "aac")])
+def test_padding_in_place_of_sound_is_damage(recordings: Recordings, name: str, codec: str) -> None:
+    content = recordings.encode(f"a.{name}", codec, recordings.noise(96_000, 2), SAMPLE_RATE).read_bytes()
+    half, third = len(content) // 2, len(content) // 3
+    inside = content[:half] + bytes(third // 4) + content[half + third // 4 :]
+    assert heard(recordings.raw(f"inside.{name}", inside))[1]
+    if name in ("mp3", "wv"):  # the others do not say how long they are
+        assert heard(recordings.raw(f"never-finished.{name}", content[:half] + bytes(len(content) - half)))[1]
+
+
 OTHER_FORMATS = {
     **{"mp3": "libmp3lame", "aac": "aac", "ogg": "libvorbis", "m4a": "aac", "tta": "tta", "flv": "aac"},
     **{"wv": "wavpack", "wma": "wmav2", "mka": "aac", "webm": "libopus", "avi": "pcm_s16le", "voc": "pcm_s16le"},

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import beginning_after, next_recording
+from pe_audio_cli.audio.extent import beginning_after, id3_size, is_no_sound, next_recording
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
@@ -32,6 +32,9 @@ MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
 BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
+TRANSPORT_BYTES = 188  # of a packet of MPEG-TS (ISO/IEC 13818-1, 2.4.3.2)
+MP3_TAG, MP3_TAG_BYTES = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S), 256
+MPEG1_RATE = 32_000  # Hz; at lower rates, MPEG-2's, frames are half as long
 OGG_HEADER_BYTES, MAX_OGG_PAGE_BYTES = 27, 65_307  # RFC 3533, section 6; the header without its segment table
 
 # Formats that hold sound, without those that FFmpeg knows by next to nothing (it takes an HTML page for AMR) and those
@@ -90,6 +93,8 @@ class FFmpegSource:
         self._sound_end = 0  # bytes of the file, of which the last are of a packet that could be decoded
         self._changes: list[str] = []  # of rate and channels
         self._broken: list[float] = []  # seconds at which a packet was, and likewise
+        self._packet_bytes = 0  # of the last one that could be decoded
+        self._ended = ""  # what FFmpeg said where it could not go on
         self._refused = False  # whether the decoder refused to make a frame, as it does of one that is too large
         self._jumps: list[float] = []
         self._gaps: list[tuple[float, float]] = []  # with their lengths
@@ -178,6 +183,7 @@ class FFmpegSource:
                     frames = self._stream.decode(packet)
                     if frames and packet.pos is not None:
                         self._sound_end = max(self._sound_end, packet.pos + packet.size)
+                        self._packet_bytes = packet.size
                 except av.FFmpegError as error:
                     frames, broken = [], True
                     self._refused = self._refused or isinstance(error, av.ArgumentError)
@@ -185,7 +191,7 @@ class FFmpegSource:
                     self._broken.append(self._seconds)
                 yield from frames
         except av.FFmpegError as error:
-            self.warnings.append(f"damaged after {self._seconds:.3f} s ({error.strerror})")
+            self._ended = error.strerror or "it makes no sense"
 
     def _silence_before(self, frame: AudioFrame) -> Iterator[Block]:
         if frame.time is None or self._is_mistimed:
@@ -206,6 +212,10 @@ class FFmpegSource:
                 yield Block(np.zeros((n, frame.layout.nb_channels), np.float32), self._rate)
 
     def _sum_up(self) -> None:
+        claimed = self._claimed_seconds()
+        self._forgive_junk(claimed)
+        if self._ended:
+            self.warnings.append(f"damaged after {self._seconds:.3f} s ({self._ended})")
         if self._changes:
             count = f" (changes: {len(self._changes)})" if len(self._changes) > 1 else ""
             self.warnings.append(self._changes[0] + count)
@@ -219,11 +229,23 @@ class FFmpegSource:
         if self._jumps:
             allowed = f"{variable('gap_seconds')} allows {self._limits.gap_seconds:g} s of silence"
             self.warnings.append(f"time stamps jump at {self._jumps[0]:.3f} s: taken as going on, as {allowed}")
-        claimed = self._claimed_seconds()
         cut = [] if claimed is None else cut_short(self._seconds, claimed)
         if not cut and self._container.format.name == "ogg" and not _ogg_is_complete(self._opened):
             cut = [f"cut short: it ends in mid-stream, after {self._seconds:.3f} s"]
         self.warnings += cut
+
+    def _forgive_junk(self, claimed: float | None) -> None:
+        """Forget the damage that FFmpeg found in what lies behind the sound, if that is no sound."""
+        ends, name = [self._sound_end], self._container.format.name
+        if name == "mpegts":
+            ends = [_end_of_transport_packets(self._opened, self._sound_end)]
+        elif name in ("ac3", "eac3"):  # the last frame is one packet with what follows; frames may differ by a word
+            ends += [self._sound_end + self._packet_bytes + word for word in (0, 2)]
+        is_junk = any(is_no_sound(self._opened, end) for end in ends)
+        if is_junk or (claimed is not None and not cut_short(self._seconds, claimed)):
+            self._ended = ""
+        if is_junk and self._broken and self._broken[0] >= self._seconds:
+            self._broken = []
 
     def _claimed_seconds(self) -> float | None:
         """Where the sound ends on the timeline by the header, if that says so."""
@@ -242,6 +264,8 @@ class FFmpegSource:
             end = self._container.duration / av.time_base
         else:
             return None
+        if "mp3" in formats and (frames := _mp3_frames(self._opened)):  # FFmpeg may guess, and count what follows
+            end = min(end, frames * (1_152 if self.sample_rate >= MPEG1_RATE else 576) / self.sample_rate)
         return end - (self._start if self._start is not None else 0.0)
 
     def close(self) -> None:
@@ -352,6 +376,22 @@ def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
         _, last_channel, last_sample = ALS_CHANNELS_AND_SAMPLES.unpack_from(config)
         return (int(last_channel) + 1) * (int(last_sample) + 1) * SAMPLE_BYTES
     return 0
+
+
+def _mp3_frames(opened: Opened) -> int:
+    """How many frames there are by the tag that encoders write into the first one; 0 if it does not say."""
+    head = read_at(opened, 0, 10)
+    content = read_at(opened, id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0, MP3_TAG_BYTES)
+    tag = MP3_TAG.search(content)
+    return int.from_bytes(tag[1], "big") if tag is not None else 0
+
+
+def _end_of_transport_packets(opened: Opened, place: int) -> int:
+    """The first place at or after ``place`` at which no packet of MPEG-TS begins."""
+    place -= place % TRANSPORT_BYTES
+    while read_at(opened, place, 1) == b"G":
+        place += TRANSPORT_BYTES
+    return place
 
 
 def _ogg_is_complete(opened: Opened) -> bool:
