@@ -8,19 +8,54 @@ Formats: IEC 61937-1 (bursts in S/PDIF), ETSI TS 102 114 (DTS), ATSC A/52 (AC-3 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["compressed_kind"]
+from pe_audio_cli.audio.decoders.base import Block
+from pe_audio_cli.errors import InputError
+
+__all__ = ["compressed_kind", "refusal", "refusing_compressed"]
 
 Words = NDArray[np.uint16]
 
 LEAST_FRAMES = 3  # in a row
+LOOK_WORDS = 1 << 18  # in which they are looked for, from the first on that is not 0
 LEAST_SPACING = 48  # words from one frame to the next
 AC3_WORDS = 3_072  # of two channels, in the time of a frame: frames may be that far apart, with padding between them
 AC3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+
+
+def refusing_compressed(file: str, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks; InputError if compressed sound is stored in them, told by the first that are not silent."""
+    words: list[Words] = []
+    left = LOOK_WORDS
+    for block in chain(blocks, [None]):
+        if block is not None and left > 0 and (words or block.samples.any()):
+            words.append(_words(block.samples))
+            left -= len(words[-1])
+        if words and (left <= 0 or block is None):
+            kind = compressed_kind(np.concatenate(words))
+            words = []
+            if kind is not None:
+                raise refusal(file, kind)
+        if block is not None:
+            yield block
+
+
+def refusal(file: str, kind: str) -> InputError:
+    """What to say of compressed sound that cannot be decoded where it lies."""
+    message = f"what it calls samples is {kind}: decode it first, for instance by a player that knows this kind"
+    return InputError(file, "decode", message)
+
+
+def _words(samples: NDArray[np.float32]) -> Words:
+    """Samples as the 16 bits that they were made from, or the upper 16 of more."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = np.clip(np.floor(samples.reshape(-1) * 2**15), -(2**15), 2**15 - 1)
+        return values.astype(np.int16).view(np.uint16)
 
 
 def compressed_kind(words: Words) -> str | None:

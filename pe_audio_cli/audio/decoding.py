@@ -20,6 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
+from pe_audio_cli.audio.bitstream import refusal, refusing_compressed
 from pe_audio_cli.audio.decoders.base import Block, Source, check_track
 from pe_audio_cli.audio.decoders.samples import SamplesSource
 from pe_audio_cli.audio.decoders.sndfile import SndfileSource, recognizes
@@ -257,7 +258,7 @@ class _Joined:
         second = 0.0  # when the second recording begins
         n_more = 0
         while True:
-            for block in self._source.blocks():
+            for block in refusing_compressed(self._file, self._source.blocks()):
                 seconds += block.seconds
                 yield block
             place = self._source.next_recording
@@ -320,8 +321,7 @@ def _decompressed(file: str, opened: Opened, known: SndfileSource, kind: str) ->
         if not source.codec.startswith(("pcm_", "flac", "alac")):
             return source
         source.close()
-    message = f"what it calls samples is {kind}: decode it first, for instance by a player that knows this kind"
-    raise InputError(file, "decode", message)
+    raise refusal(file, kind)
 
 
 def _known_to_libsndfile(file: str, opened: Opened) -> SndfileSource | None:

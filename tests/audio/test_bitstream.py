@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from audio.corpus import Recordings, wav_bytes
+from numpy.typing import NDArray
 
 from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
@@ -115,6 +116,33 @@ def test_dts_is_never_heard_as_noise(recordings: Recordings, name: str, swap: bo
 def test_other_containers_of_samples(recordings: Recordings, form: str, subtype: str) -> None:
     words = np.frombuffer(STREAMS["AC-3 in S/PDIF"](recordings), "<i2").reshape(-1, 2)
     decoded_or_refused(recordings.sound("a", words, SAMPLE_RATE, form, subtype))
+
+
+def exact(content: bytes) -> NDArray[np.float32]:
+    """Words as the samples that an encoder of 16 bits makes of them again."""
+    words = np.frombuffer(content[: len(content) // 4 * 4], "<i2").reshape(-1, 2)
+    return (words / (2**15 - 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        *(("a.mkv", "pcm_s16le"), ("a.mkv", "pcm_s16be"), ("a.mkv", "flac"), ("a.mov", "pcm_s16le")),
+        *(("a.mov", "pcm_s16be"), ("a.avi", "pcm_s16le"), ("a.nut", "pcm_s16le"), ("a.mp4", "flac")),
+    ],
+)
+@pytest.mark.parametrize("stream", ["AC-3 in S/PDIF", "AC-3"])
+@pytest.mark.parametrize("lead", [0, 400_000])
+def test_compressed_sound_that_a_film_calls_samples(
+    recordings: Recordings, stream: str, lead: int, name: str, codec: str
+) -> None:
+    samples = exact(bytes(lead) + STREAMS[stream](recordings))
+    decoded_or_refused(recordings.encode(name, codec, samples, SAMPLE_RATE))
+
+
+@pytest.mark.parametrize("name", DTS)
+def test_dts_that_a_film_calls_samples(recordings: Recordings, name: str) -> None:
+    decoded_or_refused(recordings.encode("a.mkv", "pcm_s16le", exact(DTS[name]()), SAMPLE_RATE))
 
 
 def test_no_real_sound_is_taken_for_compressed_sound() -> None:
