@@ -102,8 +102,9 @@ class IndexBuilder:
 
         Vanished are those in the index that lie at or below ``paths`` and are known to be gone: their folder is there,
         and they are not in it. A path at which nothing was found makes none vanish, and a folder that is not there or
-        cannot be looked into neither: it may be a disk that is not mounted. Raises :class:`UsageError` for standard
-        input, which nobody could find again.
+        cannot be looked into neither: it may be a disk that is not mounted. So may one that is empty, where nothing is
+        left of all that the index has below a path. Raises :class:`UsageError` for standard input, which nobody could
+        find again.
         """
         todo: dict[str, str | FileError] = {}
         for item in found:
@@ -115,8 +116,10 @@ class IndexBuilder:
                 todo[key] = item
         missing = {item.file for item in todo.values() if isinstance(item, FileError)}
         roots = [_root(path) for path in paths if path not in missing]
-        lost = [path for path in self._before.keys() - self._now.keys() if any(_is_below(path, root) for root in roots)]
-        found_at = {path: _look(path) for path in sorted(lost)}
+        below = [[path for path in self._before if _is_below(path, root)] for root in roots]
+        all_lost = {path for paths in below if self._now.keys().isdisjoint(paths) for path in paths}
+        lost = {path for paths in below for path in paths} - self._now.keys()
+        found_at = {path: _look(path, may_be_unmounted=path in all_lost) for path in sorted(lost)}
         vanished = [path for path, where in found_at.items() if where is Whereabouts.GONE]
         out_of_sight = [path for path, where in found_at.items() if where is Whereabouts.UNKNOWN]
         return Plan(list(todo.values()), len(self._now) - len(todo), vanished, out_of_sight)
@@ -282,13 +285,18 @@ class Whereabouts(Enum):
     UNKNOWN = "unknown"
 
 
-def _look(key: str) -> Whereabouts:
-    """Where a recording is that the index calls ``key``: gone only if each file that it may be certainly is."""
-    found = {Whereabouts.UNKNOWN} if is_address(key) else set(map(_look_at, _spellings(key)))
+def _look(key: str, may_be_unmounted: bool) -> Whereabouts:
+    """Where a recording is that the index calls ``key``: gone only if each file that it may be certainly is.
+
+    An empty folder says nothing if it ``may_be_unmounted``: the place of a disk is such a folder.
+    """
+    if is_address(key):
+        return Whereabouts.UNKNOWN
+    found = {_look_at(path, may_be_unmounted) for path in _spellings(key)}
     return next(each for each in (Whereabouts.THERE, Whereabouts.UNKNOWN, Whereabouts.GONE) if each in found)
 
 
-def _look_at(path: str) -> Whereabouts:
+def _look_at(path: str, may_be_unmounted: bool) -> Whereabouts:
     try:
         os.lstat(path)
         return Whereabouts.THERE
@@ -299,9 +307,12 @@ def _look_at(path: str) -> Whereabouts:
     folder, name = os.path.split(path)
     try:
         with os.scandir(folder) as entries:
-            return Whereabouts.THERE if any(entry.name == name for entry in entries) else Whereabouts.GONE
+            names = {entry.name for entry in entries}
     except _paths.Unusable:
         return Whereabouts.UNKNOWN
+    if not names and may_be_unmounted:
+        return Whereabouts.UNKNOWN
+    return Whereabouts.THERE if name in names else Whereabouts.GONE
 
 
 def _spelled(windows: WindowOptions) -> str:

@@ -201,6 +201,18 @@ def test_a_folder_that_is_not_there_may_be_a_disk_that_is_not_mounted(sounds, tm
     assert names(tmp_path / "i") == ["a.wav", "b.wav"]
 
 
+@pytest.mark.parametrize("left", [[], ["notes.txt"]], ids=["empty", "not empty"])
+def test_an_empty_folder_may_be_the_place_of_a_disk_that_held_all_of_it(sounds, tmp_path, left):
+    disk, gone = sounds / "sub", str(sounds / "sub" / "c.wav")
+    update(tmp_path / "i", disk)
+    (disk / "c.wav").unlink()
+    for name in left:
+        (disk / name).touch()
+    plan = update(tmp_path / "i", sounds, prune=True)
+    assert (plan.vanished, plan.out_of_sight) == (([gone], []) if left else ([], [gone]))
+    assert ("c.wav" in names(tmp_path / "i")) == (not left)
+
+
 @pytest.mark.parametrize("trouble", ["folder cannot be listed", "disk fails", "link leads to nothing"])
 def test_what_cannot_be_looked_for_stays(sounds, tmp_path, monkeypatch, trouble):
     update(tmp_path / "i", sounds)

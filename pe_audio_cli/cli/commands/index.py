@@ -124,7 +124,7 @@ def _kept(out_of_sight: Sequence[str]) -> str:
     others = " and others" if len(out_of_sight) > 1 else ""
     return (
         f"{_count(len(out_of_sight), 'recording')} kept that cannot be looked for, as on a disk that is not mounted: "
-        f"{out_of_sight[0]}{others}; what is gone for good is dropped once its folder is there without it"
+        f"{out_of_sight[0]}{others}; what is gone for good is dropped once its folder is there and holds something else"
     )
 
 
