@@ -18,7 +18,7 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-GROUND = {"_files", "_paths", "_small_files", "results", "errors"}  # what every subpackage stands on
+GROUND = {"_extras", "_files", "_paths", "_small_files", "results", "errors"}  # what every subpackage stands on
 AUDIO = GROUND | {"audio"}
 MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audio": GROUND,
     "results": {"errors", "_files", "_paths", "_small_files"},
     "errors": set(),
+    "_extras": {"errors"},
     "_files": {"_paths", "errors"},
     "_paths": set(),
     "_small_files": set(),

@@ -16,10 +16,18 @@ from packaging.utils import canonicalize_name
 from typer.main import get_command
 
 import pe_audio_cli
+from pe_audio_cli import _extras
 from pe_audio_cli.cli.app import app
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 DISTRIBUTION = "pe-audio-cli"
+DEVELOPMENT = frozenset({"dev", "docs"})  # extras that no user needs
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 REQUIREMENTS = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
@@ -39,6 +47,11 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"\n## [{pe_audio_cli.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_the_classifiers_name_the_pythons_that_the_workflows_and_the_pins_are_for() -> None:
+    named = [each.rpartition(" :: ")[2] for each in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d", each)]
+    assert tuple(named) == PYTHONS
+
+
 def test_the_license_travels_with_the_package() -> None:
     assert metadata.metadata(DISTRIBUTION)["License-Expression"] == "Apache-2.0"
     assert metadata.distribution(DISTRIBUTION).read_text("licenses/LICENSE") == (ROOT / "LICENSE").read_text()
@@ -56,7 +69,7 @@ def test_what_the_package_imports_is_what_it_requires() -> None:
     required = {
         canonicalize_name(each.name)
         for each in REQUIREMENTS
-        if any(applies(each, EXTRAS - {"dev", "docs"}, python) for python in PYTHONS)
+        if any(applies(each, EXTRAS - DEVELOPMENT, python) for python in PYTHONS)
     }
     assert imported == required
 
@@ -77,17 +90,26 @@ def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
         assert requirement.specifier.contains(version), f"{requirement} and its pin {version}"
 
 
-def test_each_extra_that_a_message_names_is_there() -> None:
-    """As pyproject.toml has it: what is installed may be older."""
-    section = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    extras = set(re.findall(r"^(\w+) = \[", section, flags=re.MULTILINE))
+def test_each_extra_of_users_is_known_to_messages_with_modules_that_it_installs() -> None:
+    providers = metadata.packages_distributions()
+    assert _extras.EXTRAS.keys() == PROJECT["optional-dependencies"].keys() - DEVELOPMENT
+    for extra, modules in _extras.EXTRAS.items():
+        required = {canonicalize_name(Requirement(each).name) for each in PROJECT["optional-dependencies"][extra]}
+        for module in modules:
+            assert required & {canonicalize_name(name) for name in providers.get(module, [module])}, (extra, module)
+
+
+def test_what_an_extra_is_for_is_said_in_one_place() -> None:
+    """Every message about a missing extra is ``require_extra``'s, for an extra that there is."""
     package = Path(pe_audio_cli.__file__).parent
+    sources = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    assert [path.name for path, source in sources.items() if "pe-audio-cli[" in source] == ["_extras.py"]
     named = {
         extra
-        for path in package.rglob("*.py")
-        for extra in re.findall(r"pe-audio-cli\[(\w+)\]", path.read_text(encoding="utf-8"))
+        for source in sources.values()
+        for extra in re.findall(r"""(?:require_extra\(|\bextra = )"(\w+)\"""", source)
     }
-    assert named and named <= extras
+    assert named == _extras.EXTRAS.keys()
 
 
 def test_everything_that_is_installed_for_the_project_is_pinned() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pe_audio_cli import _paths
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._small_files import read_small
 from pe_audio_cli.errors import UsageError
 
@@ -61,14 +62,10 @@ def _decoded(manifest: Path, number: int, line: bytes) -> str:
 
 
 def _column(manifest: Path) -> list[str]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise UsageError(
-            f"the manifest {manifest} needs pyarrow (pip install 'pe-audio-cli[parquet]'): install it, or list the "
-            "recordings in a text file"
-        ) from error
+    require_extra("parquet", f"the manifest {manifest}", "list the recordings in a text file")
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with manifest.open("rb") as opened:
         try:
             table: Any = parquet.ParquetFile(opened)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import typer
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._paths import reason
 from pe_audio_cli.cli.console import Console, Progress
 from pe_audio_cli.cli.flags import DeviceFlags, EngineFlags, ModelFlags
@@ -77,10 +78,9 @@ class Runner:
         if engine.engine == "local":
             yield self.encoder(checkpoint, device), LocalEngine()
             return
-        try:
-            from pe_audio_cli.cluster.ray_engine import ClusterOptions, RayEngine
-        except ImportError as error:
-            raise UsageError("--engine ray needs Ray: pip install 'pe-audio-cli[ray]'") from error
+        require_extra("ray", "--engine ray")
+        from pe_audio_cli.cluster.ray_engine import ClusterOptions, RayEngine
+
         cluster = ClusterOptions(engine.ray_address, engine.workers, engine.gpus_per_worker)
         model_and_device = model_options(model), task, device_options(device)
         with RayEngine(cluster, *model_and_device, self.console.tell, self.console.verbose) as ray:

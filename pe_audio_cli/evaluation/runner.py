@@ -15,7 +15,7 @@ from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.detection.events import EventOptions, n_heard_frames
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.detection.scoring import TagOptions
-from pe_audio_cli.errors import AnnotationError, RunError, UsageError
+from pe_audio_cli.errors import AnnotationError, RunError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durations
 from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions, grade
 from pe_audio_cli.evaluation.prompts import read_map
@@ -31,16 +31,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluation.reporting.report import Report
     from pe_audio_cli.models.encoder import Encoder
 
-__all__ = ["Heard", "evaluate", "listen", "require_extra", "save", "words_for"]
-
-
-def require_extra() -> None:
-    """Raise :class:`UsageError` with the command that installs what is missing, if anything is."""
-    try:
-        import scipy  # noqa: F401
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"peaudio eval needs {error.name}: pip install 'pe-audio-cli[eval]'") from error
+__all__ = ["Heard", "evaluate", "listen", "save", "words_for"]
 
 
 def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:

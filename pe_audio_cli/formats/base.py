@@ -64,8 +64,8 @@ class Writer(ABC):
     """Whether an output that was interrupted can be gone on with."""
     movable: ClassVar[bool] = True
     """Whether a result can be moved to another place among others (:meth:`move`) as it has been written."""
-    needs: ClassVar[str | None] = None
-    """The package that must be installed for it and is not always."""
+    extra: ClassVar[str | None] = None
+    """The optional dependencies that it needs."""
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         self.stream = stream

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from importlib.util import find_spec
 from os.path import splitext
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.formats.draft import unwritten
 from pe_audio_cli.formats.escaping import utf8_text
@@ -37,8 +37,8 @@ class EmbeddingWriter(ABC):
     """
 
     extension: ClassVar[str]
-    needs: ClassVar[str | None] = None
-    """What must be installed for it that is not always."""
+    extra: ClassVar[str | None] = None
+    """The optional dependencies that it needs."""
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         self._stream = stream
@@ -60,7 +60,7 @@ class ParquetWriter(EmbeddingWriter):
     """
 
     extension = ".parquet"
-    needs = "pyarrow"
+    extra = "parquet"
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         super().__init__(stream, precision)
@@ -170,8 +170,8 @@ def embedding_writer(path: str) -> type[EmbeddingWriter]:
     """
     for writer in EMBEDDING_WRITERS:
         if splitext(path)[1].lower() == writer.extension:
-            if writer.needs is not None and find_spec(writer.needs) is None:
-                raise UsageError(f"{path} needs {writer.needs}: pip install 'pe-audio-cli[parquet]'")
+            if writer.extra is not None:
+                require_extra(writer.extra, path)
             return writer
     known = " or ".join(writer.extension for writer in EMBEDDING_WRITERS)
     raise UsageError(f"embeddings go into a file whose name ends in {known}: got {path}")

@@ -25,7 +25,7 @@ class ParquetWriter(Writer):
     name = "parquet"
     extensions = (".parquet",)
     commands = frozenset({"tag", "localize"})
-    needs = "pyarrow"
+    extra = "parquet"
     resumable = False
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:

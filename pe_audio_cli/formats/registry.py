@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.annotation import AudacityWriter, RavenWriter, TextGridWriter
 from pe_audio_cli.formats.base import Command, Writer
@@ -49,8 +49,8 @@ def writer_for(name: str, command: Command) -> type[Writer]:
     """
     for writer in WRITERS:
         if writer.name == name and command in writer.commands:
-            if writer.needs is not None and find_spec(writer.needs) is None:
-                raise UsageError(f"{name} needs {writer.needs}: pip install 'pe-audio-cli[parquet]'")
+            if writer.extra is not None:
+                require_extra(writer.extra, name)
             return writer
     raise UsageError(f"{command} has no format {name!r}: choose one of {', '.join(choices(command))}")
 

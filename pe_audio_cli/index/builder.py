@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pe_audio_cli import _paths
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import Lock, helper
 from pe_audio_cli._paths import reason
 from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.formats.escaping import utf8_text
-from pe_audio_cli.index.database import About, Database, Entry, need_search_extra
+from pe_audio_cli.index.database import About, Database, Entry
 from pe_audio_cli.index.files import check_index, clear_way, place_of, sweep_folders
 from pe_audio_cli.index.vectors import refresh, sweep, vectors_path
 from pe_audio_cli.outputs.base import file_of
@@ -71,7 +72,7 @@ class IndexBuilder:
         damaged or in use, or something is in its way, and :class:`OutputError` if none can be written there, or another
         run is making it.
         """
-        need_search_extra()
+        require_extra("search", "an index")
         self.path, self._checkpoint = path, checkpoint
         self.audio_track = audio_track
         self._database: Database | None = None

@@ -21,13 +21,13 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import publish
 from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError, StoreError, UsageError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "About", "Clip", "Database", "Entry", "need_search_extra"]
+__all__ = ["BLOCK", "About", "Clip", "Database", "Entry"]
 
 VERSION = 2  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
@@ -87,7 +87,7 @@ class Database:
 
         Raises :class:`RunError` if it cannot be written, and :class:`StoreError` if something is in its way.
         """
-        need_search_extra()
+        require_extra("search", "an index")
         place = place_of(path)
         clear_way(place)
         marks = ", ".join("?" * (2 + len(fields(About))))
@@ -108,7 +108,7 @@ class Database:
 
         Raises :class:`StoreError` if there is none, or if it is damaged, in use or of another version.
         """
-        need_search_extra()
+        require_extra("search", "an index")
         check_index(path)
         if not read_only:
             cls.open(path, accept=accept).close()  # DuckDB moves its log into the file for who may write
@@ -318,13 +318,6 @@ def _connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
     if not read_only:
         config |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": LOG_SIZE}
     return duckdb.connect(path, read_only=read_only, config=config)
-
-
-def need_search_extra() -> None:
-    """Raise :class:`UsageError` if a package is missing that an index needs."""
-    for package in ("duckdb", "pyarrow"):
-        if find_spec(package) is None:
-            raise UsageError(f"an index needs {package}: pip install 'pe-audio-cli[search]'")
 
 
 def _new_state() -> str:

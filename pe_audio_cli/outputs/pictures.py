@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import growing, sweep, writable_place
 from pe_audio_cli._paths import exists, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
@@ -181,10 +182,9 @@ def _kind(path: str) -> str:
 
 
 def _refuse_without_matplotlib() -> None:
+    require_extra("plot", "--plot")
     try:
         import matplotlib
-    except ImportError as error:
-        raise UsageError("--plot needs matplotlib: pip install 'pe-audio-cli[plot]'") from error
     except (OSError, RuntimeError) as error:
         raise UsageError("--plot needs a folder in which matplotlib can keep its cache: set MPLCONFIGDIR") from error
     matplotlib.set_loglevel("CRITICAL")  # it would tell of its font cache

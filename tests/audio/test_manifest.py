@@ -130,5 +130,5 @@ def test_without_pyarrow_a_table_names_the_extra_that_brings_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"needs pyarrow \(pip install 'pe-audio-cli\[parquet\]'\)"):
+    with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'pe-audio-cli\[parquet\]', or list"):
         read_manifest(tmp_path / "list.parquet")

@@ -369,10 +369,10 @@ def test_a_watch_has_patience_with_a_cluster_that_has_less_room(monkeypatch):
 
 
 def test_a_machine_without_ray_is_told_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "pe_audio_cli.cluster.ray_engine", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     ran = Command("tag", write_tone(tmp_path / "a.wav"), "-m", MODEL, "-l", "x", "--engine", "ray")
     assert ran.code == 2
-    assert ran.err == "peaudio: --engine ray needs Ray: pip install 'pe-audio-cli[ray]'\n"
+    assert ran.err == "peaudio: --engine ray needs ray: pip install 'pe-audio-cli[ray]'\n"
 
 
 def test_flags_of_a_cluster_are_refused_without_one(tmp_path):

@@ -118,7 +118,7 @@ def test_another_extension_is_refused_with_those_that_are_known(path):
 
 
 def test_without_pyarrow_the_command_that_installs_it_is_told(monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr("pe_audio_cli._extras.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'pe-audio-cli\[parquet\]'"):
         embedding_writer("clips.parquet")
     assert embedding_writer("clips.npz") is NpzWriter

@@ -89,7 +89,7 @@ def test_a_format_for_events_is_guessed_for_localize_alone(path: str, name: str 
 def test_a_format_whose_package_is_missing_is_refused_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pe_audio_cli.formats.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("pe_audio_cli._extras.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"parquet needs pyarrow: pip install 'pe-audio-cli\[parquet\]'"):
         writer_for("parquet", "tag")
     assert writer_for("csv", "tag").name == "csv"

@@ -227,7 +227,7 @@ def test_damage_is_one_line_or_does_no_harm(tmp_path):
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr("pe_audio_cli._extras.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs duckdb: pip install 'pe-audio-cli\[search\]'"):
         Database.create(tmp_path / "new", ABOUT)
 

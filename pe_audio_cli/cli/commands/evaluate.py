@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import writable_place
 from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.cli.console import Console
@@ -87,9 +88,9 @@ def evaluate(
         from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Exam
-        from pe_audio_cli.evaluation.runner import listen, require_extra
+        from pe_audio_cli.evaluation.runner import listen
 
-        require_extra()
+        require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
         format = _format(flags.report)
         _check_places(flags)
