@@ -17,12 +17,35 @@ from dataclasses import dataclass
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 
-__all__ = ["Extent", "Rest", "beginning_after", "extent_of", "id3_size", "is_no_sound", "next_recording", "rest_of"]
+__all__ = [
+    "Extent",
+    "Rest",
+    "beginning_after",
+    "extent_of",
+    "head_as_riff",
+    "id3_size",
+    "is_no_sound",
+    "next_recording",
+    "rest_of",
+]
 
 MAX_CHUNKS = 10_000
+MAX_HEAD = 1 << 20  # bytes before the samples
 SCAN_BYTES = 1 << 18  # read at once, in search of what is no padding
 WRAP = 1 << 32  # bytes, at which sizes of 32 bits begin anew
-RECORDINGS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b".snd", b"caff", b"fLaC", b"OggS", b"riff\x2e\x91\xcf\x11")
+RECORDINGS = (
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"BW64",
+    b"FORM",
+    b".snd",
+    b"dns.",
+    b"caff",
+    b"fLaC",
+    b"OggS",
+    b"riff\x2e\x91\xcf\x11",
+)
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")  # of players, at the ends of files of any kind
 # How files begin, in so many bytes that no sound looks like it, each by letters that are quickly found.
 BEGINNINGS = {
@@ -144,8 +167,8 @@ def extent_of(opened: Opened) -> Extent | None:
     if magic == b"riff":
         found = ((start, size) for name, start, size in W64.walk(opened, 40) if name.startswith(b"data"))
         return next((Extent(W64, start, size) for start, size in found), None)
-    if magic == b".snd" and len(head) == 12:
-        start, size = struct.unpack(">II", head[4:])
+    if magic in (b".snd", b"dns.") and len(head) == 12:
+        start, size = struct.unpack(">II" if magic == b".snd" else "<II", head[4:])
         return Extent(None, start, None if size == WRAP - 1 else size)
     return None
 
@@ -156,9 +179,21 @@ def _riff(opened: Opened, chunks: _Chunks) -> Extent | None:
         if name == b"ds64":
             content = read_at(opened, start + 8, 8)
             long_size = struct.unpack("<Q", content)[0] if len(content) == 8 else 0
+            long_size = 0 if long_size >> 63 else long_size  # all ones: it was never filled in
         if name == b"data":
             return Extent(chunks, start, long_size if size == WRAP - 1 else size)
     return None
+
+
+def head_as_riff(opened: Opened, extent: Extent) -> bytes:
+    """What comes before the samples of an RF64 or BW64 that does not say how many there are, as that of a WAV."""
+    head = bytearray(read_at(opened, 0, min(extent.start, MAX_HEAD)))
+    head[:4] = b"RIFF"
+    if head[12:16] == b"ds64":
+        head[12:16] = b"JUNK"
+    if len(head) == extent.start:
+        head[-4:] = min(size_of(opened) - extent.start, WRAP - 1).to_bytes(4, "little")
+    return bytes(head)
 
 
 def _aiff(opened: Opened) -> Extent | None:

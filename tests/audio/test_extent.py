@@ -82,6 +82,15 @@ def test_a_caf_whose_length_is_left_open_is_not_called_damaged(recordings: Recor
     assert heard(recordings.raw("open.caf", bytes(content)))[1] == ()
 
 
+@pytest.mark.parametrize("claimed", [192_000, 4_800, 0, 0xFFFF_FFFF])
+def test_an_au_whose_bytes_are_swapped(recordings: Recordings, claimed: int) -> None:
+    content = recordings.pcm(96_000)
+    head = b"dns." + struct.pack("<6I", 28, claimed, 3, 48_000, 1, 0)
+    samples, warnings = heard(recordings.raw("a.au", head + content))
+    np.testing.assert_allclose(samples, np.frombuffer(content, "<i2") / 2**15, atol=1e-6)
+    assert bool(warnings) == (claimed == 4_800)
+
+
 @pytest.mark.parametrize("name", ["wav", "aiff", "au", "caf", "rf64", "w64"])
 def test_a_whole_file_is_read_as_ever(recordings: Recordings, name: str) -> None:
     file = made(recordings, name)
@@ -100,10 +109,16 @@ def test_a_wav_whose_header_was_never_brought_up_to_date(
 
 
 @pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
-@pytest.mark.parametrize("ds64", [(0, 0, 0), (100, 4_800, 2_400)], ids=["zero", "stale"])
-def test_an_rf64_of_a_recorder_that_died(recordings: Recordings, ds64: tuple[int, int, int], magic: bytes) -> None:
+@pytest.mark.parametrize(
+    "ds64",
+    [(0, 0, 0), (100, 4_800, 2_400), ((1 << 64) - 1,) * 3, None],
+    ids=["zero", "stale", "all ones", "missing"],
+)
+def test_an_rf64_of_a_recorder_that_died(
+    recordings: Recordings, ds64: tuple[int, int, int] | None, magic: bytes
+) -> None:
     plain = wav_bytes(recordings.pcm(96_000), data_size=0xFFFF_FFFF, riff_size=0xFFFF_FFFF)
-    chunk64 = chunk(b"ds64", struct.pack("<QQQI", *ds64, 0))
+    chunk64 = b"" if ds64 is None else chunk(b"ds64", struct.pack("<QQQI", *ds64, 0))
     file = recordings.raw("a.wav", magic + plain[4:12] + chunk64 + plain[12:])
     assert len(heard(file)[0]) == 96_000
 

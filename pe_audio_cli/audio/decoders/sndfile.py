@@ -16,7 +16,7 @@ import soundfile
 from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, id3_size, rest_of
+from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_size, rest_of
 from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
@@ -24,7 +24,7 @@ from pe_audio_cli.errors import InputError
 __all__ = ["SndfileSource", "recognizes"]
 
 # Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
-MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC")
 BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
 MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
 SILENT_SECONDS = 60  # before compressed sound, at most
@@ -72,6 +72,8 @@ class SndfileSource:
             self.next_recording = beginning_after(opened, tag + 1, size_of(opened))
             if self.next_recording is not None:
                 opened = part_of(opened, 0, self.next_recording)
+        elif read_at(opened, 0, 4) in (b"RF64", b"BW64") and self._extent is not None and self._extent.claimed == 0:
+            opened = part_of(opened, 0, size_of(opened)).under(head_as_riff(opened, self._extent))
         elif read_at(opened, 0, 4) == b"BW64":  # which is RF64 with other chunks of metadata; libsndfile knows that
             opened = part_of(opened, 0, size_of(opened)).under(b"RF64")
         self._file, self._opened = file, opened
