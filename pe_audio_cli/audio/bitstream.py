@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pe_audio_cli.audio.decoders.base import Block
 from pe_audio_cli.errors import InputError
 
-__all__ = ["compressed_kind", "refusal", "refusing_compressed"]
+__all__ = ["ac3_sizes", "compressed_kind", "refusal", "refusing_compressed"]
 
 Words = NDArray[np.uint16]
 
@@ -101,7 +101,7 @@ def _row_length(words: Words, place: int, places: set[int]) -> int:
     """How many frames follow each other from a place on, that one included, as far as that matters."""
     length = 0
     while place in places and length < LEAST_FRAMES:
-        following = [place + size for size in _ac3_sizes(words[place : place + 3])]
+        following = [place + size for size in ac3_sizes(words[place : place + 3])]
         if not following:
             break
         length += 1
@@ -109,7 +109,7 @@ def _row_length(words: Words, place: int, places: set[int]) -> int:
     return length
 
 
-def _ac3_sizes(head: Words) -> Iterator[int]:
+def ac3_sizes(head: Words) -> Iterator[int]:
     """Words from the beginning of a frame to that of the next, by its header."""
     identification = int(head[2]) >> 3 & 0x1F
     if identification > 10:

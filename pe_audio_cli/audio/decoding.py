@@ -340,6 +340,8 @@ def _known_to_libsndfile_alone(file: str, opened: Opened) -> SndfileSource | Non
     except (InputError, soundfile.LibsndfileError):
         return None
     if source.form in LIBSNDFILE_ALONE and source.has_length:
+        if source.form != "SDS":  # which spreads samples over more bytes
+            source.note_unread()
         return source
     source.close()
     return None

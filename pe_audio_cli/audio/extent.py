@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
+from pe_audio_cli.audio.frames import is_stream
 
 __all__ = [
     "Extent",
@@ -63,10 +64,21 @@ BEGINNINGS = {
         b"wvpk": rb"wvpk.{4}[\x02-\x10]\x04.{6}\x00{4}",  # the first block of WavPack
         b"ID3": rb"ID3[\x02-\x04]\x00[\x00-\xf0][\x00-\x7f]{4}",  # see _is_beginning
         b"\x1a\x45\xdf\xa3": rb"\x1a\x45\xdf\xa3.{1,8}\x42\x86\x81\x01",  # Matroska
+        b"nut/multimedia container\0": rb"",
+        b"\x00\x00\x01\xba": rb"\x00\x00\x01\xba(\x21.{7}|[\x44-\x7f].{9})\x00\x00\x01[\xba-\xef]",  # MPEG-PS
+        b".RMF": rb"\.RMF\x00\x00\x00\x12\x00[\x00\x01]",
+        b".SoX": rb"\.SoX.{2}\x00\x00.{6}\x00\x00",
+        b"\x64\xa3": rb"\x64\xa3[\x01-\x04]\x00.{4}[\x01-\x08]\x00\x00\x00[\x01-\x08]\x00.\x00",  # IRCAM
+        b"\xb7\xd8\x00\x20\x37\x49\xda\x11": rb"",  # WTV
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": rb"",  # ASF
         b"Creative Voice File\x1a": rb"",
     }.items()
 }
+# Files of frames or samples that have no end, so that decoders take for sound what follows: FLAC, DTS, SoX, IRCAM.
+ENDLESS = (
+    *(b"fLaC", b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8", b".SoX", b"XoS."),
+    *(b"\x64\xa3", b"\x00\x01\xa3\x64", b"\x00\x02\xa3\x64", b"\x00\x03\xa3\x64"),
+)
 OVERLAP = 32  # bytes, more than the longest beginning
 MAX_SEARCH = 1 << 26  # bytes after the sound, in which another recording is looked for
 # Chunks that are known to be metadata, even where their sizes are wrong.
@@ -85,12 +97,14 @@ METADATA = frozenset(
 class Extent:
     """Where samples begin, in bytes, and how many bytes of them the header claims; ``chunks`` is their form.
 
-    ``claimed`` is None where the header says that it does not know.
+    ``claimed`` is None where the header says that it does not know. ``more`` are places, from and to, at which there
+    are more samples.
     """
 
     chunks: _Chunks | None
     start: int
     claimed: int | None
+    more: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +189,18 @@ def extent_of(opened: Opened) -> Extent | None:
 
 def _riff(opened: Opened, chunks: _Chunks) -> Extent | None:
     long_size = 0
+    found: list[tuple[int, int]] = []
     for name, start, size in chunks.walk(opened, 12):
         if name == b"ds64":
             content = read_at(opened, start + 8, 8)
             long_size = struct.unpack("<Q", content)[0] if len(content) == 8 else 0
             long_size = 0 if long_size >> 63 else long_size  # all ones: it was never filled in
         if name == b"data":
-            return Extent(chunks, start, long_size if size == WRAP - 1 else size)
-    return None
+            found.append((start, long_size if size == WRAP - 1 else size))
+    if not found:
+        return None
+    (first, claimed), *others = [each for each in found if each[1]] or found[:1]
+    return Extent(chunks, first, claimed, tuple((start, start + size) for start, size in others))
 
 
 def head_as_riff(opened: Opened, extent: Extent) -> bytes:
@@ -215,14 +233,14 @@ def _caf(opened: Opened) -> Extent | None:
 def next_recording(opened: Opened) -> int | None:
     """The byte at which another recording begins, in a file put together of several; else None.
 
-    Of the formats that tell where they end, MP4 and its kin and Matroska, and of FLAC, whose frames are told apart.
+    Of the formats that tell where they end, MP4 and its kin and Matroska, and of those of which decoders find no end.
     """
     head = read_at(opened, 0, 12)
     if head[4:8] == b"ftyp":
         return _next_box(opened)
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return _next_segment(opened)
-    return beginning_after(opened, 1, size_of(opened)) if head.startswith(b"fLaC") else None
+    return beginning_after(opened, 1, size_of(opened)) if head.startswith(ENDLESS) else None
 
 
 def _next_box(opened: Opened) -> int | None:
@@ -307,7 +325,8 @@ def rest_of(opened: Opened, extent: Extent) -> Rest | None:
     if found is None:
         return None
     head = read_at(opened, found, 64)
-    start = next((each for each in range(max(place, found - 3), found + 1) if _is_beginning(opened, each)), None)
+    nearby = range(max(place, found - 3), found + 1)
+    start = next((each for each in nearby if _is_beginning(opened, each) or is_stream(opened, each)), None)
     if start is not None or head.startswith(RECORDINGS):
         return Rest("recording", found if start is None else start, end)
     return None if _is_tag(head) else Rest("samples", claimed_end, end)

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -250,6 +251,67 @@ def test_a_wav_and_a_recording_of_another_kind_are_both_heard(recordings: Record
         samples, warnings = heard(recordings.raw("both", content))
         assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
         assert any("another recording follows" in warning for warning in warnings), warnings
+
+
+STREAMS = {
+    **{"mp3": "libmp3lame", "mp2": "mp2", "aac": "aac", "ac3": "ac3", "eac3": "eac3", "ts": "aac", "mpg": "mp2"},
+    **{"nut": "pcm_s16le", "latm": "aac", "thd": "truehd", "rm": "ac3"},
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_behind_a_wav_is_not_heard_as_samples(recordings: Recordings, name: str) -> None:
+    wav = recordings.sound("a.wav", recordings.noise(96_000, 2), SAMPLE_RATE, "WAV", "PCM_16").read_bytes()
+    try:
+        stream = recordings.encode(f"b.{name}", STREAMS[name], recordings.noise(96_000, 2), SAMPLE_RATE).read_bytes()
+    except (av.FFmpegError, ValueError):
+        pytest.skip(f"this PyAV writes no {name}")
+    samples, warnings = heard(recordings.raw("both", wav + stream))
+    assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+    assert "another recording follows at 2.000 s" in " ".join(warnings)
+
+
+def sox() -> bytes:
+    """Two seconds of samples of 32 bits behind a header of SoX."""
+    head = struct.pack("<4sIQdII", b".SoX", 28, 96_000, 48_000.0, 1, 0)
+    return head + np.random.default_rng(7).integers(-(2**30), 2**30, 96_000, np.int32).tobytes()
+
+
+def ircam(recordings: Recordings) -> bytes:
+    return recordings.sound("a.sf", recordings.noise(96_000), SAMPLE_RATE, "IRCAM", "PCM_16").read_bytes()
+
+
+@pytest.mark.parametrize("second", ["wav", "mp3", "the same"])
+@pytest.mark.parametrize("first", ["sox", "ircam"])
+def test_what_follows_a_file_without_an_end_is_heard(recordings: Recordings, first: str, second: str) -> None:
+    content = sox() if first == "sox" else ircam(recordings)
+    other = {
+        "wav": lambda: wav_bytes(recordings.pcm(96_000)),
+        "mp3": lambda: other_format(recordings, "mp3"),
+        "the same": lambda: content,
+    }[second]()
+    samples, warnings = heard(recordings.raw("both", content + other))
+    assert len(samples) == pytest.approx(4 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+    assert "another recording follows at 2.000 s" in " ".join(warnings)
+
+
+@pytest.mark.parametrize("n_chunks", [2, 3])
+def test_all_data_chunks_of_a_wav_are_heard_in_turn(recordings: Recordings, n_chunks: int) -> None:
+    content = recordings.pcm(48_000)
+    parts = [chunk(b"LIST", b"INFO") + chunk(b"data", content) for _ in range(n_chunks - 1)]
+    samples, warnings = heard(recordings.wav("a.wav", content, after=b"".join(parts)))
+    expected = np.frombuffer(n_chunks * content, "<i2") / 2**15
+    np.testing.assert_allclose(samples, expected, atol=1e-6)
+    assert warnings == (f"it has {n_chunks} data chunks: all were read",)
+
+
+def test_a_matlab_file_that_claims_less_than_it_holds_says_so(recordings: Recordings) -> None:
+    file = recordings.sound("a.mat", recordings.noise(96_000), SAMPLE_RATE, "MAT4", "PCM_16")
+    assert heard(file)[1] == ()
+    content = bytearray(file.read_bytes())
+    place = content.index(struct.pack("<I", 96_000))
+    struct.pack_into("<I", content, place, 24_000)
+    assert "144," in " ".join(heard(recordings.raw("less.mat", bytes(content)))[1])
 
 
 def test_an_mp3_that_follows_with_its_tag_is_heard_and_a_tag_alone_is_not_missed(recordings: Recordings) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import beginning_after, id3_size, is_no_sound, next_recording
+from pe_audio_cli.audio.frames import TRANSPORT_BYTES
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
@@ -32,7 +33,6 @@ MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
 BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
-TRANSPORT_BYTES = 188  # of a packet of MPEG-TS (ISO/IEC 13818-1, 2.4.3.2)
 MP3_TAG, MP3_TAG_BYTES = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S), 256
 MPEG1_RATE = 32_000  # Hz; at lower rates, MPEG-2's, frames are half as long
 OGG_HEADER_BYTES, MAX_OGG_PAGE_BYTES = 27, 65_307  # RFC 3533, section 6; the header without its segment table

@@ -16,7 +16,7 @@ import soundfile
 from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_size, rest_of
+from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_size, is_no_sound, rest_of
 from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
@@ -63,9 +63,12 @@ class SndfileSource:
     def __init__(self, file: str, opened: Opened) -> None:
         self.warnings: list[str] = []
         self.next_recording: int | None = None
+        whole = opened
         self._extent = extent_of(opened)
         rest = None if self._extent is None else rest_of(opened, self._extent)
-        if rest is not None and rest.kind == "recording":
+        if self._extent is not None and self._extent.more:
+            opened = part_of(opened, 0, self._extent.start + (self._extent.claimed or 0))  # libsndfile reads the last
+        elif rest is not None and rest.kind == "recording":
             self.next_recording = rest.start
             opened = part_of(opened, 0, rest.start)  # libsndfile refuses the whole
         elif read_at(opened, tag := _tag_bytes(opened), 4) == b"fLaC":
@@ -82,8 +85,19 @@ class SndfileSource:
         self.channels: int = self._sound.channels
         check_header(file, self.sample_rate, self.channels)
         self.header_is_wrong = self._check_flac(opened)
+        self._more = self._other_chunks(whole)
         if rest is not None and rest.kind == "samples":
             self._look_beyond(rest)
+
+    def _other_chunks(self, whole: Opened) -> list[soundfile.SoundFile]:
+        """The samples of further data chunks."""
+        places = [] if self._extent is None else list(self._extent.more)
+        if not places or self._sound.subtype not in WIDTHS:
+            n_bytes = sum(stop - start for start, stop in places)
+            self.warnings += [f"{n_bytes:,} bytes in further data chunks were not read"] if places else []
+            return []
+        self.warnings.append(f"it has {len(places) + 1} data chunks: all were read")
+        return [self._samples(part_of(whole, start, stop)) for start, stop in places]
 
     def _check_flac(self, opened: Opened) -> str | None:
         """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
@@ -112,18 +126,24 @@ class SndfileSource:
         if there - claimed <= TOLERANCE_SECONDS * self.sample_rate:
             return
         self._sound.close()
-        self._sound = self._samples(self._extent.start, rest.stop)
+        self._sound = self._samples(part_of(self._opened, self._extent.start, rest.stop))
         if self._extent.claimed:
             found = f"{there / self.sample_rate:.3f} s are there: all were read"
             self.warnings.append(f"its header claims {claimed / self.sample_rate:.3f} s, and {found}")
 
-    def _samples(self, start: int, stop: int) -> soundfile.SoundFile:
-        """The bytes between two places as samples, of the kind that the header tells."""
+    def _samples(self, place: Excerpt) -> soundfile.SoundFile:
+        """All bytes of an excerpt as samples, of the kind that the header tells."""
         sound = self._sound
         little = read_at(self._opened, 0, 4) in (b"RIFF", b"RF64", b"BW64", b"riff")
         endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
-        place = part_of(self._opened, start, stop)
         return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
+
+    def note_unread(self) -> None:
+        """Warn if the file is clearly longer than the samples that its header claims, where headers are short."""
+        width = WIDTHS.get(self._sound.subtype, 0) * self.channels
+        n_bytes = size_of(self._opened) - int(self._sound.frames) * width
+        if width and n_bytes > UNREAD_BYTES and not is_no_sound(self._opened, size_of(self._opened) - n_bytes):
+            self.warnings.append(f"about {n_bytes:,} bytes besides the sound that its header claims were not read")
 
     @property
     def compressed(self) -> str | None:
@@ -159,9 +179,10 @@ class SndfileSource:
         size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
         frames = 0
         try:
-            while len(block := self._sound.read(size, dtype="float32", always_2d=True)):
-                frames += len(block)
-                yield Block(block, self.sample_rate)
+            for sound in (self._sound, *self._more):
+                while len(block := sound.read(size, dtype="float32", always_2d=True)):
+                    frames += len(block)
+                    yield Block(block, self.sample_rate)
         except soundfile.LibsndfileError:
             self.warnings.append(f"damaged after {frames / self.sample_rate:.3f} s")
             for rest in self._rest(frames):
@@ -195,4 +216,5 @@ class SndfileSource:
 
     def close(self) -> None:
         """Free what libsndfile holds; the file stays open."""
-        self._sound.close()
+        for sound in (self._sound, *self._more):
+            sound.close()
