@@ -14,8 +14,8 @@ from pe_audio_cli.models.checkpoint import Checkpoint
 @contextmanager
 def shared() -> Iterator[None]:
     """Within it a tokenizer's process is used again, whichever copy of a checkpoint asks for it."""
-    processes: dict[tuple[object, ...], tokenizer._Elsewhere] = {}
-    anew = tokenizer._Elsewhere
+    processes: dict[tuple[object, ...], tokenizer._Subprocess] = {}
+    anew = tokenizer._Subprocess
 
     def found(checkpoint: Checkpoint, kind: tokenizer.Kind) -> tokenizer.Tokenize:
         files = sorted(checkpoint.folder.glob("*.json"))
@@ -25,6 +25,6 @@ def shared() -> Iterator[None]:
         return processes[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizer, "_Elsewhere", found)
+        patch.setattr(tokenizer, "_Subprocess", found)
         yield
     processes.clear()

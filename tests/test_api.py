@@ -71,7 +71,7 @@ def test_a_memo_gives_what_the_encoder_gives_and_forgets_the_oldest():
     windows = np.random.default_rng(0).standard_normal((6, 10, 1)).astype(np.float32)
     plain = LevelEncoder()
     inner = LevelEncoder()
-    memo = CachingEncoder(inner, memory=500)
+    memo = CachingEncoder(inner, cache_bytes=500)
     for chosen in ([0, 1], [1, 0, 2], [3, 3], [4, 5, 0]):
         got, wanted = memo.encode_windows(windows[chosen]), plain.encode_windows(windows[chosen])
         np.testing.assert_array_equal(got.clips, wanted.clips)

@@ -1,7 +1,6 @@
-"""Recordings go out in any order, and answers come back in theirs, whatever gets lost on the way.
+"""Dispatch of recordings to a cluster: results come in the order of the inputs, whatever gets lost.
 
-What is here is the truth of what has come back: all else is sent out once more, so that no answer is lost, and whatever
-comes twice is passed over.
+Inputs without a complete result are sent again, so that none is lost; duplicates are ignored.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Lost", "RecordingResult", "Send", "dispatched"]
 
-ATTEMPTS = 3  # without any answer between them
+ATTEMPTS = 3  # in a row without any result
 NO_STANDARD_INPUT = FileError(STANDARD_INPUT, "unreadable", "a cluster cannot read it: save it to a file first")
 
 ResultT = TypeVar("ResultT")
 
-# Sends out inputs, absolute paths and addresses by their places in the run, and gives what comes back, in any order. A
+# Sends inputs, absolute paths and addresses by their positions in the run, and yields the results, in any order. A
 # row's content is a RecordingResult, a SegmentResult, a FileError or a Fault, pickled. Raises Lost.
 Send: TypeAlias = Callable[[Mapping[int, str]], Iterator[list[Row]]]
 
 
 class Lost(Exception):
-    """Not all that was sent out will come back."""
+    """The results of some inputs will not come back."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """What became of a recording of one segment."""
+    """The result of a recording of one segment."""
 
     result: Any
     recording: Recording
@@ -50,7 +49,7 @@ class RecordingResult:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a worker can do nothing, and the run is to end."""
+    """A reason for which a worker can do nothing, and which ends the run."""
 
     message: str
 
@@ -62,58 +61,58 @@ def dispatched(
     encoding: EncodeOptions,
     tell: Callable[[str], None],
 ) -> Iterator[ResultT | FileError]:
-    """One answer or error for each of ``files``, in their order, as soon as it and all before it are there.
+    """Yield a result or an error for each of ``files``, in order, as soon as it and all before it are complete.
 
     Args:
-        files: recordings, or errors that stand for them, which come out in their place.
-        send: what sends them out.
-        reducer: makes the answer of a recording that comes back in several parts.
-        encoding: who is told of progress.
-        tell: is told what gets lost.
+        files: recordings, or errors in place of them, which are passed on.
+        send: sends inputs to the cluster and yields rows of results.
+        reducer: combines the segments of a recording into its result.
+        encoding: has the callback for progress.
+        tell: receives messages about lost results.
 
     Raises:
-        RunError: a worker can do nothing, or too much gets lost.
+        RunError: a worker cannot work at all, or results are lost repeatedly.
     """
     given = list(files)
-    answers = _Answers(given, reducer, encoding)
-    held = ReorderBuffer()
+    results = _Results(given, reducer, encoding)
+    buffer = ReorderBuffer()
     inputs: dict[int, str] = {}
     for index, item in enumerate(given):
         if isinstance(item, str) and item != STANDARD_INPUT:
             inputs[index] = reached_by(item) if is_address(item) else os.path.abspath(item)
         else:
-            held.put(Row(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT)))
-    yield from answers.of(held.take())
-    for rows in _all_rows(inputs, send, held, tell):
+            buffer.put(Row(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT)))
+    yield from results.of(buffer.take())
+    for rows in _all_rows(inputs, send, buffer, tell):
         for row in rows:
-            held.put(row)
-        yield from answers.of(held.take())
+            buffer.put(row)
+        yield from results.of(buffer.take())
 
 
 def _all_rows(
-    inputs: Mapping[int, str], send: Send, held: ReorderBuffer, tell: Callable[[str], None]
+    inputs: Mapping[int, str], send: Send, buffer: ReorderBuffer, tell: Callable[[str], None]
 ) -> Iterator[list[Row]]:
-    """Rows, in any order, until ``held``, which is to get them, misses none."""
+    """Yield rows, in any order, until ``buffer``, into which the caller puts them, misses none."""
     attempts = 0
     missing = list(inputs)
     while missing:
-        reason = "not all that was sent out has come back"
+        reason = "some results did not come back"
         try:
             for rows in send({index: inputs[index] for index in missing}):
                 attempts = 0
                 yield rows
         except Lost as error:
             reason = str(error)
-        missing = held.missing(missing[-1] + 1)
+        missing = buffer.missing(missing[-1] + 1)
         attempts += 1
         if missing and attempts == ATTEMPTS:
-            raise RunError(f"the cluster failed {ATTEMPTS} times without an answer in between ({reason})")
+            raise RunError(f"the cluster failed {ATTEMPTS} times in a row without any result ({reason})")
         if missing:
-            tell(f"{reason}: {len(missing)} recordings are sent out again")
+            tell(f"{reason}: {len(missing)} recordings are sent again")
 
 
-class _Answers(Generic[ResultT]):
-    """Makes answers of rows that come in order, and calls recordings what the user called them."""
+class _Results(Generic[ResultT]):
+    """Combines rows in order into results, with the names of the recordings as the user gave them."""
 
     def __init__(
         self, given: Sequence[str | FileError], reducer: Callable[[], Reducer[ResultT]], encoding: EncodeOptions
@@ -134,19 +133,19 @@ class _Answers(Generic[ResultT]):
                 self._add(content)
             if row.last:
                 item = self._given[row.index]
-                yield self._answer(item if isinstance(item, str) else item.file, content)
+                yield self._result(item if isinstance(item, str) else item.file, content)
                 self._reducer = self._error = None
 
-    def _add(self, part: SegmentResult) -> None:
+    def _add(self, segment: SegmentResult) -> None:
         try:
             if self._reducer is None:
                 self._reducer = self._new_reducer()
-            for scored in part.scored:
+            for scored in segment.scored:
                 self._reducer.add(scored)
         except Exception as error:
-            self._error = FileError.caused_by(error, part.recording.file)
+            self._error = FileError.caused_by(error, segment.recording.file)
 
-    def _answer(self, file: str, last: SegmentResult | RecordingResult | FileError) -> ResultT | FileError:
+    def _result(self, file: str, last: SegmentResult | RecordingResult | FileError) -> ResultT | FileError:
         if self._error is not None:
             return replace(self._error, file=file, message=_explained(self._error, file))
         assert isinstance(last, (SegmentResult, RecordingResult))
@@ -155,8 +154,8 @@ class _Answers(Generic[ResultT]):
             self._encoding.on_piece(file, recording.duration, 1.0)
         try:
             if isinstance(last, RecordingResult):
-                answer: ResultT = replace(last.result, recording=recording)
-                return answer
+                result: ResultT = replace(last.result, recording=recording)
+                return result
             assert self._reducer is not None
             return self._reducer.finish(recording)
         except Exception as error:
@@ -167,10 +166,10 @@ def _loaded(row: Row) -> Any:
     try:
         return pickle.loads(row.content)
     except Exception as error:
-        return FileError.caused_by(error, "")  # whose name its index tells
+        return FileError.caused_by(error, "")  # the caller knows the name by its index
 
 
 def _explained(error: FileError, file: str) -> str:
     if error.kind == "missing" and exists(file):
-        return "it is here, but not on the node that was to read it: use a folder that all nodes share, or an address"
+        return "it exists here, but not on the node that reads it: use a folder that all nodes share, or an address"
     return error.message

@@ -1,4 +1,4 @@
-"""The same run on a Ray cluster, to the last digit: recordings go out in any order, and results come back in theirs.
+"""A run on a Ray cluster: results are bit-identical to those of a local run, and come in the order of the inputs.
 
 ::
 
@@ -7,8 +7,7 @@
     labels, files  ────>  conductor ──> tasks that decode ──> actors that encode
     order, writers <────  conductor <───────────────────────────────┘
 
-A worker or a node that is lost is made up for by Ray, as far as it can, and else by
-:mod:`pe_audio_cli.cluster.dispatch`.
+Ray recovers from the loss of a worker or node where it can; :mod:`pe_audio_cli.cluster.dispatch` handles the rest.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ __all__ = ["ClusterOptions", "RayEngine"]
 
 LOCAL = "local"
 DECODER_SHARE = 0.25  # of a CPU, which a worker leaves to the task that decodes for it
-WATCH_SECONDS = 5.0  # from one look at the cluster to the next
-PATIENCE_SECONDS = 30.0  # that there may be less room than before, in which a lost worker may find its place again
+WATCH_SECONDS = 5.0  # between two checks of the cluster
+SHRUNK_SECONDS = 30.0  # that the cluster may be smaller than before, so that a lost worker can be rescheduled
 # A task that decodes may wait longer than Ray's one second for the next, and a new process takes seconds to start.
 KEEP_IDLE = {"idle_worker_killing_time_threshold_ms": 60_000}
-KNOCK_SECONDS = 5.0  # until an address that does not answer counts as wrong
+CONNECT_SECONDS = 5.0  # until an address that does not answer counts as wrong
 CLIENT_TRIES = 3
 
 ResultT = TypeVar("ResultT")
@@ -59,11 +58,11 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Which cluster, and how much of it.
+    """The cluster to use, and its share for this run.
 
     ``address`` is ``local`` for one that is started on this machine and ends with the run, ``auto`` for the one that
-    this machine belongs to, or the address of another. ``workers`` None is as many as there is room for.
-    ``gpus_per_worker`` None is one where there are any; a fraction lets several workers share one.
+    this machine belongs to, or the address of another. ``workers`` None is as many as fit. ``gpus_per_worker`` None is
+    one where there are any; a fraction lets several workers share one.
 
     Raises:
         UsageError: a value is out of its range.
@@ -83,7 +82,7 @@ class ClusterOptions:
 class RayEngine:
     """A Ray cluster that runs recordings, see :class:`~pe_audio_cli.inference.tasks.base.Engine`.
 
-    A context manager, in which it is connected.
+    Use it as a context manager: the connection lasts for its block.
     """
 
     def __init__(
@@ -95,9 +94,9 @@ class RayEngine:
         tell: Callable[[str], None],
         verbose: bool = False,
     ) -> None:
-        """``tell`` is told what the user may want to know; ``verbose`` lets Ray and the workers speak for themselves.
+        """``tell`` receives messages for the user; ``verbose`` shows the logs of Ray and of the workers.
 
-        A worker has one thread where ``device`` leaves that open.
+        A worker has one thread unless ``device`` sets a number.
         """
         self._options, self._model, self._task, self._device = options, model, task, device
         self._tell, self._verbose = tell, verbose
@@ -105,14 +104,14 @@ class RayEngine:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> RayEngine:
-        """Raises :class:`UsageError` if there is no such cluster, or no room in it."""
+        """Connect. Raises :class:`UsageError` if there is no such cluster, or no worker fits on it."""
         with contextlib.ExitStack() as on_failure:
-            on_failure.enter_context(_kept_from_standard_output(self._verbose))
-            if not ray.is_initialized():  # a program that has connected itself stays so
+            on_failure.enter_context(_stdout_redirected(self._verbose))
+            if not ray.is_initialized():  # a program that is connected already stays connected
                 on_failure.callback(ray.shutdown)
                 self._connect()
             self._gpus = self._gpus_of_a_worker()
-            self._say_how_much_room_there_is()
+            self._check_capacity()
             self._open = on_failure.pop_all()
         return self
 
@@ -122,7 +121,7 @@ class RayEngine:
         self._open.close()
 
     def encoder(self, checkpoint: Checkpoint) -> FarEncoder:
-        """The checkpoint without its audio tower, which only the workers load."""
+        """Return an encoder without the audio tower, which only the workers load."""
         from pe_audio_cli.models.backends.remote import FarEncoder
 
         device = self._worker_device()
@@ -131,7 +130,7 @@ class RayEngine:
     def run(
         self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
-        """One answer or error for each of ``files``, in their order, as soon as it and all before it are there.
+        """Yield a result or an error for each of ``files``, in order, as soon as it and all before it are complete.
 
         Raises :class:`RunError` if the cluster cannot do it.
         """
@@ -139,18 +138,18 @@ class RayEngine:
         return dispatched(files, partial(self._round, work), lambda: question.reducer(encoder), encoding, self._tell)
 
     def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
-        """One pipeline, from its beginning to its end. Raises :class:`Lost` if the cluster fails on the way."""
+        """Run one pipeline from start to end. Raises :class:`Lost` if the cluster fails during it."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         conductors = ray.remote(num_cpus=0, scheduling_strategy=here)(Conductor)
         conductor = conductors.remote(work, self._pool(), inputs)
         try:
-            watch = _Watch(self._room)
+            watch = _Watch(self._capacity)
             taken = conductor.take.remote()
             while rows := self._result(taken, watch):
-                taken = conductor.take.remote()  # it is on its way while these are looked at
+                taken = conductor.take.remote()  # requested while these rows are processed
                 yield rows
         except (RayError, ConnectionError) as error:
-            raise Lost(_reason(error)) from error
+            raise Lost(_cause(error)) from error
         finally:
             if ray.is_initialized():
                 ray.kill(conductor)
@@ -172,11 +171,11 @@ class RayEngine:
                 cpus = max(os.cpu_count() or 1, wanted * self._threads)
                 ray.init(LOCAL, num_cpus=cpus, include_dashboard=False, _system_config=KEEP_IDLE, **quiet)
             else:
-                _knock(address)
-                _join(address, **quiet)
+                _check_reachable(address)
+                _connect_with_retries(address, **quiet)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise UsageError(
-                f"no Ray cluster can be used at {address} ({_reason(error)}): start one with `ray start --head`, or "
+                f"no Ray cluster can be used at {address} ({_cause(error)}): start one with `ray start --head`, or "
                 "leave out --ray-address"
             ) from error
 
@@ -189,8 +188,8 @@ class RayEngine:
             return self._options.gpus_per_worker
         return 1.0 if any(node.get("GPU", 0) >= 1 for node in self._nodes()) else 0.0
 
-    def _room(self) -> int:
-        """How many workers the nodes have room for, if nothing else ran on them."""
+    def _capacity(self) -> int:
+        """Return the number of workers that fit on the nodes if nothing else runs on them."""
         takes = {"CPU": float(self._threads), "GPU": self._gpus}
         return sum(
             int(min(node.get(name, 0) / amount for name, amount in takes.items() if amount > 0))
@@ -198,13 +197,13 @@ class RayEngine:
         )
 
     def _pool(self) -> Pool:
-        room = self._room()
+        room = self._capacity()
         wanted = room if self._options.workers is None else self._options.workers
         decoder = 1.0 if self._gpus else DECODER_SHARE  # a GPU waits for many decoders, a CPU hardly ever for one
         return Pool(max(min(room, wanted), 1), max(wanted, 1), self._threads - DECODER_SHARE, self._gpus, decoder)
 
-    def _say_how_much_room_there_is(self) -> None:
-        room, wanted = self._room(), self._options.workers
+    def _check_capacity(self) -> None:
+        room, wanted = self._capacity(), self._options.workers
         if room == 0 and wanted is None:
             gpus = f" and {self._gpus:g} GPUs" if self._gpus else ""
             raise UsageError(
@@ -215,7 +214,7 @@ class RayEngine:
             self._tell(f"the cluster has room for {room} of {wanted} workers; the others join as it grows")
 
     def _worker_device(self) -> DeviceOptions:
-        """Where a worker's tower runs; Ray shows it only the GPUs that are its own."""
+        """Return the device of a worker's audio tower; Ray shows a worker only the GPUs that it has reserved."""
         automatic = "cuda" if self._gpus else "cpu"
         device = automatic if self._device.device == "auto" else self._device.device
         return replace(self._device, device=device, threads=self._threads)
@@ -240,28 +239,28 @@ class RayEngine:
 
 
 class _Watch:
-    """Looks at the cluster now and then."""
+    """Checks the size of the cluster at intervals."""
 
-    def __init__(self, room: Callable[[], int]) -> None:
-        self._room = room
-        self._most = room()
-        self._looked = self._full = time.monotonic()  # when last, and when there was last as much room as ever
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        self._capacity = capacity
+        self._most = capacity()
+        self._looked = self._full = time.monotonic()  # the last check, and the last one that found the full size
 
     def look(self) -> None:
-        """Raises :class:`Lost` where there has been less room for too long: a worker may wait in vain for a place."""
+        """Raise :class:`Lost` if the cluster has been smaller for too long: a lost worker may never be rescheduled."""
         now = time.monotonic()
         if now - self._looked < WATCH_SECONDS:
             return
         self._looked = now
-        room = self._room()
+        room = self._capacity()
         if room >= self._most:
             self._most, self._full = room, now
-        elif now - self._full > PATIENCE_SECONDS:
+        elif now - self._full > SHRUNK_SECONDS:
             raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
 
 
-def _join(address: str, **options: Any) -> None:
-    """Ray forks a process on the head node for each ``ray://`` client, and some die at birth: try for another.
+def _connect_with_retries(address: str, **options: Any) -> None:
+    """Connect to a cluster, with retries: some of the processes that Ray forks for ``ray://`` clients crash at start.
 
     The reason is gRPC's threads: https://github.com/ray-project/ray/issues/63202.
     """
@@ -269,28 +268,28 @@ def _join(address: str, **options: Any) -> None:
         try:
             ray.init(address, **options)
             return
-        except ConnectionAbortedError:  # what is wrong beyond that has other classes
+        except ConnectionAbortedError:  # other failures have other classes
             if n_left == 0:
                 raise
 
 
-def _knock(address: str) -> None:
-    """Raise :class:`OSError` where nobody listens: Ray itself would try for minutes, and complain all the while."""
+def _check_reachable(address: str) -> None:
+    """Raise :class:`OSError` if nothing listens at the address: Ray itself would retry for minutes, with warnings."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and "/" not in port:
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager
-def _kept_from_standard_output(shown: bool) -> Iterator[None]:
-    """Ray prints what its daemons have to say; standard output is for data, to a stream that is open already."""
+def _stdout_redirected(shown: bool) -> Iterator[None]:
+    """Redirect what Ray prints away from standard output, which is for data only."""
     with contextlib.ExitStack() as stack:
         elsewhere = sys.stderr if shown else stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
         with contextlib.redirect_stdout(elsewhere):
             yield
 
 
-def _reason(error: BaseException) -> str:
-    """What went wrong, on one line: the last one of those that Ray writes, which names the cause."""
+def _cause(error: BaseException) -> str:
+    """Return the last line of Ray's error message, which names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -1,8 +1,8 @@
-"""What runs on a Ray cluster: a pipeline of two stages, and a conductor that hands on what comes out of it.
+"""The pipeline that runs on a Ray cluster, in two stages, and the actor that runs it.
 
-Ray Data scales each stage, and holds it back, as the other needs. Tasks on CPUs decode recordings into segments of
-samples; a pool of actors, each with the audio tower and the embeddings of the labels, encodes those. A recording of one
-segment is finished by its actor; what the segments of a longer one add to its result is left to the driver.
+Ray Data scales each stage and applies backpressure. Tasks on CPUs decode recordings into segments of samples; a pool of
+actors, each with the audio tower and the embeddings of the labels, encodes those. A recording of one segment is
+finished by its actor; the driver combines the segments of a longer one.
 
 Between the stages go Arrow tables with a row for each segment, whose last column is pickled.
 """
@@ -38,12 +38,12 @@ FILES_PER_TASK = 32  # recordings that a task decodes, at most: few to do again 
 TASKS_PER_WORKER = 8  # at least, so that none of them holds up the end
 BLOCKS_AHEAD = 2  # that an actor has been sent, one of which it works on
 RETRIES = 3  # of a task whose worker died
-NAMELESS = ""  # a recording whose name the driver knows
+UNNAMED = ""  # the file name of a recording that only the driver knows
 
 
 @dataclass(frozen=True)
 class Work:
-    """What workers must know: the model, by its place, by its name, and by what tells it from others; the question."""
+    """The work that every worker receives: the model's location, name and fingerprint, and the task."""
 
     model: ModelOptions
     task: Task
@@ -78,7 +78,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Pool:
-    """How many actors are to start, how many there may be as the cluster grows, and what a worker takes of a node."""
+    """The number of actors at the start, their limit as the cluster grows, and the resources of a worker."""
 
     least: int
     most: int
@@ -88,21 +88,21 @@ class Pool:
 
 
 class Conductor:
-    """Runs the pipeline; an actor of its own, so that the driver may lie outside of the cluster."""
+    """An actor that runs the pipeline, so that the driver may be outside the cluster."""
 
     def __init__(self, work: Work, pool: Pool, inputs: Mapping[int, str]) -> None:
-        """``inputs`` are paths and addresses, absolute ones, by their places in the run."""
+        """``inputs`` are absolute paths and addresses, by their positions in the run."""
         self._batches = _pipeline(work, pool, inputs)
 
     def take(self) -> list[Row]:
-        """What became of some more segments, in any order; nothing once that is all."""
+        """Return the results of some more segments, in any order; an empty list at the end."""
         for table in self._batches:
             return [Row(**row) for row in table.to_pylist()]
         return []
 
 
 def _pipeline(work: Work, pool: Pool, inputs: Mapping[int, str]) -> Iterator[Any]:
-    import ray.data  # here, because the driver knows this module too, and has no need of it
+    import ray.data  # imported here, because the driver imports this module too and does not need it
 
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = BLOCK_BYTES
@@ -135,7 +135,7 @@ def _pipeline(work: Work, pool: Pool, inputs: Mapping[int, str]) -> Iterator[Any
 
 
 def _tables(inputs: Mapping[int, str], n_workers: int) -> Iterator[Any]:
-    """The inputs, a table for each task that decodes."""
+    """Yield the inputs, one table for each decoding task."""
     import pyarrow as pa
 
     size = min(FILES_PER_TASK, -(-len(inputs) // (TASKS_PER_WORKER * n_workers)))
@@ -153,7 +153,7 @@ def decode(
     sounds: float | None = None,
     audio_track: int | None = None,
 ) -> Iterator[Any]:
-    """The stage that decodes: a table of inputs to tables of a segment each."""
+    """The decoding stage: a table of inputs to tables of one segment each."""
     for row in inputs.to_pylist():
         path = row["path"].decode("utf-8", "surrogateescape")
         place = 0
@@ -166,7 +166,7 @@ def decode(
 
 
 class Encode:
-    """The stage that encodes: a table of segments to one of what became of them."""
+    """The encoding stage: a table of segments to a table of their results."""
 
     def __init__(self, work: Work) -> None:
         from pe_audio_cli.models.quiet import quiet_libraries
@@ -177,7 +177,7 @@ class Encode:
             self._encoder: PeEncoder | Fault = work.encoder()
         except PeAudioError as error:
             self._encoder = Fault(str(error))
-        except Exception as error:  # no recording's, but whatever it is, other workers will hardly fare better
+        except Exception as error:  # not the error of a recording: other workers would fail as well
             self._encoder = Fault(FileError.caused_by(error, work.name).message)
 
     def __call__(self, table: Any) -> Any:
@@ -205,24 +205,24 @@ class Encode:
 
 
 def _news(content: Any) -> tuple[News, ...]:
-    """What the stage that decodes has said of a segment."""
+    """Return the reader events of a segment from the decoding stage."""
     try:
         news: tuple[News, ...] = pickle.loads(content.as_buffer())
         return news
     except Exception as error:
-        return Begin(NAMELESS), FileError.caused_by(error, NAMELESS)
+        return Begin(UNNAMED), FileError.caused_by(error, UNNAMED)
 
 
 def _pickled(content: Any) -> bytes:
-    """What travels; an error in its place, if it cannot."""
+    """Return the pickled content, or a pickled error if it cannot be pickled."""
     try:
         return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        return pickle.dumps(FileError.caused_by(error, NAMELESS), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(FileError.caused_by(error, UNNAMED), pickle.HIGHEST_PROTOCOL)
 
 
 def _table(keys: Sequence[tuple[int, int, bool]], contents: Sequence[Any]) -> Any:
-    """A row for each of ``contents``, by the index of its input, its place in it, and whether it is its last."""
+    """Return a row for each of ``contents``, with its key: index of the input, position in it, True for the last."""
     import pyarrow as pa
 
     indices, places, lasts = zip(*keys, strict=True)

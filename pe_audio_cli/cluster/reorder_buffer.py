@@ -1,4 +1,4 @@
-"""Results that arrive in any order, put back into theirs."""
+"""A buffer that puts results that arrive in any order back into the order of the inputs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pe_audio_cli.inference.frame_store import close_quietly
 
 __all__ = ["ReorderBuffer", "Row"]
 
-MEMORY = 64 << 20  # bytes that may wait in memory; more than that wait in a temporary file
+MAX_MEMORY = 64 << 20  # bytes that are held in memory; more go to a temporary file
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one segment of input ``index``: its ``place`` counts from 0, and ``last`` ends the input."""
+    """The result of one segment of input ``index``: its ``place`` counts from 0, and ``last`` ends the input."""
 
     index: int
     place: int
@@ -34,7 +34,7 @@ class ReorderBuffer:
         self._held: dict[
             int, dict[int, tuple[int, int, bool]]
         ] = {}  # by index and place: where it lies, its size, last
-        self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
+        self._file = tempfile.SpooledTemporaryFile(MAX_MEMORY)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, close_quietly, self._file)
 
     def put(self, row: Row) -> None:
@@ -55,7 +55,7 @@ class ReorderBuffer:
         self._held.setdefault(row.index, {})[row.place] = offset, len(row.content), row.last
 
     def take(self) -> Iterator[Row]:
-        """The rows that are next, as far as they are there."""
+        """Yield the rows that are next in order, as far as they have arrived."""
         while True:
             index, place = self._next
             places = self._held.get(index, {})
@@ -72,12 +72,12 @@ class ReorderBuffer:
             yield Row(index, place, last, content)
 
     def missing(self, n: int) -> list[int]:
-        """Those of the inputs 0 to ``n`` of which a row has yet to come."""
+        """Return those of the inputs 0 to ``n`` of which a row is still missing."""
         first, place = self._next
         return [index for index in range(first, n) if not self._is_there(index, place if index == first else 0)]
 
     def _is_there(self, index: int, place: int) -> bool:
-        """Whether all rows of an input from a place on are there."""
+        """True if all rows of an input from a place on are there."""
         places = self._held.get(index, {})
         while place in places:
             if places[place][2]:

@@ -45,13 +45,13 @@ class Exam:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What is evaluated."""
+        """The labels that are evaluated."""
         return tuple(dict.fromkeys(question.label for question in self.questions))
 
 
 @dataclass(frozen=True)
 class ExamOptions:
-    """How labels are found, ``events`` by strong annotations and ``tags`` by weak ones, and what is tuned.
+    """Options of an evaluation: ``events`` for strong annotations, ``tags`` for weak ones, and what to tune.
 
     ``settings`` are those by which the answers are calibrated already.
     """
@@ -117,13 +117,13 @@ def _kinds(exam: Exam) -> list[tuple[str, ...]]:
 
 
 def _base(exam: Exam, settings: SettingsFile) -> list[LabelSettings]:
-    """What each label is asked in, and how its scores are calibrated already."""
+    """Return the prompts of each label, and the calibration that its scores have already."""
     known = (settings.labels.get(label, LabelSettings()) for label in exam.labels)
     return [replace(each, wordings=asked.texts) for each, asked in zip(known, exam.questions, strict=False)]
 
 
 def _compared(exam: Exam, answers: Sequence[Answers], truth: NDArray[np.bool_]) -> Iterator[Compared]:
-    """How well each template and each wording ranks, the best first."""
+    """Yield the ranking metrics of each template and each prompt, the best first."""
     weights = resamples(len(answers))
     owners = np.repeat(np.arange(len(answers)), [scores.shape[1] for scores in answers])
     alone = exam.questions[len(exam.labels) :]

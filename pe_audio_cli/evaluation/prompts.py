@@ -1,4 +1,4 @@
-"""What the model is asked for each name in an annotation: words that say it, perhaps in several ways."""
+"""The prompts of each name in an annotation: one text or several that describe the sound to the model."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def questions(
     templates: Sequence[str],
     compared: Sequence[str] | None = None,
 ) -> list[Question]:
-    """What the model is asked.
+    """Return the label prompts of an evaluation.
 
-    First, for each label, all its wordings in all ``templates`` together; then, where templates are ``compared``, all
-    labels in each of those alone, and each label that has several wordings in each of them alone.
+    First, for each label, all its prompts in all ``templates`` together; then, if templates are ``compared``, all
+    labels in each of those alone, and each label with several prompts in each of them alone.
     """
     words = {label: tuple(wordings.get(label, (label,))) for label in labels}
     together = [Question(label, _filled(templates, words[label])) for label in labels]

@@ -1,4 +1,4 @@
-"""The pipeline on annotated recordings: what the model answers to the questions of an exam."""
+"""The runner of an evaluation: decodes annotated recordings, runs the model on them, and reports its metrics."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def evaluate(
     on_done: Callable[[str], None] | None = None,
     on_error: Callable[[FileError], None] | None = None,
 ) -> Report:
-    """What the model makes of the recordings, against what their annotation says.
+    """Run the model on the recordings and compare its results with the annotations.
 
     A recording that cannot be encoded is left out and handed to ``on_error``; without that, or if none is left,
     :class:`RunError` is raised and nothing is evaluated.

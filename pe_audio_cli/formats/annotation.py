@@ -1,4 +1,4 @@
-"""What programs for annotating sound open: Audacity, Raven, Praat."""
+"""Formats of annotation programs: Audacity, Raven and Praat."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RAVEN_COLUMNS = (
 )
 RAVEN_VIEW = "Spectrogram 1"
 MOST = 1 << 53  # selections, or seconds, that a table can count
-RAVEN_CHANNEL = 1  # the first: what is heard is the mix of all
+RAVEN_CHANNEL = 1  # the first: events are detected in the mix of all channels
 
 
 class AudacityWriter(EventWriter):
@@ -102,8 +102,8 @@ class RavenWriter(EventWriter):
 class TextGridWriter(EventWriter):
     """A Praat TextGrid, in its long form: an interval tier for each label, whether or not it was heard.
 
-    The intervals of a tier tile the recording: what lies between events is an interval without text, and neighbours
-    share their boundary to the last digit. See https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
+    The intervals of a tier cover the whole recording: between events there is an interval without text, and neighbours
+    share their boundary exactly. See https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
     """
 
     name = "textgrid"

@@ -1,4 +1,4 @@
-"""What every output format is: a class that writes results to a stream as they come."""
+"""The base classes of output formats, which write results to a stream as they come."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Command: TypeAlias = Literal["tag", "localize", "search"]
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a stream is going to hold: the results of one command.
+    """Options of a writer: the command whose results it writes, and how much of them.
 
     ``per_window`` are tags of each window; ``measure`` is what hits of a search are measured by. ``most_shown`` is how
     many tags a table for people shows of a recording or window, where nobody asked for all of them one by one.
@@ -51,40 +51,40 @@ class Writer(ABC):
     """
 
     name: ClassVar[str]
-    """What ``--format`` calls it."""
+    """The name of the format, for ``--format``."""
     extensions: ClassVar[tuple[str, ...]]
-    """How names of such files end; files in an output folder get the first."""
+    """The file extensions of the format; files in an output folder get the first."""
     commands: ClassVar[frozenset[Command]] = frozenset({"tag", "localize", "search"})
     """The commands whose results it can hold."""
     frames: ClassVar[bool] = False
-    """Whether it holds frame probabilities."""
+    """True if it holds frame probabilities."""
     several: ClassVar[bool] = True
-    """Whether one output can hold several recordings."""
+    """True if one output can hold several recordings."""
     resumable: ClassVar[bool] = True
-    """Whether an output that was interrupted can be gone on with."""
+    """True if an interrupted output can be continued."""
     movable: ClassVar[bool] = True
-    """Whether a result can be moved to another place among others (:meth:`move`) as it has been written."""
+    """True if the bytes of a result do not depend on those before it, so that :meth:`move` can copy them."""
     extra: ClassVar[str | None] = None
-    """The optional dependencies that it needs."""
+    """The optional dependencies that it needs, or None."""
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         self.stream = stream
         self.options = options
         self.state: Any = None
-        """What the format must know of the results so far to go on after them: a JSON value, for most formats None."""
+        """The state that the format needs to continue an output: a JSON value, for most formats None."""
 
     def restore(self, state: Any) -> None:
-        """Go on with an earlier run's output: before ``open``, ``state`` becomes what it was.
+        """Continue the output of an earlier run: set its ``state``, before ``open``.
 
-        Raises :class:`ValueError` for what it cannot have been.
+        Raises :class:`ValueError` for an invalid state.
         """
         if state is not None:
             raise ValueError(state)
 
     def open(self, written: int = 0) -> None:  # noqa: B027 - most formats have nothing to begin with
-        """Begin the output, after ``written`` results that an earlier run has left at the end of the stream.
+        """Begin the output, after ``written`` results of an earlier run, which the stream holds already.
 
-        Its last byte must be the last byte of the last of them: what ``close`` added is to be cut off before.
+        The stream must end with the last of them: cut off what ``close`` added.
         """
 
     @abstractmethod
@@ -108,17 +108,17 @@ class Writer(ABC):
 
     @classmethod
     def spell(cls, text: str) -> str:
-        """How a label or a name stands in it: as it is, wherever the format can say every character."""
+        """Return a label or a name as this format writes it: unchanged, unless it cannot hold every character."""
         return text
 
     @classmethod
     def name_of(cls, file: str) -> str:
-        """What stands for a recording, before it is spelled: its path as given, unless the format has other habits."""
+        """Return the name of a recording, before escaping: its path as given, unless the format has another rule."""
         return file
 
 
 class EventWriter(Writer):
-    """A format for events alone: a recording that failed has no place in it."""
+    """A format for events only: it leaves out recordings that failed."""
 
     commands = frozenset({"localize"})
 
@@ -130,14 +130,14 @@ class EventWriter(Writer):
 
     @classmethod
     def spell(cls, text: str) -> str:
-        """On one line and without tabs, as all of these formats want it."""
+        """Return the text on one line without tabs, as all of these formats require."""
         return one_line(text)
 
     @abstractmethod
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """The text of one recording, piece by piece: there may be millions of events."""
+        """Yield the text of one recording in pieces, since there may be millions of events."""
 
 
 def fine_time(seconds: float) -> str:
-    """A time for a file in which nobody but a program reads it."""
+    """Return a time with microseconds, for formats that only programs read."""
     return f"{seconds:.{FINE_TIME_DECIMALS}f}"

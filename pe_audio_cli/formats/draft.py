@@ -1,4 +1,4 @@
-"""A result is written whole or not at all: first into a draft, and from there to where it belongs."""
+"""Writing of a result as a whole or not at all: first to a draft, then to the stream."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["put", "unwritten"]
 
-MEMORY = 4 << 20  # bytes of a draft that are in memory; what is longer is in a temporary file
-CHUNK = 1 << 16  # characters that go on at once
+MAX_MEMORY = 4 << 20  # bytes of a draft that are held in memory; a longer one goes to a temporary file
+CHUNK = 1 << 16  # characters that are copied at once
 
 WrittenT = TypeVar("WrittenT", bound=Written, contravariant=True)
 
 
 class Writes(Protocol[WrittenT]):
-    """What writes text to a stream, and may count or note what it has written in attributes of its own."""
+    """A writer of text to a stream, which may keep its state in attributes."""
 
     stream: TextIO
 
@@ -53,7 +53,7 @@ def put(writer: Writes[WrittenT], result: WrittenT) -> None:
 
 
 def unwritten(result: Written | EmbedResult, error: Exception) -> InputError:
-    """What was raised while a result was written or drawn, as the error of its recording or query."""
+    """Return an exception raised while a result was written or drawn as the error of its recording or query."""
     if isinstance(result, SearchResult):
         file = result.query
     else:
@@ -65,4 +65,4 @@ def unwritten(result: Written | EmbedResult, error: Exception) -> InputError:
 def _draft() -> SpooledTemporaryFile[str]:
     from tempfile import SpooledTemporaryFile  # takes a moment, for which --help need not wait
 
-    return SpooledTemporaryFile(MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")
+    return SpooledTemporaryFile(MAX_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")

@@ -1,4 +1,4 @@
-"""Embeddings as files that other programs compute with: Parquet tables and NumPy archives.
+"""Formats of embeddings for other programs: Parquet tables and NumPy archives.
 
 A row holds ``path``, ``start``, ``end``, ``duration`` (seconds), ``fingerprint`` (of the checkpoint) and ``embedding``.
 In an archive the fingerprint, the same for all, stands once.
@@ -38,7 +38,7 @@ class EmbeddingWriter(ABC):
 
     extension: ClassVar[str]
     extra: ClassVar[str | None] = None
-    """The optional dependencies that it needs."""
+    """The optional dependencies that it needs, or None."""
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         self._stream = stream
@@ -75,7 +75,7 @@ class ParquetWriter(EmbeddingWriter):
             try:
                 self._waiting.append(self._batch(result, rows))
             except Exception as error:
-                if was_flushed:  # half of it is in the file
+                if was_flushed:  # part of it is in the file already
                     raise RunError(f"{result.recording.file}: its rows cannot be made ({error!r})") from error
                 self._waiting, self._n_waiting = waiting, n_waiting
                 raise unwritten(result, error) from error
@@ -119,7 +119,7 @@ class ParquetWriter(EmbeddingWriter):
 
 
 class NpzWriter(EmbeddingWriter):
-    """An archive of arrays, one a column, for ``numpy.load``; while it grows, its numbers lie in a temporary file."""
+    """An archive of arrays, one per column, for ``numpy.load``; embeddings wait in a temporary file until ``close``."""
 
     extension = ".npz"
 
@@ -166,7 +166,7 @@ def embedding_writer(path: str) -> type[EmbeddingWriter]:
     """The writer that the extension of ``path`` stands for.
 
     Raises:
-        UsageError: there is none of that extension, or it needs what is not installed.
+        UsageError: there is none of that extension, or it needs a package that is not installed.
     """
     for writer in EMBEDDING_WRITERS:
         if splitext(path)[1].lower() == writer.extension:
@@ -178,5 +178,5 @@ def embedding_writer(path: str) -> type[EmbeddingWriter]:
 
 
 def _slices(n_rows: int) -> Iterator[slice]:
-    """Row group by row group."""
+    """Yield the slices of the row groups."""
     return (slice(first, first + ROW_GROUP) for first in range(0, n_rows, ROW_GROUP))

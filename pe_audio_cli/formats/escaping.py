@@ -1,4 +1,4 @@
-"""File names and labels hold any character; each output has some that it cannot carry or must not show."""
+"""Escaping of file names and labels, which hold any character, for outputs that cannot hold or show all of them."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def cell_text(text: str) -> str:
 
 
 def text_of_cell(cell: str) -> str:
-    """What :func:`cell_text` made ``cell`` of."""
+    """Return the text from which :func:`cell_text` made ``cell``."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -1,4 +1,4 @@
-"""What toolkits that score detections read: RTTM, and the event lists of DCASE."""
+"""Formats of evaluation toolkits: RTTM, and the event lists of DCASE."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RttmWriter(EventWriter):
 
     @classmethod
     def spell(cls, text: str) -> str:
-        """As one word; quotation marks, which some readers take for quoting, as apostrophes."""
+        """Return the text as one word; quotation marks, which some readers treat as quoting, become apostrophes."""
         return re.sub(r"\s", "_", one_line(text)).replace('"', "'")
 
     @classmethod
@@ -52,8 +52,8 @@ class RttmWriter(EventWriter):
 class DcaseWriter(EventWriter):
     """The event list of the DCASE challenges since 2018, as DESED has it and sed_eval reads it.
 
-    A header and a row for each event, between tabs. A recording without events has a row with nothing but its name, or
-    an evaluation would not know that it was listened to. See https://github.com/turpaultn/DESED and
+    A header and a row for each event, between tabs. A recording without events has a row with nothing but its name,
+    since an evaluation has to know that it was processed. See https://github.com/turpaultn/DESED and
     https://tut-arg.github.io/sed_eval/.
     """
 

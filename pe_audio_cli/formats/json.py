@@ -1,4 +1,4 @@
-"""JSON and JSON lines: one object for each recording or query, in the shapes that scripts rely on."""
+"""JSON and JSON Lines: one object for each recording or query, with stable schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pe_audio_cli.results import Event, FileError, Hit, LocalizeResult, Recordin
 __all__ = ["JsonLinesWriter", "JsonWriter", "error_object", "event_object", "localize_head", "tag_object"]
 
 
-ITEMS_AT_ONCE = 4096  # events or frames that are text at the same time
+ITEMS_AT_ONCE = 4096  # events or frames that are encoded at once
 
 
 class JsonLinesWriter(Writer):
@@ -65,7 +65,7 @@ class JsonWriter(Writer):
 
 
 def _encode(result: Written) -> Iterator[str]:
-    """One object, in pieces of bounded size, on one line."""
+    """Yield one object on one line, in pieces of bounded size."""
     if isinstance(result, LocalizeResult):
         yield from _localize_pieces(result)
     elif isinstance(result, TagResult):
@@ -98,7 +98,7 @@ def _search_pieces(result: SearchResult) -> Iterator[str]:
 
 
 def _joined(items: Iterable[str]) -> Iterator[str]:
-    """The items with commas between them, many at a time."""
+    """Yield the items with commas between them, many at once."""
     remaining = iter(items)
     separator = ""
     while some := list(islice(remaining, ITEMS_AT_ONCE)):
@@ -111,7 +111,7 @@ def _text(value: Any) -> str:
 
 
 def tag_object(result: TagResult) -> dict[str, Any]:
-    """Tags as JSON has them, with the decimals that it has."""
+    """Return the object of a recording's tags, with rounded numbers."""
     shape = {
         "schema": "peaudio.tag/1",
         **_recording(result.recording),
@@ -128,7 +128,7 @@ def tag_object(result: TagResult) -> dict[str, Any]:
 
 
 def localize_head(result: LocalizeResult) -> dict[str, Any]:
-    """What stands before the events of a recording."""
+    """Return the fields of a recording that come before its events."""
     head: dict[str, Any] = {
         "schema": "peaudio.localize/1",
         **_recording(result.recording),
@@ -142,7 +142,7 @@ def localize_head(result: LocalizeResult) -> dict[str, Any]:
 
 
 def event_object(event: Event) -> dict[str, Any]:
-    """An event as JSON has it."""
+    """Return the object of an event, with rounded numbers."""
     return {
         "label": event.label,
         "start": _time(event.start),
@@ -162,7 +162,7 @@ def _hit_object(hit: Hit, measure: str) -> dict[str, Any]:
 
 
 def error_object(error: FileError) -> dict[str, Any]:
-    """What stands for a recording that failed."""
+    """Return the object of a recording that failed."""
     return {
         "schema": "peaudio.error/1",
         "file": error.file,

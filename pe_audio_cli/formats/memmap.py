@@ -1,4 +1,4 @@
-"""Rows of numbers that grow on disk, however many there are, and are then read as one array."""
+"""A growing array on disk, which is read as a memory map."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["MappedRows"]
 
 
 class MappedRows:
-    """Rows of one width, in a temporary file that is gone when neither this object nor the array is needed."""
+    """Rows of one width in a temporary file, which is removed when neither this object nor the array is in use."""
 
     def __init__(self) -> None:
-        # Unbuffered, so that what does not fit on the disk is told where it is written, and not once more at the end.
+        # Unbuffered, so that a full disk raises in append, and not again when the file is closed.
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._file.close)
         self._n_rows = 0
@@ -54,5 +54,5 @@ class MappedRows:
             self._n_rows = n_rows
 
     def array(self) -> NDArray[np.floating[Any]]:
-        """All rows so far, of shape ``(n_rows, width)``: at least one; it reads from the file what is asked of it."""
+        """Return a memory map of all rows so far, ``(n_rows, width)``; there must be one at least."""
         return np.memmap(self._file, self._type, "r", shape=(self._n_rows, self._width))

@@ -1,4 +1,4 @@
-"""Labels and names that a format cannot hold as they are."""
+"""Checks of labels and names that a format has to escape."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["check_files_differ", "check_labels_differ", "respelled"]
 
 
 def respelled(writer: type[Writer], labels: Iterable[str], files: Iterable[str]) -> dict[str, str]:
-    """The labels and the names of recordings that the format spells otherwise, and how."""
+    """Return the labels and names of recordings that the format escapes, with their escaped forms."""
     texts = (*labels, *map(writer.name_of, files))
     return {text: writer.spell(text) for text in texts if writer.spell(text) != text}
 
 
 def check_labels_differ(writer: type[Writer], labels: Sequence[str]) -> None:
-    """Raise :class:`UsageError` if two labels would be the same to whoever reads the output."""
+    """Raise :class:`UsageError` if two labels would be identical in the output."""
     pair = _same(writer.spell, labels)
     if pair is not None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Parquet: a table with a row for each recording, under the names that JSON has, for programs that read millions."""
+"""Parquet: a table with a row for each recording and the column names of the JSON format."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROW_GROUP = 1024  # recordings that are written, and read, at once
 
 
 class ParquetWriter(Writer):
-    """A table (https://parquet.apache.org), of bytes: it goes past its stream's text to what is below.
+    """A table (https://parquet.apache.org), written to the binary stream under the text stream.
 
-    A recording that failed has its error, and nothing but that and its name. Nothing can be read before all is written.
+    A recording that failed has its name and its error only. The file can be read only after :meth:`close`.
     """
 
     name = "parquet"
@@ -75,9 +75,9 @@ class ParquetWriter(Writer):
 
 
 class _Sink:
-    """What lies below a text stream, for bytes.
+    """The binary stream under a text stream.
 
-    What comes when that has been closed is dropped: pyarrow ends a table that was given up when it is garbage.
+    Writes after it is closed are ignored, because pyarrow finishes an abandoned table when it is garbage collected.
     """
 
     closed = False
@@ -107,7 +107,7 @@ def _object(result: Written) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """The same with all its text as UTF-8."""
+    """Return the value with all of its text as valid UTF-8."""
     if isinstance(value, Mapping):
         return {key: _clean(item) for key, item in value.items()}
     if isinstance(value, list):

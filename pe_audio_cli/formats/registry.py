@@ -33,7 +33,7 @@ WRITERS: tuple[type[Writer], ...] = (
     DcaseWriter,
 )
 
-AMBIGUOUS = frozenset({".txt"})  # a table to one user, a label track to another
+AMBIGUOUS = frozenset({".txt"})  # either a table or a label track
 
 
 def choices(command: Command) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def writer_for(name: str, command: Command) -> type[Writer]:
 
 
 def guess(path: str | os.PathLike[str], command: Command) -> str | None:
-    """The name of the format that the extension of ``path`` stands for, or None where it leaves that open."""
+    """The name of the format that the extension of ``path`` stands for, or None if it is unknown or ambiguous."""
     name = os.path.basename(path).lower()
     formats = {
         extension.lower(): writer.name

@@ -1,7 +1,7 @@
-"""What a person sees: a table of tags, of events under a timeline, or of hits.
+"""Tables for people, printed with rich: tags, events under a timeline, or hits.
 
-Whatever a file name or a label holds is shown as it is, with control characters escaped; nothing of it is taken for
-markup. Colours are the terminal's own and carry no meaning, so that light, dark and colourless ones all do.
+File names and labels are shown as they are, with control characters escaped and without any markup. Colours are the
+terminal's own and carry no meaning, so that light, dark and colourless terminals all work.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def show(
 
 
 def _width(on_terminal: bool) -> int:
-    """In columns: what COLUMNS says, if it makes sense, or what the terminal has."""
+    """Return the width in columns: the value of COLUMNS, if it is valid, or the terminal's width."""
     stated = os.environ.get("COLUMNS", "")
     if stated.isascii() and stated.isdecimal() and 0 < int(stated) <= MOST_WIDTH:
         return int(stated)
@@ -124,7 +124,7 @@ def _events(result: LocalizeResult) -> RenderableType:
 
 
 def _timeline(result: LocalizeResult, width: int) -> RenderableType:
-    """One row a label, ``width`` columns wide, over a time axis; labels that are too long are cut short."""
+    """Return one row per label, ``width`` columns wide, over a time axis; labels that are too long are cut short."""
     labels = [terminal_text(label) for label in result.labels]
     label_width = min(max(map(cell_len, labels)), width // 3)
     strip_width = max(width - label_width - len(" " + " │" + "│"), LEAST_STRIP_WIDTH)
@@ -153,7 +153,7 @@ def _table(*headers: str) -> Table:
 
 
 def _from_here(path: str) -> str:
-    """A path as it is called from the current folder, where that is shorter."""
+    """Return a path relative to the current folder, if that is shorter."""
     return min(path, os.path.relpath(path), key=len)
 
 

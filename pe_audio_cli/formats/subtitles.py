@@ -1,4 +1,4 @@
-"""What video players show below the picture: WebVTT and SubRip."""
+"""Subtitle formats: WebVTT and SubRip."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class SrtWriter(EventWriter):
 
     @classmethod
     def spell(cls, text: str) -> str:
-        """On one line, and without anything that could be taken for markup or a time line."""
+        """Return the text on one line, without anything that players treat as markup or a time line."""
         return re.sub(r"(?<=\d):(?=\d)", "\uff1a", one_line(text).translate(FULL_WIDTH))
 
 
 def _span(event: Event, decimal: str) -> str:
-    """The time line of an event, in whole milliseconds, of which it lasts one at least: no player shows less."""
+    """Return the time line of an event, in whole milliseconds, one at least, since players show nothing shorter."""
     start = round(event.start * MILLISECONDS)
     end = max(round(event.end * MILLISECONDS), start + 1)
     return f"{_clock(start, decimal)} --> {_clock(end, decimal)}"

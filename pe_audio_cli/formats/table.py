@@ -1,4 +1,4 @@
-"""Tables for people to read; what they look like is in ``screen``, which is loaded with the first result."""
+"""Tables for people to read; ``rich_table``, which prints them, is imported with the first result."""
 
 from __future__ import annotations
 

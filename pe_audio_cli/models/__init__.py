@@ -1,6 +1,6 @@
-"""Labels and samples in, embeddings out: everything that knows torch."""
+"""Checkpoints and encoders: labels and samples to embeddings. The only subpackage that imports torch."""
 
 from pe_audio_cli.models.threads import let_waiting_threads_sleep
 
-# Torch reads it when it is loaded, and all that loads it is below.
+# torch reads the setting when it is imported, which happens below only.
 let_waiting_threads_sleep()

@@ -1,4 +1,4 @@
-"""An encoder that remembers, so that asking twice about the same audio costs one pass."""
+"""An encoder with a cache, so that the same audio is encoded once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CachingEncoder"]
 
-MEMORY = 256 << 20  # bytes of embeddings that are kept, and of codec features: the latest used
+CACHE_BYTES = 256 << 20  # of embeddings, and as many of codec features; the least recently used are dropped
 
 ValueT = TypeVar("ValueT")
 
 
 class CachingEncoder:
-    """Wraps an :class:`Encoder`, and encodes each window and each label that it has met lately only once."""
+    """An :class:`Encoder` that caches the embeddings of the windows and labels it has encoded."""
 
-    def __init__(self, encoder: Encoder, memory: int = MEMORY) -> None:
+    def __init__(self, encoder: Encoder, cache_bytes: int = CACHE_BYTES) -> None:
         self.name = encoder.name
         self.engine = encoder.engine
         self.fingerprint = encoder.fingerprint
@@ -36,8 +36,8 @@ class CachingEncoder:
         self.logit_bias = encoder.logit_bias
         self._encoder = encoder
         self._texts: dict[str, NDArray[np.float32]] = {}
-        self._codec: _Latest[NDArray[np.float32]] = _Latest(memory)
-        self._windows: _Latest[Embeddings] = _Latest(memory)
+        self._codec: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes)
+        self._windows: _LruCache[Embeddings] = _LruCache(cache_bytes)
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``."""
@@ -70,11 +70,11 @@ class CachingEncoder:
         return Embeddings(np.stack([found[key].clips for key in keys]), np.stack([found[key].frames for key in keys]))
 
 
-class _Latest(Generic[ValueT]):
-    """Keeps the values that were used last, up to so many bytes."""
+class _LruCache(Generic[ValueT]):
+    """A cache of at most ``size`` bytes, which drops the least recently used values."""
 
-    def __init__(self, memory: int) -> None:
-        self._free = memory
+    def __init__(self, size: int) -> None:
+        self._free = size
         self._values: OrderedDict[bytes, tuple[ValueT, int]] = OrderedDict()
 
     def get(self, key: bytes) -> ValueT | None:

@@ -11,8 +11,8 @@ Two layouts exist among the published checkpoints:
 ``from_pretrained`` is not used: it fills what is missing with random numbers, and takes the text configuration of the
 second layout from its class's defaults. Only safetensors files are read, and no code from a folder ever runs.
 
-A folder may be a stranger's. Whatever is in it, from a pipe in the place of a file to a number that is not finite, ends
-in a :class:`CheckpointError` of one line that names the file or tensor.
+A folder may be untrusted. Whatever is wrong with it, from a pipe in place of a file to a number that is not finite, is
+a :class:`CheckpointError` of one line that names the file or tensor.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "library_faults", "weight_files"]
 
-# What stands before the name of each tensor of the audio model, by layout.
+# The prefix of the tensors of the audio model, by layout.
 AUDIO_PREFIX = {"pe_audio": "", "pe_audio_video": "audio_model."}
-# What its tensors are called there.
+# Names and prefixes of its tensors.
 AUDIO_TOWER, AUDIO_HEAD = "audio_encoder.", "audio_head."
 TEXT_TOWER, TEXT_HEAD = "text_model.", "text_audio_head."
 LOGIT_SCALE, LOGIT_BIAS = "text_audio_logit_scale", "text_audio_logit_bias"
@@ -68,17 +68,17 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Checkpoint:
-        """Read and check the configuration; no weights yet, but they must be there.
+        """Read and check the configuration; the weights must be present, but are not read yet.
 
-        Raises :class:`CheckpointError` if the folder is not a PE Audio checkpoint, saying what it is.
+        Raises :class:`CheckpointError` if the folder is not a PE Audio checkpoint.
         """
-        checkpoint = cls.described(folder, name)
+        checkpoint = cls.open_config(folder, name)
         weight_files(folder)
         return checkpoint
 
     @classmethod
-    def described(cls, folder: Path, name: str) -> Checkpoint:
-        """As :meth:`open`, of a folder whose weights are still to come."""
+    def open_config(cls, folder: Path, name: str) -> Checkpoint:
+        """Read and check the configuration as :meth:`open` does, of a folder without weights so far."""
         checkpoint = cls(name, folder, _read_json(folder / "config.json", name))
         if checkpoint.layout not in AUDIO_PREFIX:
             raise CheckpointError(f"{name} is not a PE Audio checkpoint but {_what_it_is(checkpoint.config)}")
@@ -101,13 +101,13 @@ class Checkpoint:
 
     @property
     def audio_section(self) -> dict[str, Any]:
-        """What ``config.json`` says of the audio tower, in either layout."""
+        """The section of ``config.json`` on the audio tower, in either layout."""
         whole = self.config if self.layout == "pe_audio" else self._section(self.config, "audio_video_config")
         return self._section(whole, "audio_config")
 
     @property
     def text_section(self) -> dict[str, Any]:
-        """What ``config.json`` says of the text tower."""
+        """The section of ``config.json`` on the text tower."""
         return self._section(self.config, "text_config")
 
     def _section(self, whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Checkpoint:
 
     @property
     def text_feature_is_normed(self) -> bool:
-        """Whether the text feature is the state after the text tower's final norm.
+        """True if the text feature is the state after the text tower's final norm.
 
         Meta's implementation takes the state before it. Only a checkpoint that says otherwise, by
         ``tie_last_hidden_states`` in its own text configuration, differs; what a release of transformers does by
@@ -150,8 +150,8 @@ class Checkpoint:
     def fingerprint(self) -> str:
         """A hexadecimal string that changes with the configuration, the tokenizer or the weights.
 
-        Weights of gigabytes are not read whole: their size, their table of tensors and pieces from all over the file
-        stand for them.
+        Large weight files are not read whole: the hash covers their size and pieces at equal distances, the first of
+        which begins with the table of tensors.
         """
         digest = hashlib.sha256()
         for file in (self.folder / "config.json", self.folder / "tokenizer.json", *weight_files(self.folder)):
@@ -164,12 +164,12 @@ class Checkpoint:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether it comes with peaudio, and so is no stranger's."""
+        """True if the checkpoint is shipped with peaudio, and therefore trusted."""
         return self.folder.absolute().parent == SHIPPED
 
     @property
     def max_label_tokens(self) -> int:
-        """How many tokens the tokenizer's own configuration allows; very many where it doesn't say."""
+        """The maximum number of tokens by the tokenizer's configuration; ``sys.maxsize`` if it has none."""
         stated = self._read_optional_json("tokenizer_config.json").get("model_max_length")
         if not isinstance(stated, (int, float)) or isinstance(stated, bool):
             return sys.maxsize
@@ -179,7 +179,7 @@ class Checkpoint:
 
     @property
     def embedding_width(self) -> int:
-        """Numbers in an embedding of a label, or of audio."""
+        """The number of dimensions of an embedding."""
         name = TEXT_HEAD + "proj.weight"
         shape = self._place(name).tensor.shape
         if len(shape) != 2 or shape[0] == 0:
@@ -230,7 +230,7 @@ class Checkpoint:
 
     @cached_property
     def _index(self) -> dict[str, _Place]:
-        """Where each tensor lies, by its name in the audio model."""
+        """The location of each tensor, by its name in the audio model."""
         places: dict[str, _Place] = {}
         for file in weight_files(self.folder):
             try:
@@ -273,18 +273,18 @@ class Checkpoint:
             tensor: torch.Tensor = opened.get_tensor(place.stored).float()
         if tensor.numel() and not all(
             math.isfinite(extreme) for extreme in tensor.aminmax()
-        ):  # either is NaN if any is
+        ):  # both are NaN if any number is
             raise CheckpointError(
                 f"{self.name}: tensor {name} holds numbers that are not finite; fetch the checkpoint again"
             )
         return tensor
 
     def bad_config(self, error: BaseException) -> CheckpointError:
-        """What to raise where a configuration cannot be made sense of."""
+        """Return the error for a configuration that cannot be used."""
         return CheckpointError(f"{self.name}: config.json does not describe a PE Audio model ({_reason(error)})")
 
     def bad_tokenizer(self, reason: str) -> CheckpointError:
-        """What to raise where a tokenizer cannot be used."""
+        """Return the error for a tokenizer that cannot be used."""
         return CheckpointError(f"{self.name}: the tokenizer cannot be read ({_cut(reason)})")
 
     def _damaged(self, file: Path, error: BaseException) -> CheckpointError:
@@ -320,7 +320,7 @@ class Checkpoint:
             raise self.bad_config(error) from error
 
     def _check_frame_grid(self) -> None:
-        """Everything in this tool stands on frames of 1920 samples at 48 kHz; another grid would shift every time."""
+        """Check that frames are 1920 samples at 48 kHz, which all times in this tool assume."""
         stated = self._read_optional_json("preprocessor_config.json")
         rate, hop = stated.get("sampling_rate", SAMPLE_RATE), stated.get("hop_length", HOP)
         strides = math.prod(self.strides)
@@ -333,7 +333,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a tensor lies, by its name in that file, and what the file says of it."""
+    """The location of a tensor: its file, its name in that file, and its type and shape."""
 
     file: Path
     stored: str
@@ -342,7 +342,7 @@ class _Place:
 
 @contextmanager
 def library_faults(refusal: Callable[[BaseException], PeAudioError]) -> Iterator[None]:
-    """Turn whatever a library raises over a stranger's file into one error.
+    """Turn whatever a library raises for an untrusted file into one error.
 
     transformers raises another type for nearly every fault in a configuration, and what is written in Rust may panic,
     which reaches Python as an exception that is no :class:`Exception`.
@@ -402,15 +402,15 @@ def _read_json(file: Path, name: str) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """What an exception says, on one line that is not too long."""
+    """Return an exception's message on one line of bounded length."""
     return _cut(_paths.reason(error))
 
 
 def _cut(value: object, most: int = 300) -> str:
-    """A name or value of a stranger's, as a message has it."""
+    """Return an untrusted name or value, shortened for a message."""
     try:
         text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    except (ValueError, RecursionError):  # digits or nesting without end
+    except (ValueError, RecursionError):  # an integer with too many digits, or nesting that is too deep
         return f"too large a {type(value).__name__}"
     return text if len(text) <= most else text[:most] + "..."
 

@@ -1,10 +1,11 @@
-"""What a checkpoint's config.json says of its towers, read without transformers.
+"""The configuration of a checkpoint's towers, read from config.json without transformers.
 
 The fields and what stands in for a missing one are those of transformers' ``PeAudioEncoderConfig``, ``DacConfig`` and
-``BertConfig``. What our own modules cannot do is told as :class:`Unsupported`; transformers' modules take it then.
+``BertConfig``. A configuration that our own modules do not support raises :class:`Unsupported`; transformers runs it
+then.
 
-A configuration is a stranger's: numbers are bounded before anything is built of them, and only what describes a model
-is handed on to transformers, whose configurations can also name code to be fetched and run.
+A configuration is untrusted: numbers are checked before anything is built from them, and only fields that describe a
+model are passed on to transformers, whose configurations can also name code to download and run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = [
     "read_strides",
 ]
 
-ROPE_THETA = 20_000.0  # where a configuration does not say
+ROPE_THETA = 20_000.0  # if a configuration has none
 
 # Far beyond any model there is, and small enough that nothing breaks before shapes are compared with the weights.
 MOST_LAYERS = 512
@@ -34,19 +35,19 @@ MOST_NUMBER = 1e30
 MOST_DEPTH = 16  # of objects and lists in each other
 MOST_ENTRIES = 100_000
 
-# What transformers would take from a configuration to fetch or choose code by, or to make tables that nobody needs.
-NOT_HANDED_ON = ("auto_map", "implementation", "kernel", "quantization", "name_or_path", "label", "dtype", "tp_plan")
+# Parts of field names by which transformers would download or choose code, or build tables that are not needed.
+NOT_PASSED_ON = ("auto_map", "implementation", "kernel", "quantization", "name_or_path", "label", "dtype", "tp_plan")
 
 ConfigT = TypeVar("ConfigT")
 
 
 class Unsupported(Exception):
-    """A configuration, maybe a good one, that is not for our own modules; the text says what they cannot do."""
+    """A configuration, maybe valid, that our own modules do not support; the message names the feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodecConfig:
-    """The DAC encoder: channels behind its first convolution, strides, channels of its end, width of the features."""
+    """The DAC encoder: channels after its first convolution, strides, channels of its end, width of the features."""
 
     encoder_hidden_size: int = 64
     downsampling_ratios: tuple[int, ...] = (2, 8, 10, 12)
@@ -55,12 +56,12 @@ class CodecConfig:
 
     @property
     def last_stage_width(self) -> int:
-        """Channels behind the last stride: each stage doubles them."""
+        """Channels after the last stride: each stage doubles them."""
         return self.encoder_hidden_size << len(self.downsampling_ratios)
 
     @property
     def width(self) -> int:
-        """Channels behind the last convolution."""
+        """Channels after the last convolution."""
         return self.last_stage_width if self.hidden_size is None else self.hidden_size
 
 
@@ -132,7 +133,7 @@ def read_strides(section: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def check_section(section: Mapping[str, Any]) -> None:
-    """Raise :class:`ValueError` for numbers that no model has, and for nesting without end."""
+    """Raise :class:`ValueError` for numbers outside the range of any model, and for nesting that is too deep."""
     for name, value in _entries(section):
         most = MOST_LAYERS if "layers" in name else MOST_INTEGER if isinstance(value, int) else MOST_NUMBER
         if isinstance(value, (int, float)) and not -most <= value <= most:
@@ -144,7 +145,7 @@ def plain_section(section: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: plain_section(value) if isinstance(value, Mapping) else value
         for name, value in section.items()
-        if not any(word in name for word in NOT_HANDED_ON)
+        if not any(word in name for word in NOT_PASSED_ON)
     }
 
 
@@ -166,7 +167,7 @@ def _entries(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _object(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What stands under a name, which is an object or missing."""
+    """Return the object of that name; empty if it is missing."""
     value = section.get(name)
     if value is not None and not isinstance(value, Mapping):
         raise ValueError(f"{name} is {_cut(value)}")
@@ -207,10 +208,10 @@ def _strides(value: Any) -> tuple[int, ...]:
 
 
 def _cut(value: Any) -> str:
-    """A value as a message has it."""
+    """Return a value, shortened for a message."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # digits or nesting without end
+    except (ValueError, RecursionError):  # an integer with too many digits, or nesting that is too deep
         return f"too large a {type(value).__name__}"
     return text if len(text) <= 60 else text[:60] + "..."
 

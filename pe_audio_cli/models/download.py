@@ -1,12 +1,12 @@
-"""One revision of a hub checkpoint, on its way into the hub's own cache.
+"""The download of one revision of a hub checkpoint into the hub's own cache.
 
-Nothing half there is ever taken for a checkpoint. A large file grows as ``blobs/<sha256>.incomplete``, with which the
-next run goes on, and gets its name when its sum is right; then the snapshot gets a link to it. Weights come after all
-else, and the name of the revision is noted last. The layout of the cache is described in the guide to huggingface_hub,
+An incomplete download is never used as a checkpoint. A large file grows as ``blobs/<sha256>.incomplete``, which the
+next run continues, and is renamed when its hash is right; then the snapshot gets a link to it. Weights come last, and
+the name of the revision is written at the end. The layout of the cache is described in the guide to huggingface_hub,
 "Understand caching".
 
-What a hub says is not believed where it becomes a path: the client would take the ETag of a file, and the commit in a
-header, for names of files as they come. So files are fetched by their addresses alone, and stored under sums.
+Answers of a hub are not trusted as paths: the client would use the ETag of a file, and the commit in a header, as file
+names without a check. So files are fetched by URL only, and stored under their hashes.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
 
 __all__ = ["WANTED", "Download", "OnBytes", "more_room", "size_text", "storage"]
 
-OnBytes: TypeAlias = Callable[[str, int, int], None]  # a hub id, the bytes of it that are here, the bytes it has in all
+OnBytes: TypeAlias = Callable[[str, int, int], None]  # hub id, bytes present, bytes in total
 
-# What a checkpoint consists of; code and pickled weights are never fetched.
+# The files of a checkpoint; code and pickled weights are never downloaded.
 WEIGHTS = ["*.safetensors"]
 WANTED = ["*.json", "*.txt", "*.model", *WEIGHTS]
-PIECE = 1 << 20  # bytes of a file that are read at once for its sum
+PIECE = 1 << 20  # bytes of a file that are read at once for its hash
 
 DEFAULT_REVISION = "main"
 SHA256, GIT_ID = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# What may stand between the slashes of a file's or a revision's name: nothing that leaves its folder on any system.
+# A component of a file's or a revision's name: nothing that leaves its folder on any system.
 NAME = re.compile(r"""(?!\.\.?$)[^\\/:*?"<>|\x00-\x1f\x7f]+(?<![. ])""")
 MOST_BYTES = 1 << 50
 
 
 class Download:
-    """Fetches what is missing of a revision.
+    """Downloads the missing files of a revision.
 
     Args:
         repo: a hub id.
         revision: a commit, tag or branch; None is the hub's default.
-        on_bytes: hears how it goes; without it the hub's client draws bars of its own.
+        on_bytes: called with the progress; without it the hub's client draws its own progress bars.
 
-    Whatever the client, its HTTP library and the system raise passes through.
+    Exceptions of the client, its HTTP library and the system are passed on.
     """
 
     def __init__(self, repo: str, revision: str | None, on_bytes: OnBytes | None) -> None:
@@ -68,7 +68,7 @@ class Download:
         self._n_bytes, self._n_done = sum(file.size or 0 for file in files), 0
 
     def _check_answer(self, files: Iterable[RepoSibling]) -> None:
-        """Raise :class:`CheckpointError` if the hub's answer holds what must not become a path, or is no size."""
+        """Raise :class:`CheckpointError` if the hub's answer holds an unsafe path or an invalid hash or size."""
         names_are_safe = COMMIT.fullmatch(self._commit) and all(_is_safe(file.rfilename) for file in files)
         large = [file.lfs for file in files if file.lfs is not None]
         sums_are_sums = all(isinstance(lfs.sha256, str) and SHA256.fullmatch(lfs.sha256) for lfs in large)
@@ -82,7 +82,7 @@ class Download:
 
     @property
     def _ref(self) -> str:
-        """What the cache calls the revision that was asked for."""
+        """The name of the requested revision in the cache."""
         return DEFAULT_REVISION if self._revision is None else self._revision
 
     @property
@@ -90,16 +90,16 @@ class Download:
         return storage(self._repo) / "snapshots" / self._commit
 
     def run(self) -> Path:
-        """Fetch it; the folder of the snapshot.
+        """Download the revision and return the folder of its snapshot.
 
         Raises:
-            CheckpointError: it is no PE Audio checkpoint, or came damaged.
+            CheckpointError: it is not a PE Audio checkpoint, or a file arrived damaged.
             RunError: the disk has no room for it.
         """
         folder = self._folder
         self._check_room()
         self._fetch(file for file in self._files if not _is_one_of(WEIGHTS, file))
-        Checkpoint.described(folder, self._repo)  # a model of another kind is refused before its gigabytes come
+        Checkpoint.open_config(folder, self._repo)  # refuse other models before their weights are downloaded
         self._fetch(file for file in self._files if _is_one_of(WEIGHTS, file))
         weight_files(folder)
         self._note_revision()
@@ -119,7 +119,7 @@ class Download:
         return self._blob(file.lfs.sha256)
 
     def _small(self, file: RepoSibling) -> Path:
-        """Fetch a file whose sum the hub does not tell, or only as git's; it is stored under the one of git's kind."""
+        """Download a file for which the hub has no SHA-256; it is stored under its git object id."""
         stated = file.blob_id if isinstance(file.blob_id, str) and GIT_ID.fullmatch(file.blob_id) else None
         if stated is not None and self._blob(stated).exists():
             return self._blob(stated)
@@ -138,12 +138,12 @@ class Download:
         return self._blob(found)
 
     def _note_revision(self) -> None:
-        """Note which commit a branch or tag is, as the client does."""
+        """Write the commit of a branch or tag to the cache, as the client does."""
         if self._ref != self._commit:
             _write_whole(storage(self._repo) / "refs" / self._ref, self._commit.encode())
 
     def _grow(self, name: str, sha256: str, size: int) -> None:
-        """Fetch a large file, or the rest of it: the client itself would begin anew."""
+        """Download a large file, or the rest of it: the client itself would start over."""
         blob = self._blob(sha256)
         if blob.exists():
             return
@@ -160,22 +160,22 @@ class Download:
         part.replace(blob)
 
     def _breaks(self, opened: BinaryIO, name: str, size: int) -> bool:
-        """Append the rest of a file; True if the connection broke, but brought something."""
+        """Append the rest of a file; return True if the connection broke after some progress."""
         begin = opened.tell()
         try:
             self._get(name, opened, size, resume_size=begin, tqdm_class=self._meter(self._tell))
-        except OSError:  # a refusal of the hub or of the disk
+        except OSError:  # an error of the hub or of the disk
             raise
         except PeAudioError:
             raise
-        except Exception:  # a broken connection has many names, of which the client itself knows some
+        except Exception:  # connection errors have many classes, only some of them the client's own
             if opened.tell() == begin:
                 raise
             return True
         return False
 
     def _get(self, name: str, opened: BinaryIO, size: int | None, **more: Any) -> None:
-        """Append a file to what is open, or the rest of it; no more than its size."""
+        """Append a file, or the rest of it, to ``opened``; no more than its size."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import build_hf_headers
@@ -211,7 +211,7 @@ class Download:
             self._on_bytes(self._repo, self._n_done + n_bytes, self._n_bytes)
 
     def _meter(self, tell: Callable[[int], None]) -> Any:
-        """What the client reports to in place of a bar of its own; None, which is its own, if nobody listens."""
+        """Return a progress bar class that reports to ``tell``; None, the client's own, without ``on_bytes``."""
         if self._on_bytes is None:
             return None
         from huggingface_hub.utils import tqdm
@@ -229,7 +229,7 @@ class Download:
 
 
 class _Capped:
-    """A file that takes so many bytes and no more, however many a hub sends."""
+    """A file that raises when a hub sends more bytes than expected."""
 
     def __init__(self, opened: BinaryIO, size: int, refusal: CheckpointError) -> None:
         self._opened, self._size, self._refusal = opened, size, refusal
@@ -252,7 +252,7 @@ def storage(repo: str) -> Path:
 
 
 def more_room() -> str:
-    """What to do about a full disk."""
+    """Return the remedy for a full disk."""
     from huggingface_hub import constants
 
     return (
@@ -271,12 +271,12 @@ def _is_one_of(patterns: Iterable[str], file: RepoSibling) -> bool:
 
 
 def _is_safe(name: object) -> bool:
-    """Whether a name, folders and all, stays within its folder."""
+    """True if a relative path stays within its folder."""
     return isinstance(name, str) and all(NAME.fullmatch(part) for part in name.split("/"))
 
 
 def _link(blob: Path, place: Path) -> None:
-    """Put a file into a snapshot: a link where the system has such, else a copy."""
+    """Put a file into a snapshot: a symbolic link if the system has them, else a copy."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as folder:
         new = Path(folder) / "new"
@@ -296,7 +296,7 @@ def _write_whole(file: Path, content: bytes) -> None:
 
 
 def _git_id(file: Path) -> str:
-    """What git calls a file by its content: SHA-1 of ``blob``, its size, a zero byte and itself."""
+    """Return git's object id of a file: SHA-1 of ``blob``, its size, a zero byte and its content."""
     digest = hashlib.sha1(f"blob {file.stat().st_size}\0".encode(), usedforsecurity=False)
     with file.open("rb") as opened:
         while piece := opened.read(PIECE):
@@ -305,7 +305,7 @@ def _git_id(file: Path) -> str:
 
 
 def _umask() -> int:
-    """What a new file may not allow."""
+    """Return the process's umask."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -320,7 +320,7 @@ def _size(file: Path) -> int:
 
 
 def _lock(descriptor: int, repo: str) -> None:
-    """Keep other processes from growing the same file, until it is closed."""
+    """Lock the file against other downloads until it is closed."""
     import fcntl  # Windows has none
 
     try:

@@ -1,4 +1,4 @@
-"""What turns labels and samples into embeddings."""
+"""The protocol of encoders, which turn labels and samples into embeddings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ __all__ = ["Encoder"]
 
 
 class Encoder(Protocol):
-    """What turns labels and samples into embeddings.
+    """An encoder of labels and samples into embeddings.
 
     The codec turns each frame of samples into features that depend on no more than ``context_frames`` frames on either
-    side; the rest of the model looks at a whole window of them.
-    logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
+    side; the rest of the model takes a whole window of them. logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face hub: found in its cache, or fetched into it, where its other users find them too.
+"""Checkpoints of the Hugging Face hub, found in its cache or downloaded into it.
 
 Nothing heavier than ``huggingface_hub`` is imported, and that only where it is needed. It finds the cache by HF_HOME,
 the hub by HF_ENDPOINT and a token in HF_TOKEN, and keeps off the network if HF_HUB_OFFLINE is set.
@@ -20,14 +20,14 @@ from pe_audio_cli.models.download import WANTED, Download, OnBytes, more_room
 
 __all__ = ["Pulled", "cached", "find", "is_complete", "pull"]
 
-PROBE_SECONDS = 2.0  # how long an unreachable hub may keep a user waiting
+PROBE_SECONDS = 2.0  # timeout of the connection test
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """A checkpoint that is here now: whether it came just now, and whether the hub could be asked for a newer one."""
+    """A local checkpoint: ``is_new`` if this call has downloaded it, ``is_latest`` if the hub was reachable."""
 
     folder: Path
     is_new: bool
@@ -41,7 +41,7 @@ def find(repo: str, revision: str | None = None, offline: bool = False, on_bytes
         repo: its hub id.
         revision: a commit, tag or branch.
         offline: never touch the network.
-        on_bytes: hears how a download goes; without it the hub's client draws bars of its own.
+        on_bytes: called with the progress; without it the hub's client draws its own progress bars.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is out of reach.
@@ -55,7 +55,7 @@ def find(repo: str, revision: str | None = None, offline: bool = False, on_bytes
 
 
 def pull(repo: str, revision: str | None = None, offline: bool = False, on_bytes: OnBytes | None = None) -> Pulled:
-    """Fetch a hub checkpoint, or what is newer of it; one that is here will do where the hub is out of reach.
+    """Download the newest revision of a hub checkpoint; if the hub is unreachable, return a cached one.
 
     Arguments and errors are those of :func:`find`.
     """
@@ -85,7 +85,7 @@ def cached(repo: str, revision: str | None = None) -> Path | None:
 
 
 def cache_folder() -> Path | None:
-    """Where the hub's client keeps what it has fetched; None for a user without a home folder."""
+    """Return the cache folder of the hub's client; None for a user without a home folder."""
     from huggingface_hub import constants
 
     folder = expanduser(constants.HF_HUB_CACHE)
@@ -93,7 +93,7 @@ def cache_folder() -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a snapshot holds all that a checkpoint cannot do without."""
+    """True if a snapshot holds all required files of a checkpoint."""
     try:
         needed = [folder / "config.json", folder / "tokenizer.json", *weight_files(folder)]
     except CheckpointError:
@@ -102,7 +102,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def _check_reach(repo: str, offline: bool) -> None:
-    """Fail in a moment where the hub is out of reach, instead of after the client's minutes of retries."""
+    """Fail at once if the hub is unreachable, instead of after the client's minutes of retries."""
     from huggingface_hub import constants
 
     if cache_folder() is None:
@@ -110,7 +110,7 @@ def _check_reach(repo: str, offline: bool) -> None:
     if offline or constants.HF_HUB_OFFLINE:
         raise CheckpointError(f"{repo} is not on this machine and the network is switched off: {_remedy(repo)}")
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return  # only the proxy can tell
+        return  # only the proxy can reach the hub
     url = urlsplit(constants.ENDPOINT)
     port = url.port if url.port is not None else {"http": 80}.get(url.scheme, 443)
     try:
@@ -137,7 +137,7 @@ def _fetch(repo: str, revision: str | None, on_bytes: OnBytes | None) -> Path:
 
 
 def _refusal(error: Exception, repo: str, revision: str | None) -> PeAudioError:
-    """What a download failed for, and what can be done about it."""
+    """Return the error for a failed download, with its remedy."""
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

@@ -1,4 +1,4 @@
-"""The checkpoints that peaudio knows by name, and those of the hub's cache: which of them are on this machine."""
+"""An inventory of the checkpoints that peaudio knows by name, and of those in the hub's cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Stored:
 
 
 def inventory() -> list[Stored]:
-    """First what ships, then what the sizes stand for, then what else of PE Audio the hub's cache holds."""
+    """List the shipped checkpoint, then those of the sizes, then other PE Audio checkpoints in the hub's cache."""
     cache = _cache()
     named = {hub_id(size, task): (size, task) for size in SIZES for task in TASKS}
     others = sorted(repo for repo in cache if repo not in named)
@@ -61,7 +61,7 @@ def _of_size(repo: str, size: str, task: Task, cached: CachedRepoInfo | None) ->
 
 
 def _whole(repo: str, name: str, tasks: tuple[Task, ...], cached: CachedRepoInfo) -> Iterator[Stored]:
-    """The revisions that are whole, and PE Audio's; first the one that is used if none is asked for."""
+    """Yield the complete revisions of a PE Audio checkpoint, the default one first."""
     for revision in sorted(cached.revisions, key=_order):
         if _is_ours(revision.snapshot_path, repo):
             revision_name = next(iter(sorted(revision.refs)), revision.commit_hash)

@@ -1,4 +1,4 @@
-"""What may be handed to a text tower: text, and no more of it than anybody would say of a sound."""
+"""Validation of label texts, before a text tower takes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the libraries below from talking to a user who didn't ask them."""
+"""Silencing of the log lines, progress bars and warnings of other libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names to checkpoint folders: shipped, local, or from the Hugging Face hub.
+"""Resolution of names to checkpoint folders: shipped, local, or from the Hugging Face hub.
 
 A hub checkpoint is fetched once into the hub's own cache and then used from there without asking the network again,
 so that a run tomorrow uses the weights of today's.
@@ -34,7 +34,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which checkpoint, and from where.
+    """The checkpoint to load, and its source.
 
     ``name`` is ``mini``, ``small``, ``base``, ``large``, a local folder or a hub id. ``revision`` pins a commit, tag
     or branch of a hub checkpoint. ``offline`` forbids the network.
@@ -59,7 +59,7 @@ def find_checkpoint(options: ModelOptions, task: Task, on_bytes: OnBytes | None 
 
 
 def anchored(options: ModelOptions) -> ModelOptions:
-    """The same for a process with another current folder: a local folder by its absolute path."""
+    """Return the options for a process with another current folder: a local folder becomes an absolute path."""
     folder = None if options.name == DEFAULT_MODEL else _local_folder(options.name)
     return options if folder is None else replace(options, name=str(folder.absolute()))
 

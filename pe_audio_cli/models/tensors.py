@@ -29,14 +29,14 @@ OTHERS = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What a table says of one tensor."""
+    """The type and shape of a tensor, from the table of its file."""
 
     dtype: str
     shape: tuple[int, ...]
 
     @property
     def is_float(self) -> bool:
-        """Whether its numbers are floating-point ones."""
+        """True if its type is a floating-point one."""
         return self.dtype in FLOATS
 
 

@@ -1,12 +1,11 @@
-"""Text embeddings on disk: a label that was asked before needs no text tower.
+"""A cache of text embeddings on disk: a cached label needs no text tower.
 
-One small file a label, named by a hash of what the embedding depends on: the checkpoint's fingerprint, its revision,
-the exact text, and how the numbers are written. A file begins with a SHA-256 of all of that and of the numbers that
-follow it; one that does not match, or that holds a number that is not finite, is written anew, not believed. Files
-appear whole, by renaming, so that any number of processes may write the same one at once.
+There is one small file per label, named by a hash of what the embedding depends on: the checkpoint's fingerprint, its
+revision, the exact text, and how the numbers are written. A file begins with a SHA-256 of all of that and of the
+numbers that follow it; one that does not match, or that holds a number that is not finite, is ignored and rewritten.
+Files appear whole, by renaming, so that any number of processes may write the same one at once.
 
-Where several users share a machine, only what this user or root has written is believed, from folders that nobody else
-may write to.
+On a machine with several users, only files of this user or root are used, in folders that nobody else may write to.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelCache"]
 
-VERSION = b"peaudio labels 2"  # raise it when the same checkpoint and text come to give other numbers
+VERSION = b"peaudio labels 2"  # increase it when the embedding of the same checkpoint and text changes
 DIGEST = 32  # bytes of a SHA-256
 NUMBER = np.dtype("<f4")
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-# Neither follow a link nor wait for a pipe that somebody has put there.
+# Neither follow a symbolic link nor block on a pipe.
 READ_PLAIN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-NOWHERE = Path(os.devnull) / "labels"  # no folder, and none can be made there
+NOWHERE = Path(os.devnull) / "labels"  # not a folder, and none can be created there
 
 
 def _folder_of_user() -> Path:
@@ -62,17 +61,17 @@ class LabelCache:
 
     @classmethod
     def of_user(cls, fingerprint: str, revision: str, width: int) -> LabelCache:
-        """In the place that the system has for such things, for the checkpoint of that fingerprint and revision.
+        """Return the cache in the user's cache folder, for the checkpoint of that fingerprint and revision.
 
-        Where it has none, as for a user without a home folder, nothing is found and nothing kept.
+        Without such a folder, as for a user without a home folder, nothing is read or written.
         """
         return cls(_folder_of_user(), f"{fingerprint} {revision}", width)
 
     def embed(self, labels: Sequence[str], load: Callable[[], Encode]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, width)``.
 
-        ``load`` gives what encodes a label; it is called only if one is not here yet, which is then kept. Raises
-        :class:`UsageError` for a label that no model takes.
+        ``load`` returns the function that encodes a label; it is called only if a label is not cached, which is then
+        stored. Raises :class:`UsageError` for a label that no model takes.
         """
         check_label_text(labels)
         embeddings = {label: found for label in labels if (found := self.get(label)) is not None}
@@ -85,7 +84,7 @@ class LabelCache:
         return np.stack([embeddings[label] for label in labels])
 
     def get(self, label: str) -> NDArray[np.float32] | None:
-        """The embedding ``(width,)`` of a label, or None where there is none that can be believed."""
+        """The embedding ``(width,)`` of a label, or None if there is no valid entry."""
         key = self._key(label)
         file = self._file(key)
         if not all(map(_is_safe, (self.folder, file.parent))):
@@ -101,7 +100,7 @@ class LabelCache:
         return embedding if np.isfinite(embedding).all() else None
 
     def put(self, label: str, embedding: NDArray[np.float32]) -> None:
-        """Keep an embedding ``(width,)``. A cache that cannot be written is no reason to stop."""
+        """Store an embedding ``(width,)``; errors of the file system are ignored."""
         if embedding.shape != (self.width,) or not np.isfinite(embedding).all():
             return
         numbers = embedding.astype(NUMBER).tobytes()
@@ -123,7 +122,7 @@ class LabelCache:
 
 
 def _digest(key: bytes, numbers: bytes) -> bytes:
-    """What an entry begins with; with the key in it, so that one entry under another's name is not believed."""
+    """Return the hash at the start of an entry; it covers the key, so that a renamed entry is invalid."""
     return hashlib.sha256(hashlib.sha256(key).digest() + numbers).digest()
 
 
@@ -137,7 +136,7 @@ def _read(file: Path, size: int) -> bytes:
 
 
 def _is_safe(folder: Path) -> bool:
-    """Whether nobody but this user and root can put anything there."""
+    """True if only this user and root can write to the folder."""
     try:
         status = os.lstat(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""What torch's threads do while they wait for one another."""
+"""The wait policy of torch's OpenMP threads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ THEIRS = ("KMP_BLOCKTIME", "KMP_LIBRARY")  # say the same to Intel's library
 
 
 def let_waiting_threads_sleep() -> bool:
-    """Let threads that wait sleep instead of spinning; no result changes. Call it before torch is imported.
+    """Let waiting threads sleep instead of spin; no result changes. Call it before torch is imported.
 
-    A thread that spins holds a core. Where other programs want it too, those that it waits for don't get on: 100 short
-    clips took ten times as long on two busy cores. What the user has set stands. Returns whether it was done.
+    A spinning thread occupies a core, which on a busy machine delays the threads that it waits for: 100 short clips
+    took ten times as long on two busy cores. The user's own settings take precedence. Returns True if they were
+    changed.
     """
     if "torch" in sys.modules or any(name in os.environ for name in (*SETTINGS, *THEIRS)):
         return False

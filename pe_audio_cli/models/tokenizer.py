@@ -1,10 +1,10 @@
-"""A checkpoint's tokenizer, in a process of its own.
+"""The tokenizer of a checkpoint, in a separate process.
 
-A ``tokenizer.json`` is a small program: regular expressions that take for ever on some text, replacements that make
-every character two, tables that the library which reads them believes. A stranger's may hang that library, make it ask
-for all the memory there is, or abort the process that it runs in. So another process runs it, which answers within a
-time and a memory that are plenty for any tokenizer, or else is ended and becomes an error of one line. The checkpoint
-that ships with peaudio is no stranger's, and is run here, which saves a moment.
+A ``tokenizer.json`` is a small program: regular expressions that take forever on some text, replacements that double
+every character, tables that the library does not check. An untrusted one may hang that library, exhaust the memory, or
+abort the process that it runs in. So it runs in a process of its own, with limits of time and memory that are ample for
+any tokenizer; a process that exceeds them is killed, which is an error of one line. The tokenizer of the checkpoint
+that ships with peaudio is trusted, and runs in this process, which is faster.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = ["Kind", "Tokenize", "open_tokenizer", "serve"]
 Kind: TypeAlias = Literal["bare", "auto"]
 Tokenize: TypeAlias = Callable[[str], "list[int]"]
 
-CPU_SECONDS = 10  # of the process's own work, for reading a tokenizer and for each text
-START_SECONDS = 180.0  # on the clock, on a busy machine, until it is there
-ANSWER_SECONDS = 60.0  # on the clock, until it answers
+CPU_SECONDS = 10  # CPU time of the process, for reading a tokenizer and for each text
+START_SECONDS = 180.0  # wall-clock time of its start, on a busy machine
+ANSWER_SECONDS = 60.0  # wall-clock time of an answer
 SPARE_BYTES = 2 << 30  # of memory, beyond what the libraries take
 MOST_BYTES = 256 << 20  # of a tokenizer.json
 PROGRAM = "import sys; sys.path[:] = {path}; from pe_audio_cli.models.tokenizer import serve; serve()"
@@ -44,7 +44,7 @@ PROGRAM = "import sys; sys.path[:] = {path}; from pe_audio_cli.models.tokenizer 
 
 @dataclass(frozen=True)
 class _Begin:
-    """What the other process is told first."""
+    """The first message to the tokenizer process."""
 
     kind: Kind
     folder: str
@@ -53,15 +53,15 @@ class _Begin:
 
 
 def open_tokenizer(checkpoint: Checkpoint, kind: Kind) -> Tokenize:
-    """What gives a text's token ids, none of them cut off.
+    """Open a tokenizer: a function from a text to its token ids, without truncation.
 
-    Raises :class:`CheckpointError` if the tokenizer cannot be read, then or for a text.
+    Raises :class:`CheckpointError` if the tokenizer cannot be read; so does the function, if it fails on a text.
     """
     if kind == "bare":
         _check_file(checkpoint)
     if checkpoint.is_shipped or not sys.executable or getattr(sys, "frozen", False):
-        return _Here(checkpoint, kind)
-    return _Elsewhere(checkpoint, kind)
+        return _InProcess(checkpoint, kind)
+    return _Subprocess(checkpoint, kind)
 
 
 def _check_file(checkpoint: Checkpoint) -> None:
@@ -74,8 +74,8 @@ def _check_file(checkpoint: Checkpoint) -> None:
         raise checkpoint.bad_tokenizer(f"{file.name} is no file, or larger than {MOST_BYTES >> 20} MiB")
 
 
-class _Here:
-    """In this process."""
+class _InProcess:
+    """A tokenizer in this process."""
 
     def __init__(self, checkpoint: Checkpoint, kind: Kind) -> None:
         self._checkpoint = checkpoint
@@ -90,8 +90,8 @@ class _Here:
         return self._checkpoint.bad_tokenizer(" ".join(str(error).split()))
 
 
-class _Elsewhere:
-    """In a process that lives as long as this object, or this process."""
+class _Subprocess:
+    """A tokenizer in another process, which ends with this object or this process."""
 
     def __init__(self, checkpoint: Checkpoint, kind: Kind) -> None:
         self._checkpoint = checkpoint
@@ -103,7 +103,7 @@ class _Elsewhere:
             env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
         )
         weakref.finalize(self, _end, self._process)
-        # It reads the tokenizer while this process builds the tower.
+        # The other process reads the tokenizer while this one builds the tower.
         self._send(asdict(_Begin(kind, os.fspath(checkpoint.folder.absolute()), CPU_SECONDS, SPARE_BYTES)))
         self._is_ready = False
 
@@ -115,10 +115,10 @@ class _Elsewhere:
         ids: list[int] = self._receive(ANSWER_SECONDS)
         return ids
 
-    def _send(self, question: Any) -> None:
+    def _send(self, request: Any) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended; why is told when its answer is missing
-            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 
     def _receive(self, seconds: float) -> Any:
@@ -139,7 +139,7 @@ class _Elsewhere:
 
 
 def _cause(code: int) -> str:
-    """Why the process has ended."""
+    """Return the reason for which the process has ended, from its exit status."""
     if -code in (signal.SIGTERM, getattr(signal, "SIGKILL", None), getattr(signal, "SIGXCPU", None)):
         return f"it is at work on a text for more than {CPU_SECONDS} s"
     return f"it needs too much memory, or breaks the library that reads it: exit status {code}"
@@ -155,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def serve() -> None:
-    """What the other process does: answer each line of standard input, JSON both ways."""
+    """Run the tokenizer process: answer each line of standard input, in JSON."""
     begin = _Begin(**json.loads(sys.stdin.buffer.readline()))
     _import_for(begin.kind)
     _limit_memory(begin.spare_bytes)
@@ -178,7 +178,7 @@ def serve() -> None:
 
 
 def _import_for(kind: Kind) -> None:
-    """Before limits count, which are for the tokenizer."""
+    """Import the libraries, before limits are set for the tokenizer."""
     import tokenizers
 
     if kind == "auto":
@@ -228,7 +228,7 @@ def _limit_time(cpu_seconds: int) -> None:
 
     try:
         import resource
-    except ImportError:  # the clock of the process that asks will do
+    except ImportError:  # the timeout of the calling process is enough
         return
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)

@@ -1,7 +1,7 @@
-"""Which labels a checkpoint was trained for, as far as its own text embeddings can tell.
+"""Detection of unfamiliar labels, those that a checkpoint was not trained for, by their text embeddings.
 
-A small checkpoint answers every label with a number, also those that it has never learned anything about. One that
-carries ``familiar.safetensors`` can tell: a logistic regression for each concept that it was trained on, from text
+A small checkpoint gives a probability for every label, also for sounds that it was never trained on. A checkpoint with
+``familiar.safetensors`` can detect them: a logistic regression for each concept that it was trained on, from text
 embeddings scaled to unit length. ``weight`` is ``(n_concepts, dim)``, ``bias`` ``(n_concepts,)``; a label is familiar
 if any logit is above the metadata entry ``threshold``.
 """
@@ -38,9 +38,9 @@ class UnfamiliarLabels:
 
     @classmethod
     def open(cls, folder: Path) -> UnfamiliarLabels | None:
-        """From a checkpoint's folder; None where the checkpoint does not say.
+        """Open the file of a checkpoint's folder; None if it has none.
 
-        Raises :class:`CheckpointError` if the file is damaged, or is not what it should be.
+        Raises :class:`CheckpointError` if the file is damaged, or has the wrong content.
         """
         from safetensors import safe_open
 
@@ -66,12 +66,12 @@ class UnfamiliarLabels:
         save_file(tensors, folder / FILE, {"threshold": f"{self.threshold:.4f}"})
 
     def strange(self, labels: Sequence[str], embeddings: NDArray[np.float32]) -> list[str]:
-        """Those labels whose text embeddings ``(n_labels, dim)`` are like nothing that was trained on."""
+        """Return the labels whose text embeddings ``(n_labels, dim)`` are far from every concept of the training."""
         highest = self.logits(embeddings).max(axis=1)
         return [label for label, logit in zip(labels, highest, strict=True) if logit < self.threshold]
 
     def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How much each label is like each concept, ``(n_labels, n_concepts)``."""
+        """Return the logit of each concept for each label, ``(n_labels, n_concepts)``."""
         if embeddings.shape[1] != self.weight.shape[1]:
             raise _damaged(ValueError(f"for embeddings of {self.weight.shape[1]} numbers, not {embeddings.shape[1]}"))
         unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -1,4 +1,4 @@
-"""Many values in few columns, without losing the highest."""
+"""Max pooling, to draw many values in few columns without losing the highest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 def peaks(values: NDArray[ScalarT], n: int) -> NDArray[ScalarT]:
-    """``values``, of shape ``(m, ...)``, in at most ``n`` rows, the maxima of ``n`` nearly equal stretches."""
+    """``values``, of shape ``(m, ...)``, in at most ``n`` rows, the maxima of ``n`` nearly equal groups of rows."""
     if len(values) <= n:
         return values
     firsts = np.arange(n) * len(values) // n
@@ -25,7 +25,7 @@ def peaks(values: NDArray[ScalarT], n: int) -> NDArray[ScalarT]:
 
 
 def bars(events: Iterable[Event], resolution: float) -> dict[str, list[tuple[float, float]]]:
-    """For each label the start and end of what can be told apart of its events, which come sorted by start.
+    """Return for each label the bars of its events, which come sorted by start, as pairs of start and end.
 
     Events less than ``resolution`` seconds apart become one bar, so that there are no more bars than the picture has
     room for, however many events there are.

@@ -1,4 +1,4 @@
-"""What a picture's axes and colours say: times, hertz, decibels, probabilities."""
+"""The axes and colour scales of pictures: times, hertz, decibels, probabilities."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def hertz_ticks(frequencies: NDArray[np.float64], highest: float) -> tuple[list[
 
 
 def band_place(hertz: float, frequencies: NDArray[np.float64]) -> float:
-    """Where a frequency lies among bands, the first of which reaches from 0 to 1."""
+    """Return the position of a frequency among bands, the first of which reaches from 0 to 1."""
     return float(np.interp(hertz, frequencies, np.arange(len(frequencies)) + 0.5, right=len(frequencies)))
 
 
@@ -84,7 +84,7 @@ def probability_colours(threshold: float) -> Colormap:
 def colour_bar(
     sheet: Sheet, name: str, left: float, top: float, colours: Colormap | str, ends: tuple[float, float], unit: str = ""
 ) -> Axes:
-    """What colours stand for: ``name``, and a bar from ``ends[0]`` to ``ends[1]``."""
+    """Draw the legend of a colour scale: ``name``, and a bar from ``ends[0]`` to ``ends[1]``."""
     sheet.text(left, top + BAR_HEIGHT / 2, name, SMALL)
     axes = sheet.axes(f"{name} colours", left + measure(name, SMALL) + GAP, top, BAR_WIDTH, BAR_HEIGHT)
     axes.imshow(np.linspace(0, 1, N_COLOURS)[None], cmap=colours, aspect="auto", extent=(*ends, 0, 1))
@@ -94,7 +94,7 @@ def colour_bar(
 
 
 def swatch(sheet: Sheet, name: str, left: float, top: float, fill: str, outline: str = PALE) -> None:
-    """What one colour stands for: a small box, and ``name``."""
+    """Draw the legend of one colour: a small box, and ``name``."""
     axes = sheet.axes(name, left, top, SWATCH_WIDTH, BAR_HEIGHT)
     axes.set(xticks=[], yticks=[], facecolor=fill)
     axes.spines[:].set(color=outline)

@@ -1,4 +1,4 @@
-"""Labels and file names hold any character; a picture can show those that a font has."""
+"""Text in pictures: fonts, widths, and characters that no font has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ELLIPSIS = "…"
 Keep: TypeAlias = Literal["start", "end"]
 
 OWN = "DejaVu Sans"  # comes with matplotlib
-# What other scripts are found in on the usual systems. Not the colour emoji: they are bitmaps, which cannot be drawn.
+# Fonts for other scripts on common systems. Not for colour emoji: those are bitmaps, which cannot be drawn.
 OTHERS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -70,7 +70,7 @@ def without_glyphs(texts: Iterable[str]) -> list[str]:
 
 
 def measure(text: str, size: int = NORMAL) -> float:
-    """How wide a line of text is, in pixels."""
+    """Return the width of a line of text, in pixels."""
     font = FontProperties(family=list(families()), size=points(size))
     width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return width * DPI / POINTS

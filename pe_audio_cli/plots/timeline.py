@@ -1,4 +1,4 @@
-"""The picture of one recording: its spectrogram, and under it a band for each label."""
+"""The timeline of one recording: its spectrogram, and under it a band for each label."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ AXIS = 64  # the times under the bands
 LEGEND = 48
 BANDS_HEIGHT = 360  # that bands share, as long as each is as high as here:
 LEAST_BAND, MOST_BAND = 28, 44  # the lowest has room for two small lines
-HEAT, BAR = (0.08, 0.62), (0.70, 0.92)  # from where to where in a band, whose height is 1
+HEAT, BAR = (0.08, 0.62), (0.70, 0.92)  # top and bottom in a band, whose height is 1
 
 MOST_LABELS = 40
 LEAST_LABELS = 5  # that are drawn of labels of which only those with events are
 LEAST_BAR = 1.5  # a shorter event is drawn as wide as this
 QUIETEST_PEAK = -60  # decibels; what is quieter as a whole looks quiet
-AS_IT_IS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # anything smoother dims a lone peak
+AS_IT_IS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # smoothing would dim a single peak
 LINE = "#d9d9d9"
 EVENT, EVENT_FILL = "#c2410c", "#fdba74"
 
@@ -72,7 +72,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
         left = max(round(widest) + GAP, LEAST_LEFT) + MARGIN
         width = WIDTH - left - MARGIN
 
-        _write_heading(page, result, left, _said_of_labels(result, len(heat), heard_alone))
+        _write_heading(page, result, left, _labels_drawn(result, len(heat), heard_alone))
         place = (left, HEADING, width, SPECTROGRAM)
         levels = _draw_spectrogram(page.axes("spectrogram", *place), spectrogram, result.recording, width)
         top = HEADING + SPECTROGRAM + GAP
@@ -103,8 +103,8 @@ def _name(label: str) -> tuple[str, int]:
     return fit(label, width, SMALL, lines=2), SMALL
 
 
-def _said_of_labels(result: LocalizeResult, n_drawn: int, heard_alone: bool) -> str | None:
-    """Which labels are drawn, unless all are."""
+def _labels_drawn(result: LocalizeResult, n_drawn: int, heard_alone: bool) -> str | None:
+    """Return a description of the labels that are drawn, or None if all are."""
     n = len(result.labels)
     if n_drawn == n:
         return None

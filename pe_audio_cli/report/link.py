@@ -1,4 +1,4 @@
-"""Where a page finds a recording."""
+"""Links from a page to recordings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["relative_url"]
 
 
 def relative_url(file: str, folder: str) -> str:
-    """The URL of ``file`` for a page in ``folder``, of percent-encoded bytes (RFC 3986, sections 2.1 and 4.2).
+    """Return the URL of ``file`` for a page in ``folder``, of percent-encoded bytes (RFC 3986, sections 2.1 and 4.2).
 
-    It is relative, so that both can move together, but for a file on another drive.
+    The URL is relative, so that both can move together, except for a file on another drive.
     """
     target = os.path.abspath(file)
     try:

@@ -1,8 +1,8 @@
-"""The page: what stands in it of each recording, and how it is put together.
+"""The writer of the HTML page.
 
-It is one file that asks nothing of the network. Style and scripts stand in it as they stand beside this module; what
-was found stands between them in ``<script>`` elements that are data, which a browser leaves alone until the page's own
-script reads them. A policy in the page's head lets nothing else run, whatever a label says.
+A page is one file that needs no network. Its style and scripts come from ``static``; the results are in ``<script>``
+elements of data, which a browser ignores until the page's own script reads them. A content security policy in the
+page's head lets no other script run, whatever a label contains.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Sp
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
-# Parts of one script: they are run in this order, and share their names.
+# Parts of one script: they run in this order and share one scope.
 SCRIPTS = (
     "dom.js",
     "events.js",
@@ -56,7 +56,7 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """``path`` is where the page will lie, ``events`` how its events were found.
+    """``path`` is the location of the page, ``events`` the options of its events.
 
     ``embed_audio`` puts the sound of recordings into the page, instead of links to their files.
     """
@@ -69,8 +69,8 @@ class PageOptions:
 class PageWriter:
     """Writes a page to a text stream; call ``open`` once, ``write`` for each recording, ``close`` once.
 
-    ``warn`` is told of a recording that cannot be heard as was asked for, by its name. Nothing of a recording is held:
-    a page of many grows on the disk.
+    ``warn`` is called with the name of a recording that cannot be played, and the reason. Recordings are written at
+    once and not held in memory.
     """
 
     def __init__(self, stream: TextIO, options: PageOptions, warn: Callable[[str, str], None]) -> None:
@@ -86,7 +86,7 @@ class PageWriter:
         self._element('id="settings" type="application/json"', [_json(_settings(self._options.events, self._levels))])
 
     def write(self, result: LocalizeResult | FileError) -> None:
-        """Add a recording, whose frames and spectrogram must be there, or what was wrong with it."""
+        """Add a recording, whose frames and spectrogram must be there, or its error."""
         if isinstance(result, FileError):
             self._element('class="recording" type="application/json"', [_json(_error(result))])
         else:
@@ -132,11 +132,11 @@ class PageWriter:
         return recording.sound
 
     def _link(self, recording: Recording) -> str | None:
-        far = is_address(recording.file)  # a page that asks nothing of a network does not play it
-        if recording.file != STANDARD_INPUT and not far:
+        is_remote = is_address(recording.file)  # the page uses no network, so it cannot play it
+        if recording.file != STANDARD_INPUT and not is_remote:
             return relative_url(recording.file, os.path.dirname(self._options.path))
         if not self._options.embed_audio:
-            what = "an address" if far else "standard input"
+            what = "an address" if is_remote else "standard input"
             self._warn(recording.file, f"the report cannot link {what}: --embed-audio keeps its sound")
         return None
 
@@ -150,7 +150,7 @@ class PageWriter:
 
 
 def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
-    """How events are found, in thresholds by their place and lengths in frames, as ``events.js`` expects it."""
+    """Return the event options for ``events.js``: thresholds as indices into ``levels``, and lengths in frames."""
     return {
         "framesPerSecond": FRAMES_PER_SECOND,
         "thresholds": levels,
@@ -182,7 +182,7 @@ def _error(error: FileError) -> dict[str, Any]:
 
 
 def _columns(spectrogram: Spectrogram) -> int:
-    """How many of a spectrogram's columns become one of the page's."""
+    """Return the number of a spectrogram's columns that one column of the page covers."""
     return -(-len(spectrogram.levels) // SPECTROGRAM_COLUMNS)
 
 
@@ -220,7 +220,7 @@ def _json(value: Any) -> str:
 
 
 def _frame() -> tuple[str, str]:
-    """What comes before the recordings, and what comes after."""
+    """Return the HTML before the recordings, and the HTML after them."""
     here = files(__package__).joinpath("static")
     style = here.joinpath("page.css").read_text("utf-8")
     script = '"use strict";\n' + "\n".join(_bare(here.joinpath(name).read_text("utf-8")) for name in SCRIPTS)
@@ -240,5 +240,5 @@ def _bare(script: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy calls an inline element by (https://www.w3.org/TR/CSP3/#match-element-to-source-list)."""
+    """Return the hash source of an inline element (https://www.w3.org/TR/CSP3/#match-element-to-source-list)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Frame probabilities and spectrograms in the few bytes that a page needs of them.
+"""Quantization of frame probabilities and spectrograms to the few bytes that a page needs.
 
 A page lets its reader move the threshold from place to place. All that an event depends on is then which of these
 thresholds each frame is above, which fits into a byte, the frame's *rank*: how many of them its probability is above.
@@ -27,7 +27,7 @@ BASE64_GROUP = 3 << 14  # bytes of base64 at a time; a multiple of 3 needs no pa
 
 
 def thresholds(options: EventOptions) -> list[float]:
-    """Where a page's threshold can stand: every half hundredth, and what the user has chosen, in rising order.
+    """Return the thresholds that a page offers: every half hundredth, and those of the user, in rising order.
 
     Two that are the same to a float32, which probabilities are, are one.
     """
@@ -37,7 +37,7 @@ def thresholds(options: EventOptions) -> list[float]:
 
 
 def place(level: float, levels: Sequence[float]) -> int:
-    """Where a threshold stands among all ``levels``."""
+    """Return the index of a threshold among all ``levels``."""
     return int(np.searchsorted(np.array(levels, np.float32), np.float32(level)))
 
 
@@ -59,7 +59,7 @@ def shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes as one zlib stream (RFC 1950), which browsers read with ``DecompressionStream("deflate")``."""
+    """Yield the bytes as one zlib stream (RFC 1950), which browsers read with ``DecompressionStream("deflate")``."""
     compressor = zlib.compressobj(9)
     for piece in pieces:
         yield compressor.compress(piece)
@@ -67,7 +67,7 @@ def deflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def base64_text(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The same bytes in base64 (RFC 4648), a piece at a time."""
+    """Yield the bytes in base64 (RFC 4648), a piece at a time."""
     held = b""
     for piece in pieces:
         held += piece

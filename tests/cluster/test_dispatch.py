@@ -171,9 +171,9 @@ def test_a_cluster_that_never_answers_is_given_up():
         raise Lost("a node is gone")
         yield []
 
-    with pytest.raises(RunError, match=r"3 times without an answer in between \(a node is gone\)"):
+    with pytest.raises(RunError, match=r"3 times in a row without any result \(a node is gone\)"):
         list(dispatched(["a.wav", "b.wav"], send, list, EncodeOptions(WINDOWS), told.append))
-    assert told == ["a node is gone: 2 recordings are sent out again"] * 2
+    assert told == ["a node is gone: 2 recordings are sent again"] * 2
 
 
 def test_a_worker_that_can_do_nothing_ends_the_run():

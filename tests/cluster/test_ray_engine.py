@@ -229,13 +229,13 @@ def test_a_conductor_that_is_killed_costs_no_result(cluster, tmp_path):
         os.kill(conductor, signal.SIGKILL)
 
     assert disturbed_run(files, kill, told) == list(load(MODEL, threads=1).tag(files, LABELS))
-    assert any("sent out again" in line for line in told)
+    assert any("sent again" in line for line in told)
 
 
 def test_a_node_that_is_lost_costs_no_result(cluster, tmp_path, monkeypatch):
     """There is no room left for one of the two workers, so that Ray alone would keep what it had until the end."""
     monkeypatch.setattr(engine_module, "WATCH_SECONDS", 0.5)
-    monkeypatch.setattr(engine_module, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(engine_module, "SHRUNK_SECONDS", 3.0)
     files = many(tmp_path)
     (node,) = cluster.worker_nodes
     try:
@@ -344,7 +344,7 @@ def test_a_client_server_that_dies_at_birth_is_tried_again(monkeypatch, failures
             raise ConnectionAbortedError(DEAD_AT_BIRTH)
 
     monkeypatch.setattr(engine_module.ray, "init", init)
-    monkeypatch.setattr(engine_module, "_knock", lambda address: None)
+    monkeypatch.setattr(engine_module, "_check_reachable", lambda address: None)
     engine = RayEngine(ClusterOptions("ray://head:10001"), ModelOptions(MODEL), "tag", DeviceOptions(), print)
     with pytest.raises(error) if error is not None else contextlib.nullcontext():
         engine._connect()

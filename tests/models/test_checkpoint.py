@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from support import REFERENCE
 
 from pe_audio_cli.errors import CheckpointError, UsageError
-from pe_audio_cli.models.backends.text_encoder import stock_text_encoder
+from pe_audio_cli.models.backends.text_encoder import transformers_text_encoder
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 
@@ -155,15 +155,15 @@ def test_no_code_from_a_checkpoint_runs(checkpoint_copy):
 
 
 def test_only_the_checkpoint_decides_whether_the_text_feature_is_normed(checkpoint_copy):
-    before = stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain")
+    before = transformers_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain")
     reconfigure(checkpoint_copy, lambda c: c["text_config"].update(tie_last_hidden_states=False))
-    assert (stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") == before).all()
+    assert (transformers_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") == before).all()
     reconfigure(checkpoint_copy, lambda c: c["text_config"].update(tie_last_hidden_states=True))
-    assert abs(stock_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") - before).max() > 0.01
+    assert abs(transformers_text_encoder(Checkpoint.open(checkpoint_copy, "mine")).encode("rain") - before).max() > 0.01
 
 
 def test_a_label_longer_than_the_text_tower_takes_is_refused():
-    encoder = stock_text_encoder(Checkpoint.open(REFERENCE / "pe-a-frame-tiny", "mine"))
+    encoder = transformers_text_encoder(Checkpoint.open(REFERENCE / "pe-a-frame-tiny", "mine"))
     with pytest.raises(UsageError, match=r"602 tokens.*at most 512"):
         encoder.encode("dog " * 600)
 

@@ -46,13 +46,13 @@ def refused(folder: Path, says: str = "mine") -> str:
     return line
 
 
-ELSEWHERE = tokenizer._Elsewhere  # before any test shares its process
+SUBPROCESS = tokenizer._Subprocess  # before any test shares its process
 
 
 @pytest.fixture(autouse=True)
 def without_the_tokenizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process takes longer to start than all else; tests of it say so, and have one of their own."""
-    monkeypatch.setattr(tokenizer, "_Elsewhere", ELSEWHERE)
+    monkeypatch.setattr(tokenizer, "_Subprocess", SUBPROCESS)
     if "tokenizer" not in request.node.originalname:
         monkeypatch.setattr(
             "pe_audio_cli.models.backends.text_encoder.open_tokenizer", lambda *_: lambda text: [1, 3, 2]
@@ -101,7 +101,7 @@ def test_weights_so_large_that_an_embedding_is_infinite_are_an_error(checkpoint_
     tensors["text_audio_head.proj.weight"].fill_(3e38)
     tensors["text_audio_head.layer_norm.bias"].fill_(3e38)
     save_file(tensors, checkpoint_copy / "model.safetensors")
-    with pytest.raises(CheckpointError, match="numbers that are not finite come out"):
+    with pytest.raises(CheckpointError, match="its output is not finite"):
         load_text(Checkpoint.open(checkpoint_copy, "mine")).encode("rain")
 
 
@@ -307,9 +307,9 @@ def test_a_tokenizer_that_hangs_panics_or_aborts_is_one_line(checkpoint_copy, mo
 @pytest.mark.parametrize("kind", ["bare", "auto"])
 def test_a_tokenizer_in_its_own_process_gives_the_same_tokens(checkpoint_copy, kind):
     checkpoint = Checkpoint.open(checkpoint_copy, "mine")
-    elsewhere, here = open_tokenizer(checkpoint, kind), tokenizer._Here(checkpoint, kind)
+    separate, local = open_tokenizer(checkpoint, kind), tokenizer._InProcess(checkpoint, kind)
     texts = ["a dog barking", "café ☃ \u2028 'quoted' \\ \n \0", "rain " * 500]
-    assert [elsewhere(text) for text in texts] == [here(text) for text in texts]
+    assert [separate(text) for text in texts] == [local(text) for text in texts]
 
 
 def test_a_tokenizer_s_process_ends_with_what_asks_it(checkpoint_copy):
@@ -322,7 +322,7 @@ def test_a_tokenizer_s_process_ends_with_what_asks_it(checkpoint_copy):
 
 def test_the_shipped_checkpoint_needs_no_process_for_its_tokenizer():
     shipped = Checkpoint.open(SHIPPED / "mini", "mini")
-    assert isinstance(open_tokenizer(shipped, "bare"), tokenizer._Here)
+    assert isinstance(open_tokenizer(shipped, "bare"), tokenizer._InProcess)
 
 
 CODE = """

@@ -9,7 +9,7 @@ from transformers import BertConfig as StockBertConfig
 from transformers import BertModel, PeAudioConfig, PeAudioEncoderConfig, PeAudioModel
 
 from pe_audio_cli.errors import CheckpointError
-from pe_audio_cli.models.backends.text_encoder import own_text, stock_text_encoder
+from pe_audio_cli.models.backends.text_encoder import native_text_encoder, transformers_text_encoder
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.config import AudioConfig, BertConfig, CodecConfig, Unsupported
@@ -86,7 +86,7 @@ def test_attention_in_bfloat16_is_near(length):
 
 def test_the_text_tower_gives_what_transformers_gives(tmp_path):
     checkpoint = write_checkpoint(tmp_path)
-    ours, theirs = own_text(checkpoint), stock_text_encoder(checkpoint)
+    ours, theirs = native_text_encoder(checkpoint), transformers_text_encoder(checkpoint)
     for label in ("a", "b", "zebra"):
         np.testing.assert_allclose(ours.encode(label), theirs.encode(label), rtol=0, atol=1e-5)
     assert not np.allclose(ours.encode("a"), ours.encode("b"), atol=1e-2)

@@ -20,12 +20,12 @@ BAND = "\\"  # begins a line with the band of frequencies of the label above it
 
 
 def is_track(text: str) -> bool:
-    """Whether ``text`` is a label track."""
+    """True if ``text`` is a label track."""
     return _TRACK.match(first_line(text)) is not None
 
 
 def read_track(place: str, text: str, name: str) -> Iterator[Row | Problem]:
-    """The labels of a track on the recording ``name``; a track without any says that nothing is heard in it.
+    """The labels of a track on the recording ``name``; a track without any is a recording with no events.
 
     Times have a decimal comma where Audacity's language does. A label of a point has no length, and is a problem.
     """

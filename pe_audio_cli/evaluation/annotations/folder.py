@@ -1,4 +1,4 @@
-"""Annotations as a whole: each recording with what is heard in it, and which of it makes no sense."""
+"""A set of annotations: the labels and events of each recording, and the problems found in the files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A recording and what is heard in it, sorted.
+    """A recording with its labels and events, sorted.
 
     ``labels`` are all of them; ``references`` say when, where the annotation does. Those of one label lie apart.
     ``rows`` are what the annotation says, row by row.
@@ -47,7 +47,7 @@ class Annotations:
     """All annotated recordings, in the order in which the annotation names them first.
 
     ``n_joined`` is the number of events that became part of another, since they overlap or touch one of their label.
-    ``problems`` are what is wrong with rows that were left out, ``clipped`` which rows went on a little too long.
+    ``problems`` describe the rows that were left out, ``clipped`` the rows that ended a little too late.
     """
 
     kind: Kind
@@ -63,26 +63,26 @@ class Annotations:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are, those that were left out included."""
+        """The number of rows, including those that were left out."""
         return sum(len(recording.rows) for recording in self.recordings) + len(self.problems)
 
     @property
     def single_label(self) -> bool:
-        """Whether each recording has exactly one label."""
+        """True if each recording has exactly one label."""
         return all(len(recording.labels) == 1 for recording in self.recordings)
 
 
 def read_annotations(path: str, audio: str | None = None, strict: bool = True) -> Annotations:
-    """Read annotations in any of the forms that ``forms`` lists.
+    """Read annotations in any format of :data:`~pe_audio_cli.evaluation.annotations.formats.FORMATS`.
 
     Args:
         path: a file, or a folder of label files or of classes.
         audio: the folder in which the recordings are; None looks beside the annotations.
-        strict: whether a single row that cannot be used is an error, or left out and among the ``problems``.
+        strict: whether a row that cannot be used is an error, or is left out and listed in ``problems``.
 
     Raises:
-        UsageError: ``path`` is not there, or ``audio`` is no folder.
-        AnnotationError: with everything that is wrong in it.
+        UsageError: ``path`` does not exist, or ``audio`` is no folder.
+        AnnotationError: the annotations cannot be used; it lists all problems.
     """
     if audio is not None and not is_dir(audio):
         raise UsageError(f"--audio {audio} is not a folder")
@@ -102,10 +102,11 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
 
 
 def check_durations(annotations: Annotations, durations: Mapping[str, float], strict: bool = True) -> Annotations:
-    """The same of those recordings that have one of ``durations``, in seconds, without what lies beyond their ends.
+    """Return the annotations of recordings with known ``durations``, in seconds, without rows beyond their ends.
 
-    An offset a little beyond the end is taken for the end, up to ``SLACK`` without a word, and if it is not ``strict``
-    up to ``MOST_BEYOND`` with one. Raises :class:`AnnotationError` for all others if it is, or if nothing is left.
+    An offset a little beyond the end is clipped to the end: silently up to ``SLACK``, and unless ``strict`` up to
+    ``MOST_BEYOND``, listed in ``clipped``. Raises :class:`AnnotationError` for all others if it is, or if nothing is
+    left.
     """
     rows: dict[str, list[Row]] = {}
     problems, clipped = [], []
@@ -138,7 +139,7 @@ def _ends_a_little_late(row: Row, duration: float) -> bool:
 
 
 def _placed(read: Iterable[Row | Problem], places: RecordingLocator) -> tuple[dict[str, list[Row]], list[Problem]]:
-    """The rows of each recording, by its path; and all that is wrong with them alone."""
+    """Return the rows of each recording, by its path, and the problems found."""
     rows: dict[str, list[Row]] = defaultdict(list)
     problems = []
     for row in read:
@@ -153,7 +154,7 @@ def _placed(read: Iterable[Row | Problem], places: RecordingLocator) -> tuple[di
 
 
 def _without_contradictions(rows: Mapping[str, Sequence[Row]]) -> tuple[dict[str, list[Row]], list[Problem]]:
-    """The same without rows that repeat another, or that say that nothing is heard where others say otherwise."""
+    """Drop rows that repeat another, or that contradict others by saying that nothing is heard."""
     kept: dict[str, list[Row]] = {}
     problems = []
     for file, of_recording in rows.items():
@@ -188,7 +189,7 @@ def _annotated(file: str, rows: Sequence[Row]) -> Annotated:
 
 
 def _joined(references: Iterable[Reference]) -> list[Reference]:
-    """The same, with one in place of all of a label that overlap or touch."""
+    """Merge references of a label that overlap or touch."""
     joined: list[Reference] = []
     for each in sorted(references):
         if joined and joined[-1].label == each.label and each.onset <= joined[-1].offset:

@@ -1,4 +1,4 @@
-"""Our own JSON and JSON lines, as ``peaudio localize`` writes them, perhaps edited by hand."""
+"""Annotations in our own JSON and JSON Lines, as ``peaudio localize`` writes them, perhaps edited by hand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["is_objects", "read_objects"]
 
 
 def is_objects(text: str) -> bool:
-    """Whether ``text`` is JSON rather than a table."""
+    """True if ``text`` is JSON rather than a table."""
     return text.lstrip().startswith(("[", "{"))
 
 
 def read_objects(place: str, text: str) -> Iterator[Row | Problem]:
-    """The events of each recording; one that could not be read then says nothing now."""
+    """Yield the events of each recording; objects that report an error are skipped."""
     for where, value in _values(place, text):
         if isinstance(value, Problem):
             yield value
@@ -29,7 +29,7 @@ def read_objects(place: str, text: str) -> Iterator[Row | Problem]:
 
 
 def _values(place: str, text: str) -> Iterator[tuple[str, Any]]:
-    """Each element of the array, or the value of each line."""
+    """Yield each element of the array, or the value of each line, with its location."""
     is_array = text.lstrip().startswith("[")
     n_good = n_bad = 0
     for where, piece in [(place, text)] if is_array else _lines(place, text):
@@ -39,7 +39,7 @@ def _values(place: str, text: str) -> Iterator[tuple[str, Any]]:
             number = f", row {error.lineno}" if is_array else ""
             yield where, Problem(where + number, "not JSON")
             n_bad += 1
-            if n_good == 0 and n_bad > 1:  # it is something else altogether, of which two lines say enough
+            if n_good == 0 and n_bad > 1:  # not JSON Lines at all: two messages are enough
                 return
         except ValueError as error:
             yield where, Problem(where, str(error))

@@ -20,15 +20,15 @@ _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(-?[\d.]+(?:[eE][+-]?\d+)?)(?!\S)|
 
 
 def is_textgrid(text: str) -> bool:
-    """Whether ``text`` is one of Praat's files."""
+    """True if ``text`` is one of Praat's files."""
     return _KIND.match(text) is not None or text.startswith(_BINARY)
 
 
 def read_textgrid(place: str, text: str, name: str) -> Iterator[Row | Problem]:
     """A row for each interval with text in it, on the recording ``name``: the text is its label, whatever its tier.
 
-    A TextGrid without any says that nothing is heard. A point has no length, and is a problem.
-    See https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
+    A TextGrid without any is a recording with no events. A point has no length, and is a problem. See
+    https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
     """
     if text.startswith(_BINARY):
         yield Problem(place, "a binary TextGrid: save it from Praat as a text file")

@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def is_raven(text: str) -> bool:
-    """Whether ``text`` is a selection table."""
+    """True if ``text`` is a selection table."""
     return BEGIN in first_line(text).lower().split("\t")
 
 

@@ -1,4 +1,4 @@
-"""Which recordings on the disk the names in an annotation stand for."""
+"""A locator that finds the recordings on disk that annotations name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SHOWN = 3  # candidates that a message about an ambiguous name lists
 class RecordingLocator:
     """Finds recordings by the names that annotations have for them.
 
-    A name that leads to a file from the folder of the recordings, or from where the command runs, is that file. Any
-    other is looked for in the whole folder: by its last part, or by that without its extension, and if several have
-    it, by as many of the folders before it as it takes. Data sets are moved, converted and unpacked on other systems
-    after they are annotated, so backslashes part folders as well, and neither case nor the form of Unicode counts,
-    unless two recordings differ in nothing else.
+    A name that is a path relative to the folder of the recordings, or to the current folder, is that file. Any other is
+    looked for in the whole folder: by its last part, or by that without its extension, and if several have it, by as
+    many of the folders before it as it takes. Data sets are moved, converted and unpacked on other systems after they
+    are annotated, so backslashes part folders as well, and neither case nor the form of Unicode counts, unless two
+    recordings differ in nothing else.
     """
 
     def __init__(self, folder: str) -> None:

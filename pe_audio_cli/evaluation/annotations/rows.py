@@ -1,4 +1,4 @@
-"""The rows of an annotation, whatever its form: who says what of which recording, and what is wrong with it."""
+"""The rows of an annotation, whatever its format, and the problems found in it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 __all__ = ["Problem", "Row", "decimal_point", "event_row", "seconds", "tag_row"]
 
-# What float() takes beyond that, such as 1_0 for ten or nan, is a slip of the keyboard in a table.
+# float() takes more, such as 1_0 for ten or nan, which in a table is a typing mistake.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row says of the recording that it calls ``name``.
+    """One row of an annotation, about the recording that it calls ``name``.
 
-    A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says
-    that the recording was listened to and nothing was heard. ``where`` is the row's place, for messages.
+    A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says that
+    the recording was listened to and nothing was heard. ``where`` is the row's location, for messages.
     """
 
     where: str
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row, or all of an annotation, cannot be used; ``where`` is empty if ``what`` says it."""
+    """The reason for which a row or a whole file cannot be used; ``where`` is empty if ``what`` has the location."""
 
     where: str
     what: str

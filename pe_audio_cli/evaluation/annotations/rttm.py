@@ -15,7 +15,7 @@ N_FIELDS = (9, 10)  # of which the last, the look-ahead time, came later
 
 
 def is_rttm(text: str) -> bool:
-    """Whether ``text`` is one: its first line that is no comment has as many fields, and is a speaker's."""
+    """True if ``text`` is RTTM: its first line that is not a comment has the right fields and is a speaker's."""
     lines = (line.split() for line in text.split("\n", 100))
     fields = next((fields for fields in lines if fields and not fields[0].startswith(COMMENT)), [""])
     return len(fields) in N_FIELDS and fields[0] in (SPEAKER, "SPKR-INFO")

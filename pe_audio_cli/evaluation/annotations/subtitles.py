@@ -20,13 +20,13 @@ _HALF_WIDTH = {code + 0xFEE0: code for code in map(ord, "<>{}\\:")}  # what our 
 
 
 def is_subtitles(text: str) -> bool:
-    """Whether ``text`` is WebVTT or SubRip."""
+    """True if ``text`` is WebVTT or SubRip."""
     lines = text.lstrip().split("\n", 2)
     return lines[0].startswith(VTT) or any(_TIMES.fullmatch(line.rstrip("\r")) for line in lines[:2])
 
 
 def read_subtitles(place: str, text: str, name: str) -> Iterator[Row | Problem]:
-    """A row for each cue on the recording ``name``; subtitles without any say that nothing is heard in it.
+    """A row for each cue on the recording ``name``; subtitles without any are a recording with no events.
 
     The text of a cue is its label, without tags and with its lines put together. See https://www.w3.org/TR/webvtt1/.
     """
@@ -50,7 +50,7 @@ def read_subtitles(place: str, text: str, name: str) -> Iterator[Row | Problem]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """What stands between blank lines: the number of its first line, and its lines."""
+    """Yield the blocks between blank lines: the number of the first line, and the lines."""
     block: list[str] = []
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate([*lines, ""], start=1):

@@ -1,6 +1,6 @@
 """Annotations in tables with a header: DCASE's, AudioSet's, our own, and lists of weak labels.
 
-What a column means is told by its name, so that columns that others have added do no harm.
+Columns are identified by their names, so that additional columns do no harm.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_table(place: str, text: str, name: str) -> Iterator[Row | Problem]:
 
 
 def is_event_table(text: str) -> bool:
-    """Whether the header of ``text`` has columns of onsets, offsets and labels."""
+    """True if the header of ``text`` has columns of onsets, offsets and labels."""
     cells, _ = _row_at([first_line(text)], 0, separator_of(text))
     return isinstance(cells, list) and all(column(cells, names) is not None for names in (ONSET, OFFSET, LABEL))
 
@@ -105,7 +105,7 @@ def read_lines(place: str, text: str) -> Iterator[Line | Problem]:
 
 
 def _row_at(lines: Sequence[str], first: int, separator: str) -> tuple[list[str] | str, int]:
-    """The cells of the row that begins on a line, or what is wrong with it; and the number of its lines."""
+    """Return the cells of the row that begins on a line, or an error message; and the number of its lines."""
     row = ""
     for n_lines, line in enumerate(lines[first : first + MOST_LINES], start=1):
         row += line
@@ -120,7 +120,7 @@ def _row_at(lines: Sequence[str], first: int, separator: str) -> tuple[list[str]
 
 
 def separator_of(text: str) -> str:
-    """What stands most often between the words of the first line."""
+    """Return the most frequent separator in the first line."""
     return max(SEPARATORS, key=first_line(text).count)
 
 
@@ -136,12 +136,12 @@ def column(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 
 def cell(line: Line, place: int | None) -> str:
-    """What stands in a column; nothing where there is no such column, or where the row ends before it."""
+    """Return the text of a column; empty if there is no such column, or if the row ends before it."""
     return line.cells[place].strip() if place is not None and place < len(line.cells) else ""
 
 
 def _misshapen(where: str, cells: Sequence[str], width: int, separator: str) -> Problem | None:
-    """What is wrong with the number of cells."""
+    """Return the problem with the number of cells, if there is one."""
     others = [other for other in SEPARATORS if other != separator and any(other in cell for cell in cells)]
     if len(cells) == width or (len(cells) == 1 and not others):
         return None

@@ -1,8 +1,8 @@
-"""The bootstrap over recordings: how far a figure would move had other recordings of the kind been annotated.
+"""The bootstrap over recordings, which estimates the spread of a metric over other recordings of the same kind.
 
-Whatever is measured is a function of sums over recordings, so that a resample is a row of weights: how often each
-recording is in it. The first row is no resample but all recordings, each once, so that what is worked out for all rows
-at once holds the figure itself in front. All figures share these rows, so that the mean of some has an interval too.
+Each metric is a function of sums over recordings, so that a resample is a row of weights: the count of each recording
+in it. The first row is not a resample but all recordings, each once, so that the metric itself comes first when it is
+computed for all rows at once. All metrics share these rows, so that a mean of several has an interval too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Estimate:
 
 
 def resamples(n_recordings: int, n_resamples: int = RESAMPLES) -> NDArray[np.int64]:
-    """How often each recording is in each row, ``(1 + n_resamples, n_recordings)``; a lone one is not resampled."""
+    """Return the count of each recording in each resample, ``(1 + n_resamples, n_recordings)``.
+
+    The first row counts each recording once. A single recording is not resampled.
+    """
     drawn = np.random.default_rng(SEED).multinomial(
         n_recordings, np.full(n_recordings, 1 / n_recordings), size=n_resamples if n_recordings > 1 else 0
     )

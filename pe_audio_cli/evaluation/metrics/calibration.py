@@ -1,9 +1,9 @@
-"""Whether a probability of 0.7 is right seven times in ten, and how to make it so.
+"""Reliability of probabilities, the expected calibration error, and Platt scaling.
 
-Reliability is told in ten equal bins of probability; the expected calibration error is the mean distance in them of the
-mean probability from the share of positives, each bin weighing as much as it holds. A calibration is Platt's: a scale
-and a bias of the logit, fitted to targets a little short of 0 and 1, as "Probabilistic Outputs for Support Vector
-Machines", 1999, has them, so that few positives don't make it certain.
+Reliability is measured in ten equal bins of probability; the expected calibration error is the mean distance in them of
+the mean probability from the share of positives, weighted by the number of scores in each bin. A calibration is
+Platt's: a scale and a bias of the logit, fitted to targets a little short of 0 and 1, as "Probabilistic Outputs for
+Support Vector Machines", 1999, has them, so that few positives don't make it certain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Scores = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """So many scores from ``low`` to ``high``, their mean, and the share of them that are of positives."""
+    """A bin of ``count`` scores from ``low`` to ``high``, their mean, and the share of positives among them."""
 
     low: float
     high: float
@@ -61,9 +61,9 @@ def reliability_sums(scores: Scores, truth: NDArray[np.bool_]) -> NDArray[np.flo
 
 
 def calibration_error(sums: NDArray[np.float64]) -> float:
-    """The expected calibration error of what :func:`reliability_sums` has summed.
+    """Return the expected calibration error from the sums of :func:`reliability_sums`.
 
-    It has no interval: resamples are further from their bins' truth than the recordings are, all of them.
+    It has no interval, because the error of every resample is biased upwards.
     """
     counts, total, positives = sums
     return float(np.abs(total - positives).sum() / counts.sum())
@@ -80,10 +80,10 @@ def reliability(sums: NDArray[np.float64]) -> tuple[Bin, ...]:
 
 
 def fit_calibration(scores: Scores, truth: NDArray[np.bool_]) -> Calibration | None:
-    """The scale and bias under which the annotations are the least surprising.
+    """Fit the scale and bias of maximum likelihood.
 
-    None if there are no positives, no negatives, or the scores rank positives below negatives: a calibration would turn
-    their order round.
+    None if there are no positives, no negatives, or the scores rank positives below negatives: a calibration would
+    reverse their order.
     """
     n_positives, n_negatives = int(truth.sum()), int((~truth).sum())
     if n_positives == 0 or n_negatives == 0:

@@ -1,4 +1,4 @@
-"""What was found, what of it is right, and what should have been: counts, and the figures that are made of them.
+"""Counts of true positives, detections and references, and the metrics computed from them.
 
 Counts are arrays of shape ``(n_recordings, 3)``: true positives, detections, references.
 """

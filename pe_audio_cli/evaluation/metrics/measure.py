@@ -1,4 +1,4 @@
-"""Every figure of a set of annotated recordings, for each label and over all of them, in all resamples."""
+"""All metrics of a set of annotated recordings, for each label and over all labels, in all resamples."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PerLabel = NDArray[np.float64]  # (n_rows, n_labels)
 class Figures:
     """Figures by name: those of each label, ``(n_rows, n_labels)``, and over all of them, ``(n_rows,)``.
 
-    Rows are as ``resampling`` has them, or a single one where there is no interval; a figure that a label does not have
-    is NaN. ``reliability`` holds each label's sums, ``(n_labels, 3, n_bins)``.
+    Rows are those of :mod:`~pe_audio_cli.evaluation.metrics.bootstrap`, or a single one where there is no interval; a
+    figure that a label does not have is NaN. ``reliability`` holds each label's sums, ``(n_labels, 3, n_bins)``.
     """
 
     labels: Mapping[str, PerLabel]
@@ -80,7 +80,7 @@ def measure_clips(clips: Clips, thresholds: Sequence[float]) -> Figures:
 
 
 def in_top(clips: Clips, k: int) -> NDArray[np.bool_]:
-    """Whether each recording's one label is among the ``k`` most probable; of equal ones the first come first."""
+    """True for each recording whose label is among the ``k`` most probable; ties keep the order of the labels."""
     order = np.argsort(-clips.scores, axis=1, kind="stable")[:, :k]
     return np.asarray(np.take_along_axis(clips.truth, order, axis=1).any(axis=1))
 

@@ -63,7 +63,7 @@ def psds(
     Args:
         recordings: with the same labels.
         options: the scenario.
-        weights: how often each recording is in each resample, ``(n_resamples, n_recordings)``.
+        weights: the count of each recording in each resample, ``(n_resamples, n_recordings)``.
 
     Returns:
         Scores of shape ``(n_resamples,)``, and of shape ``(n_resamples, n_labels)``.
@@ -84,7 +84,7 @@ def psds(
 
 @dataclass(frozen=True)
 class _Curve:
-    """How one label's counts change as the threshold falls, in the order of falling scores.
+    """The changes of one label's counts as the threshold falls, in the order of falling scores.
 
     All of shape ``(n_changes,)``: the ``recording`` in which a change happens, what becomes of the numbers of found
     references, of false positives and, ``(n_others, n_changes)``, of cross-triggers; and whether it is the last of its

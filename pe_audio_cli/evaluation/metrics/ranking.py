@@ -1,4 +1,4 @@
-"""AUROC and average precision: how well scores tell what is annotated from what is not, at no threshold at all."""
+"""AUROC and average precision: threshold-free metrics of how well scores separate positives from negatives."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def ranking(
 
     Args:
         scores: of shape ``(n,)``.
-        truth: whether each is of a positive.
+        truth: True for each score of a positive.
         recording: to which recording each belongs, as a column of ``weights``.
-        weights: as ``resampling`` makes them.
+        weights: as :func:`~pe_audio_cli.evaluation.metrics.bootstrap.resamples` gives them.
     """
     if truth.all() or not truth.any():
         return np.full(len(weights), np.nan), np.full(len(weights), np.nan)

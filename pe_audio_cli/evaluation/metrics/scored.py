@@ -1,4 +1,4 @@
-"""Annotated recordings with what the model makes of them: all that any figure is worked out from."""
+"""Annotated recordings with the model's scores: the input of every metric."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class StrongRecording:
 
     @cached_property
     def edges(self) -> NDArray[np.float64]:
-        """Where frames begin and end, in seconds, ``(n_frames + 1,)``; the last ends with the recording."""
+        """The boundaries of the frames, in seconds, ``(n_frames + 1,)``; the last frame ends with the recording."""
         frames = np.arange(self.scores.shape[1] + 1)
         return np.minimum(frames / FRAMES_PER_SECOND, self.duration)
 
     def truth(self, label: int) -> NDArray[np.bool_]:
-        """Whether any of the label's references lies in each frame."""
+        """True for each frame in which any of the label's references lies, ``(n_frames,)``."""
         return active_segments(self.references[label], self.duration, FRAME_SECONDS)
 
     def detected(self, label: int, options: EventOptions) -> Spans:
@@ -56,7 +56,7 @@ class Clips:
 
     @property
     def single_label(self) -> bool:
-        """Whether each recording has exactly one label."""
+        """True if each recording has exactly one label."""
         return bool((self.truth.sum(axis=1) == 1).all())
 
 

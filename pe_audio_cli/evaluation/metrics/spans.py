@@ -1,4 +1,4 @@
-"""Stretches of time: how far they overlap, and which of them match, by the field's own criteria.
+"""Time spans: their overlaps, and their matches by the standard criteria of sound event detection.
 
 Spans are float64 arrays of shape ``(n, 2)`` with an onset and an offset in seconds in each row; references are spans
 of one label in one recording, apart from each other and in order of time. Times are compared to the microsecond, as
@@ -23,7 +23,7 @@ Indices: TypeAlias = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Collar:
-    """How far a detection may be off, in seconds; at its offset also by this ``share`` of the reference's length.
+    """The tolerance of a match, in seconds; at the offset also this ``share`` of the reference's length.
 
     Its defaults are those of the DCASE challenges, after Mesaros, Heittola and Virtanen, "Metrics for Polyphonic Sound
     Event Detection", 2016.

@@ -1,4 +1,4 @@
-"""What an evaluation found, as values: figures with their intervals, what was left out of them, what was tuned."""
+"""The results of an evaluation: metrics with their intervals, what they leave out, and what was tuned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "said",
 ]
 
-# What people call the figures; in this order they are shown.
+# The names of the metrics in tables, in the order in which they are shown.
 TITLES = {
     "auroc": "AUROC",
     "average_precision": "AP",
@@ -50,7 +50,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was evaluated: a model, on annotated recordings of so many seconds in all."""
+    """The subject of an evaluation: a model, on annotated recordings of so many seconds in total."""
 
     kind: Kind
     annotations: str
@@ -61,7 +61,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
-    """A label, how often it is annotated, at what threshold it was found, and the figures that it has."""
+    """A label, the number of its annotations, its threshold, and its metrics."""
 
     label: str
     count: int
@@ -72,7 +72,7 @@ class LabelReport:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How many recordings of each label (rows) were taken for each (columns)."""
+    """The confusion matrix: the number of recordings of each label (rows) that were taken for each (columns)."""
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -89,9 +89,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class TunedLabel:
-    """What was chosen for a label, and the figure that it was chosen for: before, and on recordings not chosen by.
+    """The settings chosen for a label, and its metrics before and after, the latter cross-validated.
 
-    ``missed`` if no threshold reaches the goal.
+    ``missed`` is True if no threshold reaches the goal.
     """
 
     label: str
@@ -103,7 +103,7 @@ class TunedLabel:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was tuned for: each label, their means, and the labels for which there was nothing to choose by."""
+    """The results of tuning: each label, the means over them, and the labels without positives, which are not tuned."""
 
     goal: str
     labels: tuple[TunedLabel, ...]
@@ -114,7 +114,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
+    """The whole report. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
 
     ``warnings`` tell what was left out of it, and what was taken otherwise than it is annotated.
     """
@@ -134,7 +134,7 @@ class Report:
 def report_of(
     subject: Subject, labels: Sequence[str], counts: Sequence[int], thresholds: Sequence[float], figures: Figures
 ) -> Report:
-    """The report on a set: ``counts`` are how often each label is annotated, ``thresholds`` those it was found at."""
+    """Return the report on a set: ``counts`` are the annotations of each label, ``thresholds`` those of each label."""
     rows = tuple(
         LabelReport(label, count, threshold, _column(figures.labels, index), reliability(figures.reliability[index]))
         for index, (label, count, threshold) in enumerate(zip(labels, counts, thresholds, strict=True))
@@ -150,7 +150,7 @@ def report_of(
 
 
 def confusion_of(labels: Sequence[str], clips: Clips) -> Confusion | None:
-    """What single labels were taken for; None if recordings have several, or none."""
+    """Return the confusion matrix; None if any recording has several labels, or none."""
     if not clips.single_label:
         return None
     counts = np.zeros((len(labels), len(labels)), np.int64)

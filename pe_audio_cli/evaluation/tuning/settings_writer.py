@@ -1,4 +1,4 @@
-"""What was tuned, as a settings file for people to read and edit."""
+"""The writer of tuned settings, as a file for people to read and edit."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Flags on the command line win. The figures are cross-validated by recording, wit
 
 
 def tuned_text(report: Report, tuning: Tuning, blank: SettingsFile, wordings: Mapping[str, tuple[str, ...]]) -> str:
-    """The file.
+    """Return the text of the settings file.
 
     Args:
         report: of the evaluation.
         tuning: what was tuned in it.
         blank: names the model.
-        wordings: what each label is asked in, those too that could not be tuned.
+        wordings: the prompts of each label, including those that could not be tuned.
     """
     command: Command = "localize" if report.subject.kind == "strong" else "tag"
     tuned = {each.label: each for each in tuning.labels}
     labels = {
         label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in wordings.items()
     }
-    # What a label is asked in goes without saying where it is the label itself.
+    # Prompts are left out where the only one is the label itself.
     spare = {label: replace(own, wordings=()) if own.wordings == (label,) else own for label, own in labels.items()}
     remarks = {label: _remark(tuned[label]) if label in tuned else "not annotated, so not tuned" for label in labels}
     head = HEAD.format(

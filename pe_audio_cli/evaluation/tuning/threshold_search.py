@@ -53,7 +53,7 @@ class Goal:
     """The highest F1; or the highest recall at a precision of ``least``, or the other way round.
 
     Raises:
-        UsageError: it makes no sense.
+        UsageError: the text is not a goal.
     """
 
     figure: Figure = "f1"
@@ -80,7 +80,7 @@ class Goal:
         return ("f1",) if self.figure == "f1" else ("precision", "recall")
 
     def merit(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How good each of ``(n, 3)`` counts is: above 1 if a goal other than F1 is reached, else how near it is."""
+        """Return a score for each of ``(n, 3)`` counts: above 1 if a goal other than F1 is reached, else its share."""
         found = hits(counts)
         if self.figure == "f1":
             return found.f1
@@ -89,21 +89,21 @@ class Goal:
         return np.where(own >= self.least, 1 + other, own)
 
     def reached(self, counts: NDArray[np.int64]) -> bool:
-        """Whether counts of shape ``(3,)`` do what was wanted."""
+        """True if counts of shape ``(3,)`` reach the goal."""
         return self.figure == "f1" or bool(self.merit(counts[None])[0] >= 1)
 
 
 class Candidates(Protocol[OptionsT]):
-    """What can be chosen for one label."""
+    """The settings that can be chosen for one label."""
 
     def first(self) -> Sequence[OptionsT]:
-        """What is tried first, in order."""
+        """Return the settings to try first, in order."""
 
     def further(self) -> Iterator[Callable[[OptionsT], Sequence[OptionsT]]]:
-        """What is tried then, one step after the other, given the best so far."""
+        """Yield the next steps, each a function of the best settings so far that gives the settings to try."""
 
     def counts(self, options: OptionsT) -> Counts:
-        """What each recording then counts."""
+        """Return the counts of each recording with these settings."""
 
 
 class EventCandidates:
@@ -156,7 +156,7 @@ class ClipCandidates:
 
 @dataclass(frozen=True)
 class Tuned(Generic[OptionsT]):
-    """What is best on all recordings, and what it counts there; ``held_out`` is what cross-validation counts."""
+    """The best settings on all recordings, their counts there, and the ``held_out`` counts of cross-validation."""
 
     options: OptionsT
     counts: Counts
@@ -173,7 +173,7 @@ def deal(kinds: Sequence[Hashable]) -> NDArray[np.intp]:
 
 
 def tune(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, folds: NDArray[np.intp]) -> Tuned[OptionsT]:
-    """What is best for one label; ``current`` stays where there is nothing to choose by."""
+    """Return the best settings for one label; ``current`` if the label has no positives."""
     held_out = np.empty_like(candidates.counts(current))
     for fold in np.unique(folds):
         own = folds == fold

@@ -1,4 +1,4 @@
-"""Tunes each label of a set in turn, and tells what that is worth."""
+"""Tuning of each label of a set, with cross-validated metrics of the improvement."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["TuneOptions", "tune_clips", "tune_strong"]
 DECIMALS = 4  # of a scale or a bias that is written down
 
 OptionsT = TypeVar("OptionsT", bound=Hashable)
-Figures = dict[str, NDArray[np.float64]]  # by name, (n_rows,) as ``resampling`` has them
+Figures = dict[str, NDArray[np.float64]]  # by name, (n_rows,) as ``bootstrap`` has them
 
 
 @dataclass(frozen=True, slots=True)
 class TuneOptions:
-    """What to tune for, and whether also what else makes events, and the probabilities themselves."""
+    """The goal of tuning, and whether to tune post-processing and to calibrate probabilities too."""
 
     goal: Goal = field(default_factory=Goal)
     postprocessing: bool = False
@@ -43,10 +43,10 @@ class TuneOptions:
 
 @dataclass(frozen=True)
 class _Trial(Generic[OptionsT]):
-    """One label: its scores, whether each is of a positive, of which recording each is, and what it is found by now.
+    """One label: its scores, the truth and the recording of each, and its current settings.
 
-    ``candidates`` are what can be chosen, on calibrated scores where a calibration is given; ``prefix`` is that of the
-    figures' names.
+    ``candidates`` gives the settings that can be chosen, on calibrated scores if a calibration is given; ``prefix``
+    begins the names of the metrics.
     """
 
     scores: NDArray[np.floating[Any]]
@@ -59,7 +59,7 @@ class _Trial(Generic[OptionsT]):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of a label: what was chosen, and its figures now and on recordings that were not chosen by."""
+    """The outcome for a label: the settings chosen, and its metrics before and after, the latter cross-validated."""
 
     chosen: Hashable
     calibration: Calibration | None
@@ -81,8 +81,8 @@ def tune_strong(
     Args:
         labels: what is looked for.
         recordings: in which it is.
-        current: how each label's events are found now.
-        base: what each label is asked in, and how the scores are calibrated already.
+        current: the current settings of each label.
+        base: the prompts of each label, and the calibration that its scores have already.
         folds: the fold of each recording.
         options: what to tune for.
     """
@@ -179,7 +179,7 @@ def _held_out_scores(trial: _Trial[OptionsT], folds: NDArray[np.intp]) -> NDArra
 
 
 def _alone(recordings: Sequence[StrongRecording], label: int, calibration: Calibration | None) -> list[StrongRecording]:
-    """The recordings as if there were no other label."""
+    """Return the recordings with the scores and references of one label only."""
     return [
         StrongRecording(
             _calibrated(each.scores[label : label + 1], calibration), each.duration, [each.references[label]]
@@ -193,7 +193,7 @@ def _calibrated(scores: NDArray[np.floating[Any]], calibration: Calibration | No
 
 
 def _composed(base: LabelSettings, calibration: Calibration | None) -> dict[str, float]:
-    """The calibration on top of the one that the scores have already."""
+    """Return the calibration combined with the one that the scores have already."""
     if calibration is None:
         return {"scale": base.scale, "bias": base.bias}
     return {

@@ -1,1 +1,1 @@
-"""What runs a checkpoint, one file each."""
+"""The backends that run a checkpoint."""

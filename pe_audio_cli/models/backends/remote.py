@@ -1,4 +1,4 @@
-"""A checkpoint whose audio is encoded elsewhere: the text tower here, and what else is to be known of it."""
+"""An encoder for runs that encode audio in other processes: the text tower and the facts of the checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FarEncoder"]
 class FarEncoder:
     """All of a :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` but the audio, whose tower is not loaded.
 
-    ``engine`` says, for people, what encodes the audio.
+    ``engine`` describes, for people, what encodes the audio.
     """
 
     batch_size = 1
@@ -39,16 +39,16 @@ class FarEncoder:
         self._checkpoint = checkpoint
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """Text embeddings of shape ``(n_labels, dim)``; what was asked once is kept on disk.
+        """Text embeddings of shape ``(n_labels, dim)``; they are cached on disk.
 
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
         return encode_labels(self._checkpoint, labels)
 
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Not here: raises :class:`RunError`."""
+        """Raise :class:`RunError`: audio is encoded elsewhere."""
         raise RunError(f"{self.name} encodes no audio in this process")
 
     def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
-        """Not here: raises :class:`RunError`."""
+        """Raise :class:`RunError`: audio is encoded elsewhere."""
         raise RunError(f"{self.name} encodes no audio in this process")

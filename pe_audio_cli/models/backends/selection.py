@@ -1,4 +1,4 @@
-"""Whose modules run."""
+"""Selection of the backend: our own modules, or those of transformers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pe_audio_cli.errors import UsageError
 
 __all__ = ["pick_backend"]
 
-ENGINES = ("fast", "reference")  # ours, and transformers' own
+BACKENDS = ("fast", "reference")  # our own modules, and those of transformers
 
 
 def pick_backend() -> str:
-    """``fast``, unless ``PEAUDIO_ENGINE`` says otherwise. Raises :class:`UsageError` if it says what there isn't."""
-    engine = os.environ.get("PEAUDIO_ENGINE", ENGINES[0])
-    if engine not in ENGINES:
-        raise UsageError(f"PEAUDIO_ENGINE={engine} is unknown: use {' or '.join(ENGINES)}")
-    return engine
+    """Return ``PEAUDIO_ENGINE``, or ``fast`` if it is not set. Raises :class:`UsageError` for an unknown backend."""
+    backend = os.environ.get("PEAUDIO_ENGINE", BACKENDS[0])
+    if backend not in BACKENDS:
+        raise UsageError(f"PEAUDIO_ENGINE={backend} is unknown: use {' or '.join(BACKENDS)}")
+    return backend

@@ -1,4 +1,4 @@
-"""Labels to text embeddings."""
+"""The text encoder: labels to text embeddings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pe_audio_cli.models.tokenizer import Tokenize, open_tokenizer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TextEncoder", "encode_labels", "load_text", "own_text", "stock_text_encoder"]
+__all__ = ["TextEncoder", "encode_labels", "load_text", "native_text_encoder", "transformers_text_encoder"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class TextEncoder:
     """The text tower and its projection head, in float32 on the CPU whatever the audio runs in.
 
     ``tokenize`` gives a label's token ids, below ``vocabulary``, of which the tower takes ``max_tokens``; ``tower``
-    maps ids ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: beside others
-    it would be padded to the longest, and its numbers would change in the last digits with the company it keeps.
-    ``checkpoint`` is whose they are.
+    maps ids ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: in a batch it
+    would be padded to the longest, and its embedding would depend in the last digits on the other labels.
+    ``checkpoint`` is the name of their checkpoint.
     """
 
     tokenize: Tokenize
@@ -49,7 +49,7 @@ class TextEncoder:
         """The text embedding of a label, of shape ``(dim,)``.
 
         Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short. Raises
-        :class:`CheckpointError` if what comes out is no embedding.
+        :class:`CheckpointError` if the result is not an embedding.
         """
         ids = self.tokenize(label)
         if len(ids) > self.max_tokens:
@@ -62,7 +62,7 @@ class TextEncoder:
         with library_faults(self._refusal):
             embedding: NDArray[np.float32] = self.head(self.tower(torch.tensor([ids])))[0].numpy()
         if not np.isfinite(embedding).all():
-            raise self._refusal(ValueError("numbers that are not finite come out"))
+            raise self._refusal(ValueError("its output is not finite"))
         return embedding
 
     def _refusal(self, error: BaseException) -> CheckpointError:
@@ -73,7 +73,7 @@ class TextEncoder:
 
 
 def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.float32]:
-    """Text embeddings of shape ``(n_labels, dim)``; the tower is loaded for those that were never asked for before.
+    """Return text embeddings, ``(n_labels, dim)``; the tower is loaded only for labels that are not cached.
 
     Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
     """
@@ -82,20 +82,20 @@ def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.f
 
 
 def load_text(checkpoint: Checkpoint) -> TextEncoder:
-    """A checkpoint's text tower, by our own modules where they can take it.
+    """Load a checkpoint's text tower, with our own modules if they support it.
 
     Raises :class:`CheckpointError` for a damaged one.
     """
     if pick_backend() == "reference":
-        return stock_text_encoder(checkpoint)
+        return transformers_text_encoder(checkpoint)
     try:
-        return own_text(checkpoint)
+        return native_text_encoder(checkpoint)
     except Unsupported:
-        return stock_text_encoder(checkpoint)
+        return transformers_text_encoder(checkpoint)
 
 
-def own_text(checkpoint: Checkpoint) -> TextEncoder:
-    """A text tower of the BERT kind, without transformers.
+def native_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
+    """Load a text tower of the BERT kind, without transformers.
 
     Raises :class:`Unsupported` for one of another kind.
     """
@@ -119,8 +119,8 @@ def own_text(checkpoint: Checkpoint) -> TextEncoder:
     )
 
 
-def stock_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
-    """Any text tower that transformers knows, by its modules."""
+def transformers_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
+    """Load any text tower that transformers knows, with its modules."""
     config = checkpoint.pe_audio_config.text_config
     max_tokens = min(checkpoint.max_label_tokens, getattr(config, "max_position_embeddings", sys.maxsize))
     tokenize = open_tokenizer(checkpoint, "auto")

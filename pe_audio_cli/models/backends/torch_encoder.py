@@ -35,19 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceOptions", "PeEncoder"]
 
-# Windows that are best handed over at once. A CPU is fully busy with one, and slower with more; a card takes as many of
-# them at a time as fit into its memory.
+# The batch size by device. A CPU is fully used by one window, and slower with more; a GPU splits a batch that does not
+# fit into its memory.
 BATCH_SIZE = defaultdict(lambda: 1, cuda=32)
 
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Where and how the audio tower runs.
+    """The device, the dtype and the threads that the audio tower runs on.
 
     ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
-    bfloat16 on a CUDA card that has it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands
-    the codec's activations to ``torch.compile``, which takes some seconds before it pays; on a card they are one kernel
-    anyway.
+    bfloat16 on a GPU that supports it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands the
+    codec's activations to ``torch.compile``, which takes some seconds to compile; with CUDA they are one kernel anyway.
     """
 
     device: str = "auto"
@@ -64,10 +63,10 @@ class PeEncoder:
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
         default_labels: The labels that the checkpoint suggests, maybe none.
-        context_frames: How many frames on either side a frame's codec features depend on.
-        fingerprint: What tells this checkpoint from any other, as a hexadecimal string.
-        engine: What runs, and where, for people.
-        batch_size: How many windows are best handed over at once for this device.
+        context_frames: The number of frames on either side that a frame's codec features depend on.
+        fingerprint: A hexadecimal string that identifies the checkpoint.
+        engine: The dtype, device and backend, for people.
+        batch_size: The number of windows that are best encoded at once on this device.
     """
 
     def __init__(self, checkpoint: Checkpoint, options: DeviceOptions | None = None) -> None:
@@ -90,13 +89,13 @@ class PeEncoder:
         self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
         modules, tower, head, foreign = _load_audio(checkpoint, pick_backend())
-        # A narrow codec takes little time, and in half precision loses what a wide one has to spare.
+        # A narrow codec takes little time, and loses too much precision in half precision.
         self._codec_dtype = self.dtype if is_wide(modules) else torch.float32
         tower, head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
         codec, layout = _arrange(modules, foreign, self.device, self._codec_dtype, options.compile)
-        if isinstance(codec, TiledCodec):  # beside a wide codec is a wide tower
+        if isinstance(codec, TiledCodec):  # a checkpoint with a wide codec has a wide tower
             pack_linear_layers(tower)
-        self.engine = _described(self.dtype, self.device, self._codec_dtype, layout)
+        self.engine = _description(self.dtype, self.device, self._codec_dtype, layout)
         self.context_frames = codec_context(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
@@ -108,10 +107,10 @@ class PeEncoder:
             self._try_compiled()
 
     def _try_compiled(self) -> None:
-        """Compile what is to be compiled, by a first run: where that fails, it is said at once."""
+        """Compile by a first run, so that a failure is reported at once."""
         try:
             self.encode_codec(np.zeros((25, HOP), np.float32))
-        except RuntimeError as error:  # the root of what torch.compile raises, a missing C++ compiler included
+        except RuntimeError as error:  # the base class of what torch.compile raises, also for a missing C++ compiler
             reason = str(error).strip().splitlines()[0]
             raise UsageError(f"--compile does not work on this machine ({reason}): leave it out") from error
 
@@ -129,7 +128,7 @@ class PeEncoder:
         Beyond both ends the recording counts as silent, so of a longer one leave out ``context_frames`` frames on each
         side that was cut. Raises :class:`RunError` where the device runs out of memory.
         """
-        with self._out_of_memory_explained(), cudnn_flags(self._cudnn):
+        with self._memory_errors_explained(), cudnn_flags(self._cudnn):
             samples = to_device(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)
             return _numpy(self._codec(samples)[0].T)
 
@@ -139,7 +138,7 @@ class PeEncoder:
 
         Raises :class:`RunError` where the device runs out of memory or the numbers are not finite.
         """
-        with self._out_of_memory_explained(), cudnn_flags(self._cudnn):
+        with self._memory_errors_explained(), cudnn_flags(self._cudnn):
             embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
@@ -147,7 +146,7 @@ class PeEncoder:
         return Embeddings(clips, frames)
 
     def _batches(self, features: NDArray[np.float32]) -> Iterator[torch.Tensor]:
-        """One window after another on a CPU, where a batch is slower and rounds differently; on a card, what fits."""
+        """Yield single windows on a CPU, where a batch is slower and rounds differently; on a GPU, as many as fit."""
         windows = torch.from_numpy(features)
         if self.device.type == "cpu":
             at_once = 1
@@ -162,7 +161,7 @@ class PeEncoder:
         return _numpy(self._head(clips)), _numpy(self._head(frames))
 
     @contextmanager
-    def _out_of_memory_explained(self) -> Iterator[None]:
+    def _memory_errors_explained(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -177,17 +176,17 @@ class PeEncoder:
 
 @cache
 def _survive_forks() -> None:
-    """Let torch work in processes that are forked from this one, with one thread each.
+    """Let torch work in forked processes, with one thread each.
 
-    OpenMP's other threads do not exist there, and it would wait for them for ever. Once for the life of this process.
+    OpenMP's other threads do not exist there, and it would wait for them forever. Registered once per process.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
-    """Codec, tower and contrastive head, and whose they are where they are not ours."""
-    if engine == "reference":
+def _load_audio(checkpoint: Checkpoint, backend: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
+    """Return codec, tower and contrastive head; and a description of the backend if it is not our own."""
+    if backend == "reference":
         return *transformers_audio(checkpoint), "by transformers"
     try:
         config = AudioConfig.read(checkpoint.audio_section)
@@ -207,12 +206,12 @@ def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.
 def _arrange(
     codec: nn.Sequential, foreign: str | None, device: torch.device, dtype: torch.dtype, compiled: bool
 ) -> tuple[nn.Module, str | None]:
-    """The codec in the form that is quickest there, and what that is called; ``foreign`` modules stay as they are.
+    """Return the fastest form of the codec for the device, and its description; ``foreign`` modules are unchanged.
 
-    Raises :class:`UsageError` if it is to be compiled, and nothing in it can be.
+    Raises :class:`UsageError` if it is to be compiled and nothing in it can be compiled.
     """
     if compiled and (foreign is not None or device.type == "cuda"):
-        where = "on a CUDA card" if foreign is None else foreign
+        where = "with CUDA" if foreign is None else foreign
         raise UsageError(f"--compile has nothing to compile where the model is run {where}: leave it out")
     if foreign is not None:
         return codec.to(device, dtype), foreign
@@ -225,14 +224,14 @@ def _arrange(
     return codec.to(device, dtype), "compiled" if compiled else None
 
 
-def _described(dtype: torch.dtype, device: torch.device, in_codec: torch.dtype, layout: str | None) -> str:
-    """What runs, for people."""
+def _description(dtype: torch.dtype, device: torch.device, in_codec: torch.dtype, layout: str | None) -> str:
+    """Return a description of dtype, device and backend, for people."""
     parts = [f"{dtype} on {device}", "" if in_codec == dtype else f"codec in {in_codec}", layout or ""]
     return ", ".join(part for part in parts if part).replace("torch.", "")
 
 
 def _widest(tower: nn.Module) -> int:
-    """The most numbers that any of the layers makes of a frame."""
+    """Return the largest output width of the tower's layers."""
     return max(weight.shape[0] for weight in tower.parameters() if weight.dim() > 1)
 
 

@@ -1,6 +1,6 @@
-"""The towers as transformers builds them: the plain twin of our own modules, which ``PEAUDIO_ENGINE=reference`` runs.
+"""The transformers backend, the reference for our own modules: ``PEAUDIO_ENGINE=reference`` selects it.
 
-Also what takes a checkpoint whose configuration goes beyond our own modules.
+It also runs checkpoints whose configuration our own modules do not support.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pe_audio_cli.models.checkpoint import AUDIO_HEAD, AUDIO_TOWER, TEXT_HEAD, T
 
 __all__ = ["transformers_audio", "transformers_text"]
 
-# Of transformers' text towers, those that are nothing but a tower: others fetch what they are made of.
+# The text towers of transformers that download nothing.
 TEXT_TOWERS = ("modernbert", "bert", "roberta", "xlm-roberta", "distilbert", "electra", "mpnet", "deberta-v2")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class Projection(nn.Module):
-    """What is left of the tower's embedder without the codec: codec features in, the transformer's inputs out."""
+    """The tower's embedder without the codec: codec features to the transformer's inputs."""
 
     def __init__(self, data_proj: nn.Linear) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class Tower(nn.Module):
 class TextTower(nn.Module):
     """A text tower that gives the state of the first token.
 
-    ``normed`` says whether it is taken behind the final norm. ``hidden_states[-1]`` means either, depending on the
-    release of transformers, so what enters the norm is taken from the norm itself. A tower without a final norm has one
-    last state only.
+    ``normed`` is True if it is taken after the final norm. ``hidden_states[-1]`` means either, depending on the release
+    of transformers, so what enters the norm is taken from the norm itself. A tower without a final norm has one last
+    state only.
     """
 
     def __init__(self, tower: nn.Module, normed: bool) -> None:
@@ -77,7 +77,7 @@ class TextTower(nn.Module):
 
 
 def transformers_audio(checkpoint: Checkpoint) -> tuple[nn.Sequential, nn.Module, nn.Module]:
-    """Codec, tower and contrastive head."""
+    """Load codec, tower and contrastive head."""
     from transformers import PeAudioEncoder
     from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 
@@ -91,7 +91,7 @@ def transformers_audio(checkpoint: Checkpoint) -> tuple[nn.Sequential, nn.Module
 
 
 def transformers_text(checkpoint: Checkpoint) -> tuple[nn.Module, nn.Module]:
-    """Text tower, from token ids to the first token's state, and contrastive head."""
+    """Load the text tower, from token ids to the first token's state, and its contrastive head."""
     from transformers import AutoModel
     from transformers.models.pe_audio.modeling_pe_audio import PeAudioContrastiveHead
 

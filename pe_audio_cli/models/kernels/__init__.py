@@ -1,1 +1,1 @@
-"""Fast twins of the modules, each held against them by a test."""
+"""Fast implementations of the modules; tests compare each with the plain ones."""

@@ -1,4 +1,4 @@
-"""What a CUDA card needs to be fast, and to stay exact where float32 is asked for."""
+"""Settings and transfers for CUDA that are fast, and exact in float32."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def cudnn_flags(enabled: bool) -> AbstractContextManager[None]:
 
 
 def to_device(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Bring a tensor to a card through pinned memory, behind which the CPU need not wait; elsewhere, plainly."""
+    """Copy a tensor to a device; to CUDA through pinned memory, so that the CPU need not wait."""
     if device.type != "cuda":
         return tensor.to(device, dtype)
     return tensor.pin_memory().to(device, non_blocking=True).to(dtype)  # converted there: it is faster, and pinned here
 
 
 def windows_at_once(free: int, n_frames: int, widest: int, dtype: torch.dtype) -> int:
-    """How many windows of so many frames the transformer may take in ``free`` bytes; at least one."""
+    """Return the number of windows that the transformer may encode at once in ``free`` bytes; at least one."""
     return max(1, int(SHARE * free) // (n_frames * widest * STATES * dtype.itemsize))

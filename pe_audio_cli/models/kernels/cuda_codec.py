@@ -1,14 +1,14 @@
-"""The codec on a CUDA card: what its modules compute, in few passes over memory.
+"""The codec for CUDA: the results of its modules, in few passes over memory.
 
-A card multiplies so fast that most of the codec's time goes into reading and writing. Here everything lies as rows,
+A GPU multiplies so fast that most of the codec's time goes into reading and writing. Here everything is stored as rows,
 ``(time, channels)``, so that convolutions are products of matrices without any rearrangement. In float32 that of a
 residual unit is a product for each of its taps, of rows that begin a little later each time. Half precision would lose
 digits from one to the next, so there cuDNN has these convolutions: as pictures, ``dilation`` pixels wide, with a kernel
 one pixel wide, since for kernels with holes in them it may fall back on one that takes longer than all else together.
 The biases of residual units are not added where they arise but within the next Snake, and a Snake is one kernel.
 
-Before the first and behind the last row are some more, in place of the silence around a recording. They hold anything,
-and are cleared where a convolution is about to read them.
+There are padding rows before the first and after the last row, for the silence around a recording. Their content is
+undefined, and they are cleared before a convolution reads them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CudaCodec(nn.Module):
         bias = self.first.bias
         for stage in encoder.block:
             assert isinstance(stage, Stage)
-            self.stages.append(CardStage(stage, bias, activation))
+            self.stages.append(CudaStage(stage, bias, activation))
             bias = self.stages[-1].bias
         self.snake, self.last = BiasedSnake(encoder.snake1, bias, activation), Unfolded(encoder.conv2)
 
@@ -86,14 +86,14 @@ class CudaCodec(nn.Module):
         return [*extents, Extent(0, n, n)]
 
 
-class CardStage:
+class CudaStage:
     """A stage of the codec, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
 
     def __init__(self, stage: Stage, bias: torch.Tensor, activation: Activation) -> None:
         self.units = []
         for unit in stage.children():
             if isinstance(unit, ResidualUnit):
-                self.units.append(CardUnit(unit, bias, activation))
+                self.units.append(CudaUnit(unit, bias, activation))
                 bias = self.units[-1].bias
         self.snake = BiasedSnake(stage.snake1, bias, activation)
         (self.stride,) = stage.conv1.stride
@@ -125,7 +125,7 @@ class CardStage:
         return out
 
 
-class CardUnit:
+class CudaUnit:
     """A residual unit, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
 
     def __init__(self, unit: ResidualUnit, bias: torch.Tensor, activation: Activation) -> None:
@@ -162,7 +162,7 @@ class Taps:
         self.shifts = [conv.dilation[0] * (tap - len(self.weights) // 2) for tap in range(len(self.weights))]
 
     def __call__(self, rows: Rows) -> Rows:
-        """What lies beyond the rows counts as zero."""
+        """Return the convolution of the rows, padded with zeros."""
         out = torch.zeros_like(rows)
         for shift, weight in zip(self.shifts, self.weights, strict=True):
             before, behind = max(0, -shift), max(0, shift)
@@ -179,7 +179,7 @@ class Picture:
         self.reach = conv.kernel_size[0] // 2
 
     def __call__(self, rows: Rows) -> Rows:
-        """What lies beyond the rows counts as zero."""
+        """Return the convolution of the rows, padded with zeros."""
         picture = rows.view(1, -1, self.dilation, rows.shape[1]).permute(0, 3, 1, 2)
         out = functional.conv2d(picture, self.weight, padding=(self.reach, 0))
         return out.permute(0, 2, 3, 1).reshape(rows.shape)

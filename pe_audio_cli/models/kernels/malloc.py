@@ -1,4 +1,4 @@
-"""Memory: how the C library hands it back, which the codec's speed hangs on, and how torch says that there is none."""
+"""Memory allocation: settings of glibc's malloc that speed up the codec, and detection of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import platform
 
 __all__ = ["is_out_of_memory", "keep_big_blocks"]
 
-# On a card torch has a class for it. Elsewhere it says: its allocator's own words (c10/core/impl/alloc_cpu.cpp), the
-# C++ library's, oneDNN's for whatever it could not set up, and those of Apple's cards.
+# CUDA has an exception class of its own. Elsewhere there are only messages: of torch's allocator
+# (c10/core/impl/alloc_cpu.cpp), of the C++ library, of oneDNN for anything it could not set up, and of Apple's GPUs.
 SIGNS = (
     "defaultcpuallocator",
     "can't allocate memory",
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch has failed for want of memory, whatever the device."""
+    """True if torch has run out of memory, on any device."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)

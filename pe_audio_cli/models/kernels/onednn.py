@@ -1,8 +1,8 @@
 """Matrix products and convolutions by oneDNN, on weights that it has rearranged once.
 
 torch multiplies matrices with MKL, which on processors other than Intel's reaches two thirds of oneDNN's speed, and its
-convolutions rearrange their weights in each call. The operators that take weights rearranged before are torch's own
-and not documented; each is tried once against the documented one, which stands in for it where it fails.
+convolutions rearrange their weights in each call. The operators that take weights rearranged before are torch's own and
+not documented; each is tested once against the documented one, which replaces it if it fails.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _multiply(
 def _pack_filters(
     weight: torch.Tensor, bias: torch.Tensor, stride: list[int], dilation: list[int]
 ) -> torch.Tensor | None:
-    """The weights as oneDNN likes them, or None where this build of torch has no operators for that, or others."""
+    """Return the weights in oneDNN's layout; None if this build of torch has no such operators, or different ones."""
     n_rows = TRIAL * stride[1] + dilation[1] * weight.shape[-1]
     rows = torch.randn(n_rows, weight.shape[1], dtype=weight.dtype)
     try:

@@ -2,8 +2,8 @@
 
 The kernel is a few lines of CUDA that torch hands to NVRTC, which comes with it; no compiler is needed. In half
 precision it takes four channels as one integer of 64 bits, since torch reads numbers one at a time where a vector of
-channels goes with all rows, and two bytes at a time would take a third longer. The way there is not documented, so the
-kernel is tried once against plain operators, which stand in for it where it fails.
+channels goes with all rows, and two bytes at a time would take a third longer. The interface is not documented, so the
+kernel is tested once against plain operators, which replace it if it fails.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def plain_activation(rows: Rows, bias: Vector, alpha: Vector, inverse: Vector) -
 
 
 def pick_activation(device: torch.device, dtype: torch.dtype) -> Activation:
-    """The kernel on a CUDA card where it works, else torch's operators."""
+    """Return the kernel for CUDA if it works there, else torch's operators."""
     if device.type != "cuda":
         return plain_activation
     try:

@@ -1,11 +1,11 @@
-"""The codec in tiles that stay in the processor's cache: the same numbers as its modules, in a fraction of the time.
+"""The codec in tiles that stay in the processor's cache: the results of its modules, in a fraction of the time.
 
 A stage of the codec reads and writes tens of megabytes a second of audio between its many cheap steps, and waits for
-memory most of the time. Here each stage runs on stretches of time short enough that all of them stay in the cache, with
-as many rows more on either side as its convolutions reach; and in a layout of (time, channel), in which a convolution
-is a matrix product without any rearrangement, on weights that oneDNN has rearranged once.
+memory most of the time. Here each stage runs on tiles of time short enough to stay in the cache, with as many context
+rows on either side as its convolutions need; and in a layout of (time, channel), in which a convolution is a matrix
+product without any rearrangement, on weights that oneDNN has rearranged once.
 
-Each tile is the work of one thread, which leaves nothing to wait for within it.
+Each tile is computed by one thread, so that threads need not wait for each other within it.
 
 Snakes work on alpha times their input, which the convolution behind them undoes: with ``y = alpha x``,
 ``x + sin^2(alpha x) / alpha`` is ``(y + sin^2 y) / alpha``, in half of the passes over memory.
@@ -42,7 +42,7 @@ from pe_audio_cli.models.modules.codec import ALPHA_EPS, DacEncoder, ResidualUni
 
 __all__ = ["TiledCodec", "even_tile", "is_wide"]
 
-MIN_CHANNELS = 32  # behind the first convolution, from which on tiles pay
+MIN_CHANNELS = 32  # after the first convolution, from which on tiles are faster
 TILE_BYTES = 4 << 20  # of one activation of a tile: those of all threads stay in the last level of a cache
 LEAST_ALPHA = 0.01  # in size; below, dividing by it and by it plus ALPHA_EPS may differ in float32
 
@@ -50,7 +50,7 @@ Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where t
 
 
 def is_wide(codec: nn.Sequential) -> bool:
-    """Whether tiles pay for a codec's modules, which may be transformers' too."""
+    """True if tiles are faster for a codec's modules, which may be transformers' too."""
     first = codec[0].conv1
     assert isinstance(first, nn.Conv1d)
     return first.out_channels >= MIN_CHANNELS
@@ -126,7 +126,7 @@ class TiledStage:
         return out
 
     def _units(self, source: Source, start: int, stop: int, n_rows: int) -> Rows:
-        """What the strided convolution reads from ``start`` to ``stop``."""
+        """Return the input rows of the strided convolution from ``start`` to ``stop``."""
         at = start - self.reach
         rows = source(at, stop + self.reach)
         for unit in self.units:
@@ -213,7 +213,7 @@ def _fold_snakes(encoder: DacEncoder) -> None:
 
 
 def _folded(snake: nn.Module, before: nn.Conv1d | None, behind: nn.Conv1d) -> nn.Module:
-    """What takes the place of a Snake between convolutions; ``before`` is None where others use its input too."""
+    """Return the replacement of a Snake between convolutions; ``before`` is None where others use its input too."""
     if not isinstance(snake, Snake) or snake.alpha.abs().min() < LEAST_ALPHA:
         return snake
     alpha = snake.alpha.detach()[0, :, 0]

@@ -1,1 +1,1 @@
-"""The checkpoint's modules, written plainly."""
+"""Plain implementations of the checkpoint's modules."""

@@ -157,7 +157,7 @@ class Layer(nn.Module):
 
 
 class AudioTower(nn.Module):
-    """Codec features to the states of the class token and of the frames; the codec itself is to be taken out."""
+    """Codec features to the states of the class token and of the frames; the codec is removed by :meth:`take_codec`."""
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()

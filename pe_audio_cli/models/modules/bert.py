@@ -16,8 +16,8 @@ from pe_audio_cli.models.config import BertConfig
 __all__ = ["Bert"]
 
 
-class Embeddings(nn.Module):
-    """Word pieces and their places."""
+class TokenEmbeddings(nn.Module):
+    """The sum of word piece, position and token type embeddings, normed."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Embeddings(nn.Module):
 
 
 def _table(rows: int, width: int) -> nn.ParameterDict:
-    """What ``nn.Embedding`` holds, without its random numbers: those load half of torch's compiler."""
+    """Return the parameters of ``nn.Embedding`` without random numbers, which would import torch's compiler."""
     return nn.ParameterDict({"weight": nn.Parameter(torch.empty(rows, width))})
 
 
@@ -93,7 +93,7 @@ class Bert(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config)
+        self.embeddings = TokenEmbeddings(config)
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))})
         # Checkpoints hold it; the model does not use it.
         self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})

@@ -6,8 +6,8 @@ two threads, and the many Snake activations behind it blow up that kernel's diff
 clips the frame probabilities then move by up to 1.6e-5, and with this change they stay within 3e-6 for any number of
 threads.
 
-What provably does nothing is left out: a residual unit whose last convolution is all zeros, and a Snake whose alpha is.
-The shipped checkpoint has many of them.
+Modules that provably do nothing are left out: a residual unit whose last convolution is all zeros, and a Snake whose
+alpha is. The shipped checkpoint has many of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PointwiseConv1d(nn.Conv1d):
 
 
 class ResidualUnit(nn.Module):
-    """A dilated and a pointwise convolution, each behind a Snake, with a way around them."""
+    """A dilated and a pointwise convolution, each behind a Snake, with a skip connection."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def compile_snakes(
 
 
 def leave_out_idle_parts(codec: nn.Module) -> None:
-    """Put the identity in the place of every part that is the identity, to the last digit."""
+    """Replace every module that is exactly the identity by :class:`torch.nn.Identity`."""
     for module in list(codec.modules()):
         for name, part in module.named_children():
             if _is_idle(part):
@@ -142,7 +142,7 @@ def _is_idle(part: nn.Module) -> bool:
 
 
 def codec_context(strides: Sequence[int]) -> int:
-    """How many frames on either side a frame's codec features depend on, for the strides of its stages."""
+    """Return the number of frames on either side that a frame's codec features depend on, by the stages' strides."""
     samples, rate = FIRST, 1
     for stride in strides:
         # A stage's residual units, then its strided convolution with a kernel of twice the stride.
