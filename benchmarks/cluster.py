@@ -27,7 +27,7 @@ RECORDINGS = (8, 24)  # in a run and in a longer one
 CLIP = 1.0  # seconds
 FILES = 100  # clips on the disk, which a list names again and again
 SHARE = 10  # clips in the longer list for each in the shorter
-CONDUCTOR = b"ray::Conductor"  # as Ray names the process
+CONDUCTOR = b"ray::PipelineActor"  # as Ray names the process
 
 SCALING_HEADER = ("", "cores", "start and end, s", "times real time", "efficiency", "same output")
 CLIPS_COLUMNS = ("s", "driver, MB", "conductor, MB")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pe_audio_cli._paths import exists
 from pe_audio_cli.audio.addresses import is_address, reached_by
-from pe_audio_cli.cluster.reorder_buffer import ReorderBuffer, Row
+from pe_audio_cli.cluster.reorder_buffer import ReorderBuffer, SegmentRow
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.inference.segments import SegmentResult
 from pe_audio_cli.inference.tasks.base import EncodeOptions
@@ -32,7 +32,7 @@ ResultT = TypeVar("ResultT")
 
 # Sends inputs, absolute paths and addresses by their positions in the run, and yields the results, in any order. A
 # row's content is a RecordingResult, a SegmentResult, a FileError or a Fault, pickled. Raises Lost.
-Send: TypeAlias = Callable[[Mapping[int, str]], Iterator[list[Row]]]
+Send: TypeAlias = Callable[[Mapping[int, str]], Iterator[list[SegmentRow]]]
 
 
 class Lost(Exception):
@@ -81,7 +81,9 @@ def dispatched(
         if isinstance(item, str) and item != STANDARD_INPUT:
             inputs[index] = reached_by(item) if is_address(item) else os.path.abspath(item)
         else:
-            buffer.put(Row(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT)))
+            buffer.put(
+                SegmentRow(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT))
+            )
     yield from results.of(buffer.take())
     for rows in _all_rows(inputs, send, buffer, tell):
         for row in rows:
@@ -91,7 +93,7 @@ def dispatched(
 
 def _all_rows(
     inputs: Mapping[int, str], send: Send, buffer: ReorderBuffer, tell: Callable[[str], None]
-) -> Iterator[list[Row]]:
+) -> Iterator[list[SegmentRow]]:
     """Yield rows, in any order, until ``buffer``, into which the caller puts them, misses none."""
     attempts = 0
     missing = list(inputs)
@@ -121,7 +123,7 @@ class _Results(Generic[ResultT]):
         self._reducer: Reducer[ResultT] | None = None  # of a recording of several segments
         self._error: FileError | None = None
 
-    def of(self, rows: Iterable[Row]) -> Iterator[ResultT | FileError]:
+    def of(self, rows: Iterable[SegmentRow]) -> Iterator[ResultT | FileError]:
         """The answer to each input whose last row is among these."""
         for row in rows:
             content = _loaded(row)
@@ -162,7 +164,7 @@ class _Results(Generic[ResultT]):
             return FileError.caused_by(error, file)
 
 
-def _loaded(row: Row) -> Any:
+def _loaded(row: SegmentRow) -> Any:
     try:
         return pickle.loads(row.content)
     except Exception as error:

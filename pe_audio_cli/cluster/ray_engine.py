@@ -2,10 +2,9 @@
 
 ::
 
-    this process          cluster
-    ─────────────         ──────────────────────────────────────────────────────
-    labels, files  ────>  conductor ──> tasks that decode ──> actors that encode
-    order, writers <────  conductor <───────────────────────────────┘
+    this process          cluster ─────────────         ────────────────────────────────────────────────────── labels,
+    files  ────>  pipeline  ──> decoding tasks ────> encoding actors order, writers <────  pipeline
+    <───────────────────────────────┘
 
 Ray recovers from the loss of a worker or node where it can; :mod:`pe_audio_cli.cluster.dispatch` handles the rest.
 """
@@ -29,14 +28,14 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pe_audio_cli.cluster.dispatch import Lost, dispatched
-from pe_audio_cli.cluster.ray_pipeline import Conductor, Pool, Work
-from pe_audio_cli.cluster.reorder_buffer import Row
+from pe_audio_cli.cluster.ray_pipeline import PipelineActor, Pool, Work
+from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.inference.tasks.base import EncodeOptions, Question
 from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
-    from pe_audio_cli.models.backends.remote import FarEncoder
+    from pe_audio_cli.models.backends.remote import RemoteEncoder
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
@@ -120,12 +119,12 @@ class RayEngine:
     ) -> None:
         self._open.close()
 
-    def encoder(self, checkpoint: Checkpoint) -> FarEncoder:
+    def encoder(self, checkpoint: Checkpoint) -> RemoteEncoder:
         """Return an encoder without the audio tower, which only the workers load."""
-        from pe_audio_cli.models.backends.remote import FarEncoder
+        from pe_audio_cli.models.backends.remote import RemoteEncoder
 
         device = self._worker_device()
-        return FarEncoder(checkpoint, f"{device.dtype} on {device.device}, by Ray")
+        return RemoteEncoder(checkpoint, f"{device.dtype} on {device.device}, by Ray")
 
     def run(
         self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
@@ -137,28 +136,28 @@ class RayEngine:
         work = self._work(encoder, question, encoding)
         return dispatched(files, partial(self._round, work), lambda: question.reducer(encoder), encoding, self._tell)
 
-    def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
+    def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         """Run one pipeline from start to end. Raises :class:`Lost` if the cluster fails during it."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        conductors = ray.remote(num_cpus=0, scheduling_strategy=here)(Conductor)
-        conductor = conductors.remote(work, self._pool(), inputs)
+        actors = ray.remote(num_cpus=0, scheduling_strategy=here)(PipelineActor)
+        actor = actors.remote(work, self._pool(), inputs)
         try:
             watch = _Watch(self._capacity)
-            taken = conductor.take.remote()
+            taken = actor.take.remote()
             while rows := self._result(taken, watch):
-                taken = conductor.take.remote()  # requested while these rows are processed
+                taken = actor.take.remote()  # requested while these rows are processed
                 yield rows
         except (RayError, ConnectionError) as error:
             raise Lost(_cause(error)) from error
         finally:
             if ray.is_initialized():
-                ray.kill(conductor)
+                ray.kill(actor)
 
-    def _result(self, taken: Any, watch: _Watch) -> list[Row]:
+    def _result(self, taken: Any, watch: _Watch) -> list[SegmentRow]:
         watch.look()
         while not ray.wait([taken], timeout=WATCH_SECONDS)[0]:
             watch.look()
-        rows: list[Row] = ray.get(taken)
+        rows: list[SegmentRow] = ray.get(taken)
         return rows
 
     def _connect(self) -> None:

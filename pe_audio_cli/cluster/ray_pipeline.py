@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pe_audio_cli import __version__
 from pe_audio_cli.audio.framing import HOP, WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, RecordingResult
-from pe_audio_cli.cluster.reorder_buffer import Row
+from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.inference.pipeline import encode_news
 from pe_audio_cli.inference.reader import Begin, News, read
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
     from pe_audio_cli.models.registry import ModelOptions, Task
 
-__all__ = ["Conductor", "Pool", "Work"]
+__all__ = ["PipelineActor", "Pool", "Work"]
 
 BLOCK_BYTES = 4 * HOP * SEGMENT  # of samples that travel together: a long segment, or many short recordings
 FILES_PER_TASK = 32  # recordings that a task decodes, at most: few to do again when it is lost
@@ -87,17 +87,17 @@ class Pool:
     decoder_cpus: float
 
 
-class Conductor:
+class PipelineActor:
     """An actor that runs the pipeline, so that the driver may be outside the cluster."""
 
     def __init__(self, work: Work, pool: Pool, inputs: Mapping[int, str]) -> None:
         """``inputs`` are absolute paths and addresses, by their positions in the run."""
         self._batches = _pipeline(work, pool, inputs)
 
-    def take(self) -> list[Row]:
+    def take(self) -> list[SegmentRow]:
         """Return the results of some more segments, in any order; an empty list at the end."""
         for table in self._batches:
-            return [Row(**row) for row in table.to_pylist()]
+            return [SegmentRow(**row) for row in table.to_pylist()]
         return []
 
 

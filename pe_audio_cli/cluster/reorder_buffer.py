@@ -11,13 +11,13 @@ from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.inference.frame_store import close_quietly
 
-__all__ = ["ReorderBuffer", "Row"]
+__all__ = ["ReorderBuffer", "SegmentRow"]
 
 MAX_MEMORY = 64 << 20  # bytes that are held in memory; more go to a temporary file
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SegmentRow:
     """The result of one segment of input ``index``: its ``place`` counts from 0, and ``last`` ends the input."""
 
     index: int
@@ -37,7 +37,7 @@ class ReorderBuffer:
         self._file = tempfile.SpooledTemporaryFile(MAX_MEMORY)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, close_quietly, self._file)
 
-    def put(self, row: Row) -> None:
+    def put(self, row: SegmentRow) -> None:
         """Take a row; one that is known already, from an earlier attempt, is passed over.
 
         Raises :class:`RunError` if the temporary folder has no room for it.
@@ -54,7 +54,7 @@ class ReorderBuffer:
             raise RunError(f"{what} ({reason(error)}): {remedy}") from error
         self._held.setdefault(row.index, {})[row.place] = offset, len(row.content), row.last
 
-    def take(self) -> Iterator[Row]:
+    def take(self) -> Iterator[SegmentRow]:
         """Yield the rows that are next in order, as far as they have arrived."""
         while True:
             index, place = self._next
@@ -69,7 +69,7 @@ class ReorderBuffer:
             content = self._file.read(size)
             if not self._held:
                 self._file.truncate(0)
-            yield Row(index, place, last, content)
+            yield SegmentRow(index, place, last, content)
 
     def missing(self, n: int) -> list[int]:
         """Return those of the inputs 0 to ``n`` of which a row is still missing."""

@@ -11,46 +11,46 @@ from pe_audio_cli.evaluation.annotations.formats import read_text
 from pe_audio_cli.evaluation.annotations.rows import Problem
 from pe_audio_cli.evaluation.annotations.tables import Line
 
-__all__ = ["TEMPLATES", "Question", "questions", "read_map"]
+__all__ = ["TEMPLATES", "LabelPrompt", "label_prompts", "read_map"]
 
-# Compared where no others are named.
+# The templates that are compared if none are given.
 TEMPLATES = ("{}", "the sound of {}", "a recording of {}", "{} can be heard", "{} in the background")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One way to ask for a label: by the mean logit of all ``texts``.
+class LabelPrompt:
+    """The prompts of a label, which is scored by the mean logit of all ``texts``.
 
-    ``template`` or ``wording`` is set where they are those of one alone, to be compared with others.
+    ``template`` or ``text`` is set if the prompts are those of one template or one text only, for comparisons.
     """
 
     label: str
     texts: tuple[str, ...]
     template: str | None = None
-    wording: str | None = None
+    text: str | None = None
 
 
 def read_map(path: str) -> dict[str, tuple[str, ...]]:
-    """The wordings of each name: a name in the first cell of a row, its wordings in the others.
+    """Read the prompts of each name: a name in the first cell of a row, its prompts in the others.
 
-    Blank lines and those that begin with # are skipped. Raises :class:`AnnotationError` with all that is wrong in it.
+    Blank lines and those that begin with # are skipped. Raises :class:`AnnotationError` with all problems in it.
     """
-    wordings: dict[str, tuple[str, ...]] = {}
+    prompts: dict[str, tuple[str, ...]] = {}
     problems = []
     for line in _lines(path, read_text(path)):
         if isinstance(line, Problem):
             problems.append(line)
             continue
         name, *texts = (cell.strip() for cell in line.cells)
-        if name in wordings:
-            problems.append(Problem(line.where, f"{name!r} has wordings already: put all of them in one row"))
+        if name in prompts:
+            problems.append(Problem(line.where, f"{name!r} has prompts already: put all of them in one row"))
         elif not name or not any(texts):
-            problems.append(Problem(line.where, "not a name and its wordings, between commas or tabs"))
+            problems.append(Problem(line.where, "not a name and its prompts, separated by commas or tabs"))
         else:
-            wordings[name] = tuple(dict.fromkeys(text for text in texts if text))
+            prompts[name] = tuple(dict.fromkeys(text for text in texts if text))
     if problems:
         raise AnnotationError([str(problem) for problem in problems])
-    return wordings
+    return prompts
 
 
 def _lines(path: str, text: str) -> Iterator[Line | Problem]:
@@ -64,33 +64,33 @@ def _lines(path: str, text: str) -> Iterator[Line | Problem]:
                 yield Problem(where, "a cell begins with a quotation mark, but does not end with one")
 
 
-def questions(
+def label_prompts(
     labels: Sequence[str],
-    wordings: Mapping[str, Sequence[str]],
+    prompts: Mapping[str, Sequence[str]],
     templates: Sequence[str],
     compared: Sequence[str] | None = None,
-) -> list[Question]:
+) -> list[LabelPrompt]:
     """Return the label prompts of an evaluation.
 
     First, for each label, all its prompts in all ``templates`` together; then, if templates are ``compared``, all
     labels in each of those alone, and each label with several prompts in each of them alone.
     """
-    words = {label: tuple(wordings.get(label, (label,))) for label in labels}
-    together = [Question(label, _filled(templates, words[label])) for label in labels]
+    words = {label: tuple(prompts.get(label, (label,))) for label in labels}
+    together = [LabelPrompt(label, _filled(templates, words[label])) for label in labels]
     if compared is None:
         return together
     of_templates = [
-        Question(label, _filled([template], words[label]), template=template)
+        LabelPrompt(label, _filled([template], words[label]), template=template)
         for template in compared
         for label in labels
     ]
-    of_wordings = [
-        Question(label, _filled(templates, [text]), wording=text)
+    of_prompts = [
+        LabelPrompt(label, _filled(templates, [text]), text=text)
         for label in labels
         if len(words[label]) > 1
         for text in words[label]
     ]
-    return together + of_templates + of_wordings
+    return together + of_templates + of_prompts
 
 
 def _filled(templates: Sequence[str], texts: Sequence[str]) -> tuple[str, ...]:

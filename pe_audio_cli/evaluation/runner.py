@@ -17,7 +17,7 @@ from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import AnnotationError, RunError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durations
-from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions, grade
+from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
 from pe_audio_cli.evaluation.prompts import read_map
 from pe_audio_cli.inference.labels import class_labels
 from pe_audio_cli.inference.runner import localize, tag
@@ -28,18 +28,18 @@ from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.evaluation.reporting.report import Report
+    from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
     from pe_audio_cli.models.encoder import Encoder
 
-__all__ = ["Heard", "evaluate", "listen", "save", "words_for"]
+__all__ = ["DecodedSet", "decode_recordings", "evaluate", "prompts_for", "save"]
 
 
-def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
-    """The words for each name, from a file or from the shipped set of a data set.
+def prompts_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
+    """Return the prompts of each name, from a file or from the shipped label set of a data set.
 
-    The bare name of a set stands for the set, whatever is called so in the current folder: ``./desed`` is a file. A
-    file also tells what else to look for; a set, which may be large, only how to ask for these ``names``.
-    Raises :class:`UsageError` if it is neither, and :class:`AnnotationError` if the file makes no sense.
+    The bare name of a set is the set, even if a file in the current folder has that name: ``./desed`` is a file. The
+    names of a file are all evaluated; of a set, which may be large, only these ``names``. Raises :class:`UsageError` if
+    it is neither, and :class:`AnnotationError` if the file is malformed.
     """
     shipped = class_labels(map)
     if not shipped:
@@ -48,11 +48,8 @@ def words_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Annotations of recordings that can be read, the seconds of each, and what was amiss.
-
-    ``warnings`` are of those that could be read all the same, ``unread`` of those that could not.
-    """
+class DecodedSet:
+    """Annotations of readable recordings, their durations, ``warnings``, and errors of ``unread`` recordings."""
 
     annotations: Annotations
     durations: Mapping[str, float]
@@ -60,17 +57,17 @@ class Heard:
     unread: tuple[str, ...] = ()
 
 
-def listen(
+def decode_recordings(
     annotations: Annotations,
     strict: bool,
     on_done: Callable[[str], None] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
     audio_track: int | None = None,
-) -> Heard:
-    """Decode all recordings: bad ones are known before the model has begun.
+) -> DecodedSet:
+    """Decode all recordings, to find unreadable ones before the model runs.
 
-    ``on_warning`` is told what was amiss with one that could be decoded all the same: its name, and a sentence.
-    ``audio_track`` is the sound that is heard of a file with several, see :class:`EncodeOptions`.
+    ``on_warning`` receives the name of a recording that could be decoded with a warning, and the warning.
+    ``audio_track`` selects one of several audio tracks of a file, see :class:`EncodeOptions`.
 
     Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs, if it
     is ``strict`` or nothing is left without them.
@@ -94,60 +91,60 @@ def listen(
     if unread and (strict or not durations):
         raise AnnotationError([*annotations.problems, *unread])
     left = check_durations(annotations, durations, strict)
-    return Heard(left, durations, tuple(warnings), tuple(unread))
+    return DecodedSet(left, durations, tuple(warnings), tuple(unread))
 
 
 def evaluate(
-    exam: Exam,
+    evaluation: Evaluation,
     encoder: Encoder,
-    options: ExamOptions,
+    options: EvaluationOptions,
     encoding: EncodeOptions,
     on_done: Callable[[str], None] | None = None,
     on_error: Callable[[FileError], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Run the model on the recordings and compare its results with the annotations.
 
     A recording that cannot be encoded is left out and handed to ``on_error``; without that, or if none is left,
     :class:`RunError` is raised and nothing is evaluated.
     """
-    query = _query(exam, encoder, options.settings)
-    files = [recording.file for recording in exam.annotations.recordings]
-    if exam.annotations.kind == "strong":
+    query = _query(evaluation, encoder, options.settings)
+    files = [recording.file for recording in evaluation.annotations.recordings]
+    if evaluation.annotations.kind == "strong":
         results: Iterator[LocalizeResult | TagResult | FileError] = localize(
             files, encoder, query, EventOptions(), encoding, frames=True
         )
     else:
         how = TagOptions(aggregate=options.tags.default.aggregate)
         results = tag(files, encoder, query, how, encoding)
-    answers, answered = [], []
-    for recording, result in zip(exam.annotations.recordings, results, strict=True):
-        answer = _answers(result, query.labels)
-        if not isinstance(answer, FileError):
-            answers.append(answer)
-            answered.append(recording)
-        elif on_error is None or (not answered and recording.file == files[-1]):
-            raise RunError(f"{answer.file}: {answer.message}; nothing was evaluated")
+    all_scores, scored = [], []
+    for recording, result in zip(evaluation.annotations.recordings, results, strict=True):
+        scores = _scores_of(result, query.labels)
+        if not isinstance(scores, FileError):
+            all_scores.append(scores)
+            scored.append(recording)
+        elif on_error is None or (not scored and recording.file == files[-1]):
+            raise RunError(f"{scores.file}: {scores.message}; nothing was evaluated")
         else:
-            on_error(answer)
+            on_error(scores)
         if on_done is not None:
             on_done(recording.file)
-    annotations = replace(exam.annotations, recordings=tuple(answered))
-    durations = {recording.file: exam.durations[recording.file] for recording in answered}
-    left = replace(exam, annotations=annotations, durations=durations)
-    return grade(left, query.model_name(encoder), answers, options)
+    annotations = replace(evaluation.annotations, recordings=tuple(scored))
+    durations = {recording.file: evaluation.durations[recording.file] for recording in scored}
+    left = replace(evaluation, annotations=annotations, durations=durations)
+    return evaluate_scores(left, query.model_name(encoder), all_scores, options)
 
 
-def _query(exam: Exam, encoder: Encoder, settings: SettingsFile) -> Query:
-    """All questions, by their numbers, since several are about the same label; calibrated as that label is."""
+def _query(evaluation: Evaluation, encoder: Encoder, settings: SettingsFile) -> Query:
+    """Return the query of all prompts, by their numbers since several belong to one label, with its calibration."""
     labels = {
-        str(number): replace(settings.labels.get(question.label, LabelSettings()), wordings=question.texts)
-        for number, question in enumerate(exam.questions)
+        str(number): replace(settings.labels.get(prompt.label, LabelSettings()), wordings=prompt.texts)
+        for number, prompt in enumerate(evaluation.prompts)
     }
     return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels))
 
 
-def _answers(result: LocalizeResult | TagResult | FileError, names: Sequence[str]) -> NDArray[np.float32] | FileError:
-    """The probabilities of each question in each frame in which the recording is heard, or in all of it."""
+def _scores_of(result: LocalizeResult | TagResult | FileError, names: Sequence[str]) -> NDArray[np.float32] | FileError:
+    """Return the probabilities of each prompt, in each frame of the recording or in the whole recording."""
     if isinstance(result, FileError):
         return result
     try:
@@ -162,9 +159,9 @@ def _answers(result: LocalizeResult | TagResult | FileError, names: Sequence[str
 
 
 def save(path: Path, text: str, *, overwrite: bool = False) -> None:
-    """Write a whole file, or none.
+    """Write a file atomically.
 
-    Raises :class:`RunError` if it cannot be written, and :class:`OutputError` if it exists, or another run is at it.
+    Raises :class:`RunError` if it cannot be written, and :class:`OutputError` if it exists, or another run writes it.
     """
     file = NewFile(path, overwrite=overwrite)
     try:

@@ -24,7 +24,7 @@ TAG_PER_WINDOW_HEADER = ("file", "start", "end", "label", "probability")
 LOCALIZE_HEADER = ("file", "label", "start", "end", "probability")
 SEARCH_HEADER = ("query", "path", "start", "end")
 
-Row: TypeAlias = tuple[str, ...]
+Cells: TypeAlias = tuple[str, ...]
 
 
 class CsvWriter(Writer):
@@ -49,7 +49,7 @@ class CsvWriter(Writer):
         """Write the rows of one recording or query."""
         self._write_rows(_rows(result))
 
-    def _write_rows(self, rows: Iterable[Row]) -> None:
+    def _write_rows(self, rows: Iterable[Cells]) -> None:
         for row in rows:
             line = StringIO(newline="")
             # The terminator is what tells csv to quote a cell with a bare carriage return as well.
@@ -66,7 +66,7 @@ class TsvWriter(CsvWriter):
     delimiter = "\t"
 
 
-def _rows(result: Written) -> Iterator[Row]:
+def _rows(result: Written) -> Iterator[Cells]:
     if isinstance(result, LocalizeResult):
         yield from _event_rows(result)
     elif isinstance(result, TagResult):
@@ -77,13 +77,13 @@ def _rows(result: Written) -> Iterator[Row]:
             yield (cell_text(result.query), cell_text(hit.path), *times, _probability(hit.score))
 
 
-def _event_rows(result: LocalizeResult) -> Iterator[Row]:
+def _event_rows(result: LocalizeResult) -> Iterator[Cells]:
     for event in result.events:
         times = (_time(event.start), _time(event.end))
         yield (_file(result.recording), cell_text(event.label), *times, _probability(event.probability))
 
 
-def _tag_rows(result: TagResult) -> Iterator[Row]:
+def _tag_rows(result: TagResult) -> Iterator[Cells]:
     if result.per_window is None:
         for tag in result.tags:
             yield (_file(result.recording), *_tag(tag))
@@ -97,7 +97,7 @@ def _file(recording: Recording) -> str:
     return "-" if recording.file == "-" else cell_text(recording.file)  # alone, standard input's sign is no formula
 
 
-def _tag(tag: Tag) -> Row:
+def _tag(tag: Tag) -> Cells:
     return (cell_text(tag.label), _probability(tag.probability))
 
 

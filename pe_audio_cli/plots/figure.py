@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pe_audio_cli.plots.text import DPI, NORMAL, SMALL, families, points
 
-__all__ = ["INK", "PALE", "Sheet", "sheet"]
+__all__ = ["INK", "PALE", "PixelFigure", "pixel_figure"]
 
 INK, PALE = "#1c1c1c", "#6b6b6b"
 
@@ -24,8 +24,8 @@ METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-class Sheet:
-    """A figure of ``width`` and ``height`` pixels; make one with :func:`sheet`."""
+class PixelFigure:
+    """A figure of ``width`` and ``height`` pixels; make one with :func:`pixel_figure`."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
@@ -54,8 +54,8 @@ class Sheet:
 
 
 @contextlib.contextmanager
-def sheet(width: float, height: float) -> Iterator[Sheet]:
-    """A sheet to draw on and to save, in matplotlib's own style, whatever the user's is."""
+def pixel_figure(width: float, height: float) -> Iterator[PixelFigure]:
+    """A figure to draw on and to save, in matplotlib's own style, whatever the user's is."""
     own = {
         "font.family": list(families()),
         "text.hinting": "none",  # letters as wide in pixels as they were measured
@@ -63,4 +63,4 @@ def sheet(width: float, height: float) -> Iterator[Sheet]:
         "svg.hashsalt": "peaudio",
     }
     with style.context(["default", own]):
-        yield Sheet(width, height)
+        yield PixelFigure(width, height)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pe_audio_cli.plots.figure import INK, PALE, Sheet, sheet
+from pe_audio_cli.plots.figure import INK, PALE, PixelFigure, pixel_figure
 from pe_audio_cli.plots.scales import TAG_COLOURS, colour_bar, swatch
 from pe_audio_cli.plots.text import LARGE, SMALL, fit, measure, points, printable
 from pe_audio_cli.results import TagResult
@@ -119,15 +119,15 @@ def _draw(
     tallest = max(measure(name, SMALL) if upright else LINE * len(name.split("\n")) for name in names)
     top = HEADING + tallest + GAP
     width = max(left + column * len(labels) + MARGIN, LEAST_WIDTH)
-    with sheet(width, top + ROW * len(rows) + LEGEND) as page:
-        page.text(MARGIN, 20, facts[0], LARGE)
-        page.text(MARGIN, 42, fit(facts[1], width - 2 * MARGIN, SMALL), SMALL, color=PALE)
-        axes = page.axes("cells", left, top, column * len(labels), ROW * len(rows))
+    with pixel_figure(width, top + ROW * len(rows) + LEGEND) as figure:
+        figure.text(MARGIN, 20, facts[0], LARGE)
+        figure.text(MARGIN, 42, fit(facts[1], width - 2 * MARGIN, SMALL), SMALL, color=PALE)
+        axes = figure.axes("cells", left, top, column * len(labels), ROW * len(rows))
         _draw_cells(axes, cells, with_numbers=column >= NUMBERS)
         for index, row in enumerate(rows):
-            page.text(left - GAP, top + (index + 0.5) * ROW, row, SMALL, ha="right")
+            figure.text(left - GAP, top + (index + 0.5) * ROW, row, SMALL, ha="right")
         for index, name in enumerate(names):
-            page.text(
+            figure.text(
                 left + (index + 0.5) * column,
                 top - GAP / 2,
                 name,
@@ -136,8 +136,8 @@ def _draw(
                 va="bottom",
                 rotation=90 * upright,
             )
-        _draw_legend(page, page.height - LEGEND + 2 * GAP, bool(np.isnan(cells).any()))
-        page.save(stream, kind)
+        _draw_legend(figure, figure.height - LEGEND + 2 * GAP, bool(np.isnan(cells).any()))
+        figure.save(stream, kind)
 
 
 def _draw_cells(axes: Axes, cells: NDArray[np.float32], with_numbers: bool) -> None:
@@ -154,7 +154,7 @@ def _draw_cells(axes: Axes, cells: NDArray[np.float32], with_numbers: bool) -> N
             axes.text(*place, f"{value:.2f}", fontsize=points(SMALL), color=colour, ha="center", va="center")
 
 
-def _draw_legend(page: Sheet, top: float, with_nothing: bool) -> None:
-    colour_bar(page, "probability", MARGIN, top, TAG_COLOURS, (0, 1))
+def _draw_legend(figure: PixelFigure, top: float, with_nothing: bool) -> None:
+    colour_bar(figure, "probability", MARGIN, top, TAG_COLOURS, (0, 1))
     if with_nothing:
-        swatch(page, "failed, or left out", MARGIN + 340, top, NOTHING)
+        swatch(figure, "failed, or left out", MARGIN + 340, top, NOTHING)

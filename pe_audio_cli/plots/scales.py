@@ -11,7 +11,7 @@ from matplotlib.axis import XAxis
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
 from pe_audio_cli.formats.text_chart import DAY, HOUR, MINUTE, STEPS
-from pe_audio_cli.plots.figure import PALE, Sheet
+from pe_audio_cli.plots.figure import PALE, PixelFigure
 from pe_audio_cli.plots.text import SMALL, measure
 
 if TYPE_CHECKING:
@@ -82,20 +82,26 @@ def probability_colours(threshold: float) -> Colormap:
 
 
 def colour_bar(
-    sheet: Sheet, name: str, left: float, top: float, colours: Colormap | str, ends: tuple[float, float], unit: str = ""
+    figure: PixelFigure,
+    name: str,
+    left: float,
+    top: float,
+    colours: Colormap | str,
+    ends: tuple[float, float],
+    unit: str = "",
 ) -> Axes:
     """Draw the legend of a colour scale: ``name``, and a bar from ``ends[0]`` to ``ends[1]``."""
-    sheet.text(left, top + BAR_HEIGHT / 2, name, SMALL)
-    axes = sheet.axes(f"{name} colours", left + measure(name, SMALL) + GAP, top, BAR_WIDTH, BAR_HEIGHT)
+    figure.text(left, top + BAR_HEIGHT / 2, name, SMALL)
+    axes = figure.axes(f"{name} colours", left + measure(name, SMALL) + GAP, top, BAR_WIDTH, BAR_HEIGHT)
     axes.imshow(np.linspace(0, 1, N_COLOURS)[None], cmap=colours, aspect="auto", extent=(*ends, 0, 1))
     axes.set_yticks([])
     axes.set_xticks(ends, labels=[f"{end:g}{unit}" for end in ends])
     return axes
 
 
-def swatch(sheet: Sheet, name: str, left: float, top: float, fill: str, outline: str = PALE) -> None:
+def swatch(figure: PixelFigure, name: str, left: float, top: float, fill: str, outline: str = PALE) -> None:
     """Draw the legend of one colour: a small box, and ``name``."""
-    axes = sheet.axes(name, left, top, SWATCH_WIDTH, BAR_HEIGHT)
+    axes = figure.axes(name, left, top, SWATCH_WIDTH, BAR_HEIGHT)
     axes.set(xticks=[], yticks=[], facecolor=fill)
     axes.spines[:].set(color=outline)
-    sheet.text(left + SWATCH_WIDTH + GAP, top + BAR_HEIGHT / 2, name, SMALL)
+    figure.text(left + SWATCH_WIDTH + GAP, top + BAR_HEIGHT / 2, name, SMALL)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from pe_audio_cli.formats.text_chart import clock
-from pe_audio_cli.plots.figure import PALE, Sheet, sheet
+from pe_audio_cli.plots.figure import PALE, PixelFigure, pixel_figure
 from pe_audio_cli.plots.max_pooling import bars, peaks
 from pe_audio_cli.plots.scales import (
     LEVEL_COLOURS,
@@ -66,22 +66,22 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
     heat = _heat(result, heard_alone)
     band = min(max(BANDS_HEIGHT // len(heat), LEAST_BAND), MOST_BAND)
     height = HEADING + SPECTROGRAM + GAP + band * len(heat) + AXIS + LEGEND
-    with sheet(WIDTH, height) as page:
+    with pixel_figure(WIDTH, height) as figure:
         names = [_name(label) for label in heat]
         widest = max(measure(line, size) for name, size in names for line in name.split("\n"))
         left = max(round(widest) + GAP, LEAST_LEFT) + MARGIN
         width = WIDTH - left - MARGIN
 
-        _write_heading(page, result, left, _labels_drawn(result, len(heat), heard_alone))
+        _write_heading(figure, result, left, _labels_drawn(result, len(heat), heard_alone))
         place = (left, HEADING, width, SPECTROGRAM)
-        levels = _draw_spectrogram(page.axes("spectrogram", *place), spectrogram, result.recording, width)
+        levels = _draw_spectrogram(figure.axes("spectrogram", *place), spectrogram, result.recording, width)
         top = HEADING + SPECTROGRAM + GAP
-        axes = page.axes("bands", left, top, width, band * len(heat))
+        axes = figure.axes("bands", left, top, width, band * len(heat))
         _draw_bands(axes, result, heat, width)
         for index, (name, size) in enumerate(names):
-            page.text(left - GAP, top + (index + 0.5) * band, name, size, ha="right", linespacing=1.0)
-        _draw_legend(page, left, height - LEGEND, levels, result)
-        page.save(stream, kind)
+            figure.text(left - GAP, top + (index + 0.5) * band, name, size, ha="right", linespacing=1.0)
+        _draw_legend(figure, left, height - LEGEND, levels, result)
+        figure.save(stream, kind)
 
 
 def _heat(result: LocalizeResult, heard_alone: bool) -> dict[str, NDArray[np.float32]]:
@@ -113,14 +113,14 @@ def _labels_drawn(result: LocalizeResult, n_drawn: int, heard_alone: bool) -> st
     return f"the {n_drawn} most probable of {n} labels"
 
 
-def _write_heading(page: Sheet, result: LocalizeResult, left: float, which_labels: str | None) -> None:
+def _write_heading(figure: PixelFigure, result: LocalizeResult, left: float, which_labels: str | None) -> None:
     recording = result.recording
-    page.text(left, 20, fit(recording.file, WIDTH - left - MARGIN, LARGE, keep="end"), LARGE)
+    figure.text(left, 20, fit(recording.file, WIDTH - left - MARGIN, LARGE, keep="end"), LARGE)
     channels = {1: "mono", 2: "stereo"}.get(recording.channels, f"{recording.channels} channels")
     facts = [clock(recording.duration, recording.duration), f"{recording.sample_rate / 1000:g} kHz", channels]
     if which_labels is not None:
         facts.append(which_labels)
-    page.text(left, 42, fit(" · ".join([*facts, result.model]), WIDTH - left - MARGIN, SMALL), SMALL, color=PALE)
+    figure.text(left, 42, fit(" · ".join([*facts, result.model]), WIDTH - left - MARGIN, SMALL), SMALL, color=PALE)
 
 
 def _draw_spectrogram(axes: Axes, spectrogram: Spectrogram, recording: Recording, width: float) -> tuple[float, float]:
@@ -173,12 +173,14 @@ def _corners(start: float, end: float, index: int) -> list[tuple[float, float]]:
     return [(start, top), (end, top), (end, bottom), (start, bottom)]
 
 
-def _draw_legend(page: Sheet, left: float, top: float, levels: tuple[float, float], result: LocalizeResult) -> None:
+def _draw_legend(
+    figure: PixelFigure, left: float, top: float, levels: tuple[float, float], result: LocalizeResult
+) -> None:
     threshold = result.threshold
     level_ends = (round(levels[0]), round(levels[1]))
-    colour_bar(page, "level", left, top, LEVEL_COLOURS, level_ends, " dB")
-    axes = colour_bar(page, "probability", left + 320, top, probability_colours(threshold), (0, 1))
+    colour_bar(figure, "level", left, top, LEVEL_COLOURS, level_ends, " dB")
+    axes = colour_bar(figure, "probability", left + 320, top, probability_colours(threshold), (0, 1))
     axes.axvline(threshold, color=EVENT, linewidth=1.5)
     title = f"threshold {threshold:g}" + (", or the label's own" if result.thresholds else "")
     axes.set_title(title, x=threshold, pad=4, fontsize=points(SMALL), color=EVENT)
-    swatch(page, "event", left + 660, top, EVENT_FILL, EVENT)
+    swatch(figure, "event", left + 660, top, EVENT_FILL, EVENT)

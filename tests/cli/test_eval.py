@@ -14,7 +14,7 @@ from support import REFERENCE
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.evaluation.annotations.formats import FORMS
+from pe_audio_cli.evaluation.annotations.formats import FORMATS
 from pe_audio_cli.results import FileError
 
 NAMES = ["loud", "=loud!", 'l"oud, ev']  # the longer, the louder it has to be
@@ -165,7 +165,7 @@ def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -
     assert 'wordings = ["sea waves"]' in out.read_text(encoding="utf-8")
 
 
-def test_templates_and_wordings_are_compared(labelled: Path, words: Path, folder: Path) -> None:
+def test_templates_and_prompts_are_compared(labelled: Path, words: Path, folder: Path) -> None:
     ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--compare-templates", "-f", "json")
     found = [(each.get("label"), each["text"]) for each in ran.report["compared"]]
     assert {text for label, text in found if label is None} >= {"{}", "the sound of {}"}
@@ -497,4 +497,4 @@ def test_the_report_goes_to_a_file_as_a_whole(labelled: Path, folder: Path) -> N
 def test_the_help_shows_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = Ran("eval", "--help").out
-    assert [form.example for form in FORMS if form.example not in shown] == []
+    assert [form.example for form in FORMATS if form.example not in shown] == []

@@ -14,7 +14,7 @@ from support import LevelEncoder, write_tone
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, Lost, RecordingResult, dispatched
-from pe_audio_cli.cluster.reorder_buffer import Row
+from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.inference.pipeline import encode_news
@@ -31,14 +31,14 @@ LONGEST = 50  # frames from one segment to the next
 QUESTION = Tagging(Query(("loud", "louder"), ENCODER.encode_text(["loud", "louder"])), TagOptions(per_window=True))
 
 
-def rows_of(index: int, path: str) -> Iterator[Row]:
+def rows_of(index: int, path: str) -> Iterator[SegmentRow]:
     """What a worker would make of a recording."""
     for segment in segments(read([path], WINDOWS, ENCODER.context_frames), WINDOWS, LONGEST):
         reducer = QUESTION.reducer(ENCODER)
         (content,) = encode_news(iter(segment.news), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023
         if segment.last and segment.place == 0 and isinstance(content, SegmentResult):
             content = RecordingResult(gathered([content], reducer), content.recording)
-        yield Row(index, segment.place, segment.last, pickle.dumps(content))
+        yield SegmentRow(index, segment.place, segment.last, pickle.dumps(content))
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Cluster:
     n_failures: int = 0
     sent: list[list[int]] = field(default_factory=list)
 
-    def send(self, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
+    def send(self, inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         self.sent.append(list(inputs))
         rows = [row for index, path in inputs.items() for row in rows_of(index, path)]
         rows += self.dice.sample(rows, self.dice.randint(0, len(rows)))
@@ -97,7 +97,7 @@ def test_only_what_has_not_come_back_is_sent_out_again(files):
 
 
 def test_an_answer_comes_before_all_rows_are_there(files):
-    def send(inputs: Mapping[int, str]) -> Iterator[list[Row]]:
+    def send(inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         yield list(rows_of(0, inputs[0]))
         raise AssertionError("the first answer was held back")
 
@@ -114,7 +114,7 @@ def test_recordings_keep_the_names_that_the_user_gave_them(files, monkeypatch, t
     sent = []
 
     class Remembering(Cluster):
-        def send(self, inputs: Mapping[int, str]) -> Iterator[list[Row]]:
+        def send(self, inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
             sent.extend(inputs.values())
             return super().send(inputs)
 
@@ -159,7 +159,7 @@ def test_a_file_that_only_this_machine_has_is_explained(tmp_path):
     file = str(write_tone(tmp_path / "a.wav"))
     lost = pickle.dumps(FileError(file, "missing", "there is no such file or folder: check the path"))
     encoding = EncodeOptions(WINDOWS)
-    (error,) = dispatched([file], lambda inputs: iter([[Row(0, 0, True, lost)]]), list, encoding, print)
+    (error,) = dispatched([file], lambda inputs: iter([[SegmentRow(0, 0, True, lost)]]), list, encoding, print)
     assert error.kind == "missing"
     assert "not on the node" in error.message
 
@@ -167,7 +167,7 @@ def test_a_file_that_only_this_machine_has_is_explained(tmp_path):
 def test_a_cluster_that_never_answers_is_given_up():
     told: list[str] = []
 
-    def send(inputs: Mapping[int, str]) -> Iterator[list[Row]]:
+    def send(inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         raise Lost("a node is gone")
         yield []
 
@@ -177,6 +177,6 @@ def test_a_cluster_that_never_answers_is_given_up():
 
 
 def test_a_worker_that_can_do_nothing_ends_the_run():
-    rows = [Row(0, 0, True, pickle.dumps(Fault("no such checkpoint")))]
+    rows = [SegmentRow(0, 0, True, pickle.dumps(Fault("no such checkpoint")))]
     with pytest.raises(RunError, match="no such checkpoint"):
         list(dispatched(["a.wav"], lambda inputs: iter([rows]), list, EncodeOptions(WINDOWS), print))

@@ -225,8 +225,8 @@ def test_a_conductor_that_is_killed_costs_no_result(cluster, tmp_path):
     files, told = many(tmp_path), []
 
     def kill() -> None:
-        (conductor,) = workers_of("ray::Conductor")
-        os.kill(conductor, signal.SIGKILL)
+        (actor,) = workers_of("ray::PipelineActor")
+        os.kill(actor, signal.SIGKILL)
 
     assert disturbed_run(files, kill, told) == list(load(MODEL, threads=1).tag(files, LABELS))
     assert any("sent again" in line for line in told)

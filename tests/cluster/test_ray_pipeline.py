@@ -155,7 +155,7 @@ def test_a_local_folder_is_found_from_any_current_folder(monkeypatch):
 
 @pytest.mark.parametrize("stage", ["segments", "gathered", "encode"])
 def test_what_a_stage_fails_on_is_the_error_of_its_recording(files, level_worker, monkeypatch, stage):
-    from pe_audio_cli.cluster import ray_pipeline as conductor
+    from pe_audio_cli.cluster import ray_pipeline
 
     calls = []
 
@@ -172,7 +172,7 @@ def test_what_a_stage_fails_on_is_the_error_of_its_recording(files, level_worker
     if stage == "encode":
         monkeypatch.setattr(LevelEncoder, "encode_codec", second(LevelEncoder.encode_codec))
     else:
-        monkeypatch.setattr(conductor, stage, second(getattr(conductor, stage)))
+        monkeypatch.setattr(ray_pipeline, stage, second(getattr(ray_pipeline, stage)))
     found = rows([level_worker()(pa.concat_tables(decoded(files)))])
     assert [index for index, _, last, _ in found if last] == [10, 11, 12]
     assert [isinstance(content, FileError) for *_, content in found] == [False, True, False]

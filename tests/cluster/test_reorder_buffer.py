@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.cluster.reorder_buffer import ReorderBuffer, Row
+from pe_audio_cli.cluster.reorder_buffer import ReorderBuffer, SegmentRow
 
 COUNTS = st.lists(st.integers(1, 4), max_size=8)  # rows of each input
 
 
-def rows_of(counts: list[int]) -> list[Row]:
+def rows_of(counts: list[int]) -> list[SegmentRow]:
     return [
-        Row(index, place, place == count - 1, f"{index}.{place}".encode() * (index + 1))
+        SegmentRow(index, place, place == count - 1, f"{index}.{place}".encode() * (index + 1))
         for index, count in enumerate(counts)
         for place in range(count)
     ]
@@ -52,9 +52,9 @@ def test_what_waits_for_long_does_not_wait_in_memory():
     content = bytes(1 << 20)
     tracemalloc.start()
     for index in range(1, 200):
-        held.put(Row(index, 0, True, content))
+        held.put(SegmentRow(index, 0, True, content))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150 << 20
-    held.put(Row(0, 0, True, b""))
+    held.put(SegmentRow(0, 0, True, b""))
     assert sum(len(row.content) for row in held.take()) == 199 << 20

@@ -178,7 +178,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     assert read.single_label
     (tmp_path / "stray.wav").touch()
     assert problems(str(tmp_path)) == [
-        "/stray.wav: it lies in no class's folder: put each recording in a folder called after its label"
+        "/stray.wav: not in the folder of a class: put each recording in a folder with the name of its label"
     ]
 
 

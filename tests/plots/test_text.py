@@ -11,7 +11,7 @@ from drawings import pdf_texts, png_pixels, svg_texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pe_audio_cli.plots.figure import sheet
+from pe_audio_cli.plots.figure import pixel_figure
 from pe_audio_cli.plots.text import fit, measure, printable
 
 AWKWARD = [
@@ -33,12 +33,12 @@ AWKWARD = [
 @given(text=st.text(max_size=40))
 @example(text="$x_1$")
 def test_any_text_is_drawn_without_a_warning(text):
-    with sheet(300, 40) as page:
+    with pixel_figure(300, 40) as figure:
         shown = fit(text, 280)
-        page.text(10, 20, shown)
+        figure.text(10, 20, shown)
         pictures = {kind: io.BytesIO() for kind in ("png", "svg", "pdf")}
         for kind, stream in pictures.items():
-            page.save(stream, kind)
+            figure.save(stream, kind)
     assert png_pixels(pictures["png"].getvalue()).shape == (40, 300, 3)
     in_a_comment = re.sub("-(?=-)", "- ", shown)  # where XML has no two hyphens together
     assert "".join(svg_texts(pictures["svg"].getvalue())).strip() == in_a_comment.strip()
@@ -46,9 +46,9 @@ def test_any_text_is_drawn_without_a_warning(text):
 
 
 def test_the_warning_for_a_missing_glyph_is_an_error_here():
-    with pytest.warns(UserWarning, match="missing from font"), sheet(300, 40) as page:
-        page.text(10, 20, "\U0010fffd")
-        page.save(io.BytesIO(), "png")
+    with pytest.warns(UserWarning, match="missing from font"), pixel_figure(300, 40) as figure:
+        figure.text(10, 20, "\U0010fffd")
+        figure.save(io.BytesIO(), "png")
 
 
 @given(text=st.text(max_size=40))
@@ -84,9 +84,9 @@ def test_what_is_too_long_keeps_its_start_or_its_end():
 @pytest.mark.parametrize("size", [11, 13, 16])
 def test_text_is_as_wide_as_it_was_measured(text, size):
     stream = io.BytesIO()
-    with sheet(900, 60) as page:
-        page.text(100, 30, text, size)
-        page.save(stream, "png")
+    with pixel_figure(900, 60) as figure:
+        figure.text(100, 30, text, size)
+        figure.save(stream, "png")
     dark = png_pixels(stream.getvalue())[..., 0] < 128
     columns = np.flatnonzero(dark.any(axis=0))
     assert columns[-1] - columns[0] == pytest.approx(measure(text.strip(), size), abs=6)
@@ -103,9 +103,9 @@ def test_awkward_texts_are_on_one_line_without_controls(text):
 def test_dollars_are_not_mathematics():
     def ink(text: str) -> int:
         stream = io.BytesIO()
-        with sheet(300, 40) as page:
-            page.text(10, 20, text)
-            page.save(stream, "png")
+        with pixel_figure(300, 40) as figure:
+            figure.text(10, 20, text)
+            figure.save(stream, "png")
         return int((png_pixels(stream.getvalue())[..., 0] < 128).sum())
 
     assert ink("$a$") > ink("a") + 20

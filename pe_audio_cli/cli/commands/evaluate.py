@@ -18,7 +18,7 @@ from pe_audio_cli.cli.flags import with_flags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.runner import Runner, model_options, seconds
 from pe_audio_cli.errors import OutputError, UsageError, first_problems
-from pe_audio_cli.evaluation.annotations.formats import FORMS, Kind
+from pe_audio_cli.evaluation.annotations.formats import FORMATS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from pe_audio_cli.cli.eval_options import FindFlags, ReportFlags, TuneFlags, WordFlags
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.evaluation.annotations.folder import Annotations
-    from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions
-    from pe_audio_cli.evaluation.prompts import Question
-    from pe_audio_cli.evaluation.reporting.report import Report
-    from pe_audio_cli.evaluation.runner import Heard
-    from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+    from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions
+    from pe_audio_cli.evaluation.prompts import LabelPrompt
+    from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
+    from pe_audio_cli.evaluation.runner import DecodedSet
+    from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import Task
@@ -43,7 +43,7 @@ __all__ = ["HELP", "evaluate"]
 
 def _listed(kind: Kind) -> str:
     """The forms of one kind, a line each, which the mark at the beginning keeps apart."""
-    return "\b\n" + "\n".join(f"  {form.name}: {form.example}" for form in FORMS if form.kind == kind)
+    return "\b\n" + "\n".join(f"  {form.name}: {form.example}" for form in FORMATS if form.kind == kind)
 
 
 HELP = f"""How good the model is on annotated recordings, which words and thresholds suit it best.
@@ -87,8 +87,8 @@ def evaluate(
         keep_big_blocks()
         from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
-        from pe_audio_cli.evaluation.evaluate import Exam
-        from pe_audio_cli.evaluation.runner import listen
+        from pe_audio_cli.evaluation.evaluate import Evaluation
+        from pe_audio_cli.evaluation.runner import decode_recordings
 
         require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
@@ -98,8 +98,8 @@ def evaluate(
         _refuse_to_overwrite(flags, annotations, read)
         named = _settings(flags.found, read)
 
-        def asked(settings: SettingsFile) -> tuple[ExamOptions, list[Question]]:
-            options = _exam_options(flags.found, read, settings, tune)
+        def asked(settings: SettingsFile) -> tuple[EvaluationOptions, list[LabelPrompt]]:
+            options = _evaluation_options(flags.found, read, settings, tune)
             return options, _questions(flags.words, read, settings)
 
         options, questions = asked(named or SettingsFile())
@@ -107,12 +107,16 @@ def evaluate(
         if named is None:
             options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
         with console.progress([recording.file for recording in read.recordings]) as progress:
-            heard = listen(read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track)
+            heard = decode_recordings(
+                read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track
+            )
         warnings = _say_what_is_left_out(console, heard)
         _say_what_is_odd(console, heard.annotations, questions, flags.words.map)
-        exam = Exam(annotations, heard.annotations, heard.durations, questions)
+        evaluation = Evaluation(annotations, heard.annotations, heard.durations, questions)
         failed: list[FileError] = []
-        report, encoder = _sit(exam, options, checkpoint, windows, flags, console, None if strict else failed.append)
+        report, encoder = _sit(
+            evaluation, options, checkpoint, windows, flags, console, None if strict else failed.append
+        )
         warnings += [f"{error.file}: {error.message}" for error in failed]
         for error in failed:
             console.error(f"{error.file}: {error.message}")
@@ -122,13 +126,13 @@ def evaluate(
             raise typer.Exit(SOME_FAILED)
 
 
-def _tune_options(flags: TuneFlags) -> TuneOptions | None:
+def _tune_options(flags: TuneFlags) -> TuningOptions | None:
     from pe_audio_cli.evaluation.tuning.threshold_search import Goal
-    from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+    from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
 
     goal = Goal.parse(flags.goal)
     if flags.tune is not None:
-        return TuneOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
+        return TuningOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
     if flags.tune_postprocessing or flags.tune_calibration or goal != Goal():
         raise UsageError("tuning needs a file to keep what it finds: name it with --tune out.toml")
     return None
@@ -180,27 +184,29 @@ def _settings(flags: FindFlags, read: Annotations) -> SettingsFile | None:
     return settings_in(flags.settings, _task(read))
 
 
-def _exam_options(flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuneOptions | None) -> ExamOptions:
+def _evaluation_options(
+    flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuningOptions | None
+) -> EvaluationOptions:
     from pe_audio_cli.detection.events import EventOptions
     from pe_audio_cli.detection.scoring import TagOptions
-    from pe_audio_cli.evaluation.evaluate import CLIP_THRESHOLD, ExamOptions
+    from pe_audio_cli.evaluation.evaluate import CLIP_THRESHOLD, EvaluationOptions
 
     given = {name: getattr(flags, name) for name in ("threshold", *EVENT_FLAGS) if getattr(flags, name) is not None}
     if read.kind == "strong":
         events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
-        return ExamOptions(events=events, settings=settings, tune=tune)
+        return EvaluationOptions(events=events, settings=settings, tune=tune)
     if flags.tidy or len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
         raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
     default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
-    return ExamOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
+    return EvaluationOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
 
 
-def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[Question]:
-    from pe_audio_cli.evaluation.prompts import TEMPLATES, questions
-    from pe_audio_cli.evaluation.runner import words_for
+def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[LabelPrompt]:
+    from pe_audio_cli.evaluation.prompts import TEMPLATES, label_prompts
+    from pe_audio_cli.evaluation.runner import prompts_for
     from pe_audio_cli.inference.labels import fill_template
 
-    mapped = {} if flags.map is None else words_for(read.labels, flags.map)
+    mapped = {} if flags.map is None else prompts_for(read.labels, flags.map)
     labels = sorted({*read.labels, *mapped})
     if not labels:
         raise UsageError("the annotations have no label: nothing is heard in any recording")
@@ -211,10 +217,10 @@ def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> l
     compared = None
     if flags.compare_templates:
         compared = templates if len(templates) > 1 else list(dict.fromkeys([*templates, *TEMPLATES]))
-    return questions(labels, {**tuned, **mapped}, templates, compared)
+    return label_prompts(labels, {**tuned, **mapped}, templates, compared)
 
 
-def _say_what_is_odd(console: Console, read: Annotations, questions: list[Question], map: str | None) -> None:
+def _say_what_is_odd(console: Console, read: Annotations, questions: list[LabelPrompt], map: str | None) -> None:
     from pe_audio_cli.inference.labels import class_labels
 
     if map is not None and exists(map) and class_labels(map):
@@ -230,7 +236,7 @@ def _say_what_is_odd(console: Console, read: Annotations, questions: list[Questi
         console.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
 
 
-def _say_what_is_left_out(console: Console, heard: Heard) -> list[str]:
+def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
     """Say it, and return all of it, be it more than anybody reads on a terminal."""
     read = heard.annotations
     for line in first_problems(read.problems):
@@ -258,25 +264,27 @@ def _find_model(flags: ExamFlags, read: Annotations, console: Console) -> tuple[
 
 
 def _sit(
-    exam: Exam,
-    options: ExamOptions,
+    evaluation: Evaluation,
+    options: EvaluationOptions,
     checkpoint: Checkpoint,
     windows: WindowOptions,
     flags: ExamFlags,
     console: Console,
     on_error: Callable[[FileError], None] | None,
-) -> tuple[Report, Encoder]:
+) -> tuple[EvaluationReport, Encoder]:
     """Put the questions to the model."""
     from pe_audio_cli.evaluation.runner import evaluate
     from pe_audio_cli.inference.tasks.base import EncodeOptions
 
-    with console.progress([recording.file for recording in exam.annotations.recordings]) as progress:
+    with console.progress([recording.file for recording in evaluation.annotations.recordings]) as progress:
         encoder = Runner(console, fail_fast=True).encoder(checkpoint, flags.device)
         encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece, audio_track=flags.found.audio_track)
-        return evaluate(exam, encoder, options, encoding, progress.done, on_error), encoder
+        return evaluate(evaluation, encoder, options, encoding, progress.done, on_error), encoder
 
 
-def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Question], overwrite: bool) -> None:
+def _keep(
+    report: EvaluationReport, encoder: Encoder, path: Path | None, questions: list[LabelPrompt], overwrite: bool
+) -> None:
     if path is None or report.tuning is None:
         return
     from pe_audio_cli.detection.label_settings import SettingsFile
@@ -289,7 +297,7 @@ def _keep(report: Report, encoder: Encoder, path: Path | None, questions: list[Q
     save(path, tuned_text(report, report.tuning, blank, wordings), overwrite=overwrite)
 
 
-def _show(report: Report, format: str, path: Path | None, overwrite: bool) -> None:
+def _show(report: EvaluationReport, format: str, path: Path | None, overwrite: bool) -> None:
     from pe_audio_cli.evaluation.reporting.render import render
     from pe_audio_cli.evaluation.runner import save
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, decimal_point, event_row, seconds
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, decimal_point, event_row, seconds
 from pe_audio_cli.evaluation.annotations.tables import first_line
 
-__all__ = ["is_track", "read_track"]
+__all__ = ["is_label_track", "read_label_track"]
 
 _NUMBER = r"-?\d+([.,]\d+)?"
 _TRACK = re.compile(rf"{_NUMBER}\t{_NUMBER}(\t|$)")
@@ -19,12 +19,12 @@ _CONFIDENCE = re.compile(r"[01]\.\d{4}")
 BAND = "\\"  # begins a line with the band of frequencies of the label above it
 
 
-def is_track(text: str) -> bool:
+def is_label_track(text: str) -> bool:
     """True if ``text`` is a label track."""
     return _TRACK.match(first_line(text)) is not None
 
 
-def read_track(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+def read_label_track(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
     """The labels of a track on the recording ``name``; a track without any is a recording with no events.
 
     Times have a decimal comma where Audacity's language does. A label of a point has no length, and is a problem.
@@ -32,13 +32,13 @@ def read_track(place: str, text: str, name: str) -> Iterator[Row | Problem]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not filled:
-        yield Row(place, name, None)
+        yield AnnotationRow(place, name, None)
     for number, line in filled:
         if not line.startswith(BAND):
             yield _row(f"{place}, row {number}", name, *line.split("\t"))
 
 
-def _row(where: str, name: str, onset: str, offset: str | None = None, *labels: str) -> Row | Problem:
+def _row(where: str, name: str, onset: str, offset: str | None = None, *labels: str) -> AnnotationRow | Problem:
     if offset is None:
         return Problem(where, "not an onset, an offset and a label between tabs")
     start, end = decimal_point(onset), decimal_point(offset)

@@ -11,7 +11,7 @@ from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.errors import AnnotationError, UsageError
 from pe_audio_cli.evaluation.annotations.formats import Kind, read_file, read_folder
 from pe_audio_cli.evaluation.annotations.recording_locator import RecordingLocator
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem
 
 __all__ = ["SLACK", "Annotated", "Annotations", "Reference", "check_durations", "read_annotations"]
 
@@ -39,7 +39,7 @@ class Annotated:
     file: str
     labels: tuple[str, ...]
     references: tuple[Reference, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[AnnotationRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,11 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
     if not exists(path):
         raise UsageError(f"there are no annotations at {path}")
     is_folder = is_dir(path)
-    places = RecordingLocator(audio if audio is not None else path if is_folder else os.path.dirname(path) or os.curdir)
-    read = list(read_folder(path, places) if is_folder else read_file(path))
-    rows, problems = _placed(read, places)
+    locator = RecordingLocator(
+        audio if audio is not None else path if is_folder else os.path.dirname(path) or os.curdir
+    )
+    read = list(read_folder(path, locator) if is_folder else read_file(path))
+    rows, problems = _placed(read, locator)
     rows, contradictions = _without_contradictions(rows)
     said = [str(problem) for problem in (*problems, *contradictions)]
     if said and (strict or not rows):
@@ -108,7 +110,7 @@ def check_durations(annotations: Annotations, durations: Mapping[str, float], st
     ``MOST_BEYOND``, listed in ``clipped``. Raises :class:`AnnotationError` for all others if it is, or if nothing is
     left.
     """
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[AnnotationRow]] = {}
     problems, clipped = [], []
     for recording in annotations.recordings:
         duration = durations.get(recording.file)
@@ -128,37 +130,41 @@ def check_durations(annotations: Annotations, durations: Mapping[str, float], st
     return replace(_assembled(rows), problems=(*annotations.problems, *problems), clipped=tuple(clipped))
 
 
-def _too_late(row: Row, duration: float) -> str | None:
+def _too_late(row: AnnotationRow, duration: float) -> str | None:
     if row.offset is not None and row.offset > duration + SLACK:
         return f"the offset {row.offset:g} s"
     return None if row.onset is None or row.onset < duration else f"the onset {row.onset:g} s"
 
 
-def _ends_a_little_late(row: Row, duration: float) -> bool:
+def _ends_a_little_late(row: AnnotationRow, duration: float) -> bool:
     return row.onset is not None and row.offset is not None and row.onset < duration >= row.offset - MOST_BEYOND
 
 
-def _placed(read: Iterable[Row | Problem], places: RecordingLocator) -> tuple[dict[str, list[Row]], list[Problem]]:
+def _placed(
+    read: Iterable[AnnotationRow | Problem], locator: RecordingLocator
+) -> tuple[dict[str, list[AnnotationRow]], list[Problem]]:
     """Return the rows of each recording, by its path, and the problems found."""
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[AnnotationRow]] = defaultdict(list)
     problems = []
     for row in read:
         if isinstance(row, Problem):
             problems.append(row)
             continue
         try:
-            rows[os.path.normpath(places.find(row.name))].append(row)
+            rows[os.path.normpath(locator.find(row.name))].append(row)
         except LookupError as error:
             problems.append(Problem(row.where, str(error)))
     return rows, problems
 
 
-def _without_contradictions(rows: Mapping[str, Sequence[Row]]) -> tuple[dict[str, list[Row]], list[Problem]]:
+def _without_contradictions(
+    rows: Mapping[str, Sequence[AnnotationRow]],
+) -> tuple[dict[str, list[AnnotationRow]], list[Problem]]:
     """Drop rows that repeat another, or that contradict others by saying that nothing is heard."""
-    kept: dict[str, list[Row]] = {}
+    kept: dict[str, list[AnnotationRow]] = {}
     problems = []
     for file, of_recording in rows.items():
-        said: dict[tuple[str | None, float | None, float | None], Row] = {}
+        said: dict[tuple[str | None, float | None, float | None], AnnotationRow] = {}
         for row in of_recording:
             first = said.setdefault((row.label, row.onset, row.offset), row)
             if first is not row:
@@ -171,14 +177,14 @@ def _without_contradictions(rows: Mapping[str, Sequence[Row]]) -> tuple[dict[str
     return kept, problems
 
 
-def _assembled(rows: Mapping[str, Sequence[Row]]) -> Annotations:
+def _assembled(rows: Mapping[str, Sequence[AnnotationRow]]) -> Annotations:
     n_events = sum(row.onset is not None for of_recording in rows.values() for row in of_recording)
     recordings = tuple(_annotated(file, of_recording) for file, of_recording in rows.items())
     n_apart = sum(len(recording.references) for recording in recordings)
     return Annotations("strong" if n_events else "weak", recordings, n_events - n_apart)
 
 
-def _annotated(file: str, rows: Sequence[Row]) -> Annotated:
+def _annotated(file: str, rows: Sequence[AnnotationRow]) -> Annotated:
     labels = tuple(sorted({row.label for row in rows if row.label is not None}))
     references = [
         Reference(row.label, row.onset, row.offset)

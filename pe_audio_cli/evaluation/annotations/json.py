@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from pe_audio_cli._small_files import parse_json
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, event_row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row
 
-__all__ = ["is_objects", "read_objects"]
+__all__ = ["is_json", "read_json"]
 
 
-def is_objects(text: str) -> bool:
+def is_json(text: str) -> bool:
     """True if ``text`` is JSON rather than a table."""
     return text.lstrip().startswith(("[", "{"))
 
 
-def read_objects(place: str, text: str) -> Iterator[Row | Problem]:
+def read_json(place: str, text: str) -> Iterator[AnnotationRow | Problem]:
     """Yield the events of each recording; objects that report an error are skipped."""
     for where, value in _values(place, text):
         if isinstance(value, Problem):
@@ -56,13 +56,13 @@ def _lines(place: str, text: str) -> list[tuple[str, str]]:
     return [(f"{place}, row {number}", line) for number, line in lines if line.strip()]
 
 
-def _events(where: str, value: dict[str, Any]) -> Iterator[Row | Problem]:
+def _events(where: str, value: dict[str, Any]) -> Iterator[AnnotationRow | Problem]:
     events = value.get("events")
     if not isinstance(events, list):
         yield Problem(where, "no 'events': annotations are what peaudio localize writes, not peaudio tag")
         return
     if not events:
-        yield Row(where, value["file"], None)
+        yield AnnotationRow(where, value["file"], None)
     for number, event in enumerate(events, start=1):
         each = f"{where}, event {number}"
         if isinstance(event, dict):

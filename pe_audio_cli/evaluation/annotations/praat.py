@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, event_row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row
 
 __all__ = ["is_textgrid", "read_textgrid"]
 
@@ -24,7 +24,7 @@ def is_textgrid(text: str) -> bool:
     return _KIND.match(text) is not None or text.startswith(_BINARY)
 
 
-def read_textgrid(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+def read_textgrid(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
     """A row for each interval with text in it, on the recording ``name``: the text is its label, whatever its tier.
 
     A TextGrid without any is a recording with no events. A point has no length, and is a problem. See
@@ -40,7 +40,7 @@ def read_textgrid(place: str, text: str, name: str) -> Iterator[Row | Problem]:
         return
     filled = [item for item in items if item[-1][-1].strip()]
     if not filled:
-        yield Row(place, name, None)
+        yield AnnotationRow(place, name, None)
     for kind, tier, number, values in filled:
         if kind == POINTS:
             where = f"{place}, tier {tier}, point {number}"

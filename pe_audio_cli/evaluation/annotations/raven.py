@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, decimal_point, event_row, seconds
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, decimal_point, event_row, seconds
 from pe_audio_cli.evaluation.annotations.tables import Line, cell, column, first_line, read_lines
 
 __all__ = ["is_raven", "read_raven"]
@@ -29,7 +29,7 @@ def is_raven(text: str) -> bool:
     return BEGIN in first_line(text).lower().split("\t")
 
 
-def read_raven(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+def read_raven(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
     """The selections of a table.
 
     A selection has a row for each view that shows it, of which the first counts. ``name`` is the recording that the
@@ -62,10 +62,10 @@ def read_raven(place: str, text: str, name: str) -> Iterator[Row | Problem]:
             yield _row(line.where, {what: cell(line, at) for what, at in places.items()}, name)
 
 
-def _row(where: str, cells: dict[str, str], name: str) -> Row | Problem:
+def _row(where: str, cells: dict[str, str], name: str) -> AnnotationRow | Problem:
     file = cells["file"] or name
     if cells["label"] == cells["code"] == NO_CALL:
-        return Row(where, file, None)
+        return AnnotationRow(where, file, None)
     times = {what: decimal_point(cells[what]) for what in ("onset", "offset", "own onset")}
     row = event_row(where, file, cells["label"], times["onset"], times["offset"])
     if isinstance(row, Problem) or not times["own onset"]:

@@ -6,14 +6,14 @@ import math
 import re
 from dataclasses import dataclass
 
-__all__ = ["Problem", "Row", "decimal_point", "event_row", "seconds", "tag_row"]
+__all__ = ["AnnotationRow", "Problem", "decimal_point", "event_row", "seconds", "tag_row"]
 
 # float() takes more, such as 1_0 for ten or nan, which in a table is a typing mistake.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AnnotationRow:
     """One row of an annotation, about the recording that it calls ``name``.
 
     A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says that
@@ -38,7 +38,7 @@ class Problem:
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-def event_row(where: str, name: str, label: object, onset: object, offset: object) -> Row | Problem:
+def event_row(where: str, name: str, label: object, onset: object, offset: object) -> AnnotationRow | Problem:
     """A strong label; the times are numbers, or text that holds one."""
     if not name:
         return Problem(where, "there is no file name")
@@ -52,14 +52,14 @@ def event_row(where: str, name: str, label: object, onset: object, offset: objec
         return Problem(where, f"the onset {start:g} s is not before the offset {end:g} s")
     if not isinstance(label, str) or not label.strip():
         return Problem(where, "there is no label")
-    return Row(where, name, label.strip(), start, end)
+    return AnnotationRow(where, name, label.strip(), start, end)
 
 
-def tag_row(where: str, name: str, label: str) -> Row | Problem:
+def tag_row(where: str, name: str, label: str) -> AnnotationRow | Problem:
     """A weak label; a blank one says that nothing is heard."""
     if not name:
         return Problem(where, "there is no file name")
-    return Row(where, name, label.strip() if label.strip() else None)
+    return AnnotationRow(where, name, label.strip() if label.strip() else None)
 
 
 def decimal_point(text: str) -> str:

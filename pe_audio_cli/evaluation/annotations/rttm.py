@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, event_row, seconds
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row, seconds
 
 __all__ = ["is_rttm", "read_rttm"]
 
@@ -21,7 +21,7 @@ def is_rttm(text: str) -> bool:
     return len(fields) in N_FIELDS and fields[0] in (SPEAKER, "SPKR-INFO")
 
 
-def read_rttm(place: str, text: str) -> Iterator[Row | Problem]:
+def read_rttm(place: str, text: str) -> Iterator[AnnotationRow | Problem]:
     """A row for each ``SPEAKER`` line; the name's underscores, which stand for what no field can hold, are blanks."""
     for number, line in enumerate(text.replace("\r", "\n" if "\n" not in text else "").split("\n"), start=1):
         fields, where = line.split(), f"{place}, row {number}"

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, event_row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row
 
 __all__ = ["is_subtitles", "read_subtitles"]
 
@@ -25,18 +25,18 @@ def is_subtitles(text: str) -> bool:
     return lines[0].startswith(VTT) or any(_TIMES.fullmatch(line.rstrip("\r")) for line in lines[:2])
 
 
-def read_subtitles(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+def read_subtitles(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
     """A row for each cue on the recording ``name``; subtitles without any are a recording with no events.
 
     The text of a cue is its label, without tags and with its lines put together. See https://www.w3.org/TR/webvtt1/.
     """
     is_vtt = text.lstrip().startswith(VTT)
-    none = True
+    is_empty = True
     for number, lines in _blocks(text):
         where = f"{place}, row {number}"
         if is_vtt and lines[0].startswith((VTT, *NO_CUES)) and ARROW not in lines[0]:
             continue
-        none = False
+        is_empty = False
         at = next((at for at, line in enumerate(lines[:2]) if ARROW in line), None)
         times = None if at is None else _TIMES.fullmatch(lines[at])
         if at is None or times is None:
@@ -45,8 +45,8 @@ def read_subtitles(place: str, text: str, name: str) -> Iterator[Row | Problem]:
         words = " ".join(lines[at + 1 :])
         label = html.unescape(_TAG.sub("", words)) if is_vtt else words.translate(_HALF_WIDTH)
         yield event_row(where, name, label, _seconds(times[1]), _seconds(times[2]))
-    if none:
-        yield Row(place, name, None)
+    if is_empty:
+        yield AnnotationRow(place, name, None)
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from pe_audio_cli.evaluation.annotations.rows import Problem, Row, event_row, tag_row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row, tag_row
 from pe_audio_cli.formats.escaping import text_of_cell
 
 __all__ = ["Line", "cell", "column", "first_line", "is_event_table", "read_lines", "read_table", "separator_of"]
@@ -59,7 +59,7 @@ class _Columns:
     ours: bool
 
 
-def read_table(place: str, text: str, name: str) -> Iterator[Row | Problem]:
+def read_table(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
     """The rows of a table; ``place`` is what messages call it.
 
     A row with a name and nothing else says that the recording was listened to and nothing was heard. ``name`` is the
@@ -165,7 +165,7 @@ def _columns(header: Line) -> _Columns | Problem:
     return _Columns(file, label, onset, offset, several, header.cells == OURS)
 
 
-def _rows(line: Line, columns: _Columns, recording: str) -> Iterator[Row | Problem]:
+def _rows(line: Line, columns: _Columns, recording: str) -> Iterator[AnnotationRow | Problem]:
     places = (columns.file, columns.label, columns.onset, columns.offset)
     name, label, onset, offset = (cell(line, place) for place in places)
     if columns.file is None:

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.report import Report
+from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
 from pe_audio_cli.formats.escaping import cell_text, json_text
 
 __all__ = ["FORMATS", "render"]
@@ -21,7 +21,7 @@ CSV_HEADER = ("scope", "label", "figure", "value", "low", "high")
 FORMATS = ("table", "json", "csv")
 
 
-def render(report: Report, format: str, width: int | None = None) -> str:
+def render(report: EvaluationReport, format: str, width: int | None = None) -> str:
     """The text of a report in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
     if format == "json":
         return _json(report)
@@ -32,7 +32,7 @@ def render(report: Report, format: str, width: int | None = None) -> str:
     return table(report, width)
 
 
-def _json(report: Report) -> str:
+def _json(report: EvaluationReport) -> str:
     values = asdict(report)
     if not report.warnings:
         del values["warnings"]
@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
     return round(value, DECIMALS) if isinstance(value, float) else value
 
 
-def _csv(report: Report) -> str:
+def _csv(report: EvaluationReport) -> str:
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -57,7 +57,7 @@ def _csv(report: Report) -> str:
     return text.getvalue()
 
 
-def _rows(report: Report) -> Iterator[tuple[str, ...]]:
+def _rows(report: EvaluationReport) -> Iterator[tuple[str, ...]]:
     yield from _figures("overall", "", report.overall)
     for row in report.labels:
         yield ("label", cell_text(row.label), "count", str(row.count), "", "")

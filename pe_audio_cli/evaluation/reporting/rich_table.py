@@ -15,12 +15,12 @@ from rich.text import Text
 
 from pe_audio_cli.detection.label_settings import LabelSettings
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.report import (
+from pe_audio_cli.evaluation.reporting.evaluation_report import (
     TITLES,
     Compared,
     Confusion,
+    EvaluationReport,
     LabelReport,
-    Report,
     Subject,
     Tuning,
     said,
@@ -35,7 +35,7 @@ PARTS = ("event_precision", "event_recall", "precision", "recall")  # of a figur
 NOTHING = "-"
 
 
-def table(report: Report, width: int | None = None) -> str:
+def table(report: EvaluationReport, width: int | None = None) -> str:
     """The text of a report, ``width`` columns wide; None is the terminal's width, or a fixed one."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     text = StringIO()
@@ -45,7 +45,7 @@ def table(report: Report, width: int | None = None) -> str:
     return text.getvalue()
 
 
-def _parts(report: Report) -> Iterator[RenderableType]:
+def _parts(report: EvaluationReport) -> Iterator[RenderableType]:
     yield _heading(report.subject)
     yield _overall(report.overall)
     yield _labels(report.labels)
@@ -90,7 +90,7 @@ def _left_out(lack: str, labels: Sequence[str]) -> Iterator[RenderableType]:
         yield Padding(Text(f"{lack}, so in no mean that needs one: {named}"), (0, 0, 1, 1))
 
 
-def _reliability(report: Report) -> RenderableType:
+def _reliability(report: EvaluationReport) -> RenderableType:
     items = {"strong": "frames", "weak": "recordings"}[report.subject.kind]
     grid = _table("probability", f"labels of {items}", "mean", "annotated")
     for each in report.reliability:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile, settings_text
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.report import TITLES, Report, TunedLabel, Tuning, said
+from pe_audio_cli.evaluation.reporting.evaluation_report import TITLES, EvaluationReport, TunedLabel, Tuning, said
 from pe_audio_cli.formats.escaping import terminal_text
 
 __all__ = ["tuned_text"]
@@ -23,7 +23,9 @@ Edit what you like; leave out what you don't need, and the command's default tak
 Flags on the command line win. The figures are cross-validated by recording, with 95 % intervals."""
 
 
-def tuned_text(report: Report, tuning: Tuning, blank: SettingsFile, wordings: Mapping[str, tuple[str, ...]]) -> str:
+def tuned_text(
+    report: EvaluationReport, tuning: Tuning, blank: SettingsFile, wordings: Mapping[str, tuple[str, ...]]
+) -> str:
     """Return the text of the settings file.
 
     Args:

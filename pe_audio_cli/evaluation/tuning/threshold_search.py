@@ -23,7 +23,15 @@ from pe_audio_cli.errors import UsageError
 from pe_audio_cli.evaluation.metrics.counts import Counts, clip_counts, event_counts, hits
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
 
-__all__ = ["THRESHOLDS", "ClipCandidates", "EventCandidates", "Goal", "Tuned", "deal", "tune"]
+__all__ = [
+    "THRESHOLDS",
+    "BestOptions",
+    "ClipCandidates",
+    "EventCandidates",
+    "Goal",
+    "assign_folds",
+    "search_thresholds",
+]
 
 N_FOLDS = 5
 SEED = 0
@@ -155,7 +163,7 @@ class ClipCandidates:
 
 
 @dataclass(frozen=True)
-class Tuned(Generic[OptionsT]):
+class BestOptions(Generic[OptionsT]):
     """The best settings on all recordings, their counts there, and the ``held_out`` counts of cross-validation."""
 
     options: OptionsT
@@ -163,8 +171,8 @@ class Tuned(Generic[OptionsT]):
     held_out: Counts
 
 
-def deal(kinds: Sequence[Hashable]) -> NDArray[np.intp]:
-    """The fold of each recording; recordings of the same kind are dealt out evenly."""
+def assign_folds(kinds: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Assign each recording to a fold; recordings of the same kind are spread evenly."""
     shuffled = np.random.default_rng(SEED).permutation(len(kinds))
     ordered = sorted(shuffled, key=lambda index: repr(kinds[index]))
     folds = np.empty(len(kinds), np.intp)
@@ -172,14 +180,16 @@ def deal(kinds: Sequence[Hashable]) -> NDArray[np.intp]:
     return folds
 
 
-def tune(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, folds: NDArray[np.intp]) -> Tuned[OptionsT]:
+def search_thresholds(
+    candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, folds: NDArray[np.intp]
+) -> BestOptions[OptionsT]:
     """Return the best settings for one label; ``current`` if the label has no positives."""
     held_out = np.empty_like(candidates.counts(current))
     for fold in np.unique(folds):
         own = folds == fold
         held_out[own] = candidates.counts(_search(candidates, current, goal, ~own))[own]
     best = _search(candidates, current, goal, np.ones(len(folds), np.bool_))
-    return Tuned(best, candidates.counts(best), held_out)
+    return BestOptions(best, candidates.counts(best), held_out)
 
 
 def _search(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, seen: NDArray[np.bool_]) -> OptionsT:

@@ -21,10 +21,16 @@ from pe_audio_cli.evaluation.metrics.calibration import (
 from pe_audio_cli.evaluation.metrics.counts import Counts, hits
 from pe_audio_cli.evaluation.metrics.measure import CALIBRATION
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
-from pe_audio_cli.evaluation.reporting.report import TunedLabel, Tuning, estimates
-from pe_audio_cli.evaluation.tuning.threshold_search import Candidates, ClipCandidates, EventCandidates, Goal, tune
+from pe_audio_cli.evaluation.reporting.evaluation_report import TunedLabel, Tuning, estimates
+from pe_audio_cli.evaluation.tuning.threshold_search import (
+    Candidates,
+    ClipCandidates,
+    EventCandidates,
+    Goal,
+    search_thresholds,
+)
 
-__all__ = ["TuneOptions", "tune_clips", "tune_strong"]
+__all__ = ["TuningOptions", "tune_clips", "tune_strong"]
 
 DECIMALS = 4  # of a scale or a bias that is written down
 
@@ -33,7 +39,7 @@ Figures = dict[str, NDArray[np.float64]]  # by name, (n_rows,) as ``bootstrap`` 
 
 
 @dataclass(frozen=True, slots=True)
-class TuneOptions:
+class TuningOptions:
     """The goal of tuning, and whether to tune post-processing and to calibrate probabilities too."""
 
     goal: Goal = field(default_factory=Goal)
@@ -74,7 +80,7 @@ def tune_strong(
     current: Sequence[EventOptions],
     base: Sequence[LabelSettings],
     folds: NDArray[np.intp],
-    options: TuneOptions,
+    options: TuningOptions,
 ) -> Tuning:
     """Tune on events.
 
@@ -105,7 +111,7 @@ def tune_clips(
     current: Sequence[float],
     base: Sequence[LabelSettings],
     folds: NDArray[np.intp],
-    options: TuneOptions,
+    options: TuningOptions,
 ) -> Tuning:
     """Tune on whole recordings; the arguments are those of :func:`tune_strong`."""
     owners = np.arange(len(clips.scores))
@@ -127,7 +133,7 @@ def _tuning(
     fields: Callable[[Any], dict[str, Any]],
     base: Sequence[LabelSettings],
     folds: NDArray[np.intp],
-    options: TuneOptions,
+    options: TuningOptions,
 ) -> Tuning:
     weights = resamples(len(folds))
     tuned: list[TunedLabel] = []
@@ -146,10 +152,10 @@ def _tuning(
 
 
 def _outcome(
-    trial: _Trial[OptionsT], folds: NDArray[np.intp], weights: NDArray[np.int64], options: TuneOptions
+    trial: _Trial[OptionsT], folds: NDArray[np.intp], weights: NDArray[np.int64], options: TuningOptions
 ) -> _Outcome:
     calibration = fit_calibration(trial.scores, trial.truth) if options.calibration else None
-    found = tune(trial.candidates(calibration), trial.current, options.goal, folds)
+    found = search_thresholds(trial.candidates(calibration), trial.current, options.goal, folds)
     before = _figures(trial, trial.candidates(None).counts(trial.current), weights, options.goal)
     after = _figures(trial, found.held_out, weights, options.goal)
     if options.calibration:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.results import Embeddings
 
-__all__ = ["FarEncoder"]
+__all__ = ["RemoteEncoder"]
 
 
-class FarEncoder:
+class RemoteEncoder:
     """All of a :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` but the audio, whose tower is not loaded.
 
     ``engine`` describes, for people, what encodes the audio.

@@ -19,8 +19,8 @@ __all__ = [
     "TITLES",
     "Compared",
     "Confusion",
+    "EvaluationReport",
     "LabelReport",
-    "Report",
     "Subject",
     "TunedLabel",
     "Tuning",
@@ -113,7 +113,7 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """The whole report. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
 
     ``warnings`` tell what was left out of it, and what was taken otherwise than it is annotated.
@@ -133,13 +133,13 @@ class Report:
 
 def report_of(
     subject: Subject, labels: Sequence[str], counts: Sequence[int], thresholds: Sequence[float], figures: Figures
-) -> Report:
+) -> EvaluationReport:
     """Return the report on a set: ``counts`` are the annotations of each label, ``thresholds`` those of each label."""
     rows = tuple(
         LabelReport(label, count, threshold, _column(figures.labels, index), reliability(figures.reliability[index]))
         for index, (label, count, threshold) in enumerate(zip(labels, counts, thresholds, strict=True))
     )
-    return Report(
+    return EvaluationReport(
         subject,
         estimates(figures.overall),
         rows,

@@ -1,4 +1,4 @@
-"""Answers to an exam become a report: figures, what is left out of them, comparisons, and what is tuned."""
+"""Answers to an evaluation become a report: figures, what is left out of them, comparisons, and what is tuned."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.detection.options import PerLabel
 from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, Reference
-from pe_audio_cli.evaluation.evaluate import Exam, ExamOptions, grade
-from pe_audio_cli.evaluation.prompts import Question, questions
+from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
+from pe_audio_cli.evaluation.prompts import LabelPrompt, label_prompts
+from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
 from pe_audio_cli.evaluation.reporting.render import render
-from pe_audio_cli.evaluation.reporting.report import Report
 from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
-from pe_audio_cli.evaluation.tuning.tuning import TuneOptions
+from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
 
 LABELS = ["dog", "rain", "wind"]
 
 
-def weak(truth: list[str], labels: list[str], asked: list[Question] | None = None) -> Exam:
+def weak(truth: list[str], labels: list[str], asked: list[LabelPrompt] | None = None) -> Evaluation:
     """One recording for each text of ``truth``, which names its labels."""
     recordings = tuple(Annotated(f"{number}.wav", tuple(text.split())) for number, text in enumerate(truth))
     durations = {recording.file: 10.0 for recording in recordings}
-    return Exam(
-        "x.csv", Annotations("weak", recordings), durations, questions(labels, {}, ["{}"]) if asked is None else asked
+    return Evaluation(
+        "x.csv",
+        Annotations("weak", recordings),
+        durations,
+        label_prompts(labels, {}, ["{}"]) if asked is None else asked,
     )
 
 
@@ -45,7 +48,7 @@ ANSWERS = columns([0.9, 0.2, 0.1], [0.6, 0.7, 0.1], [0.1, 0.8, 0.2], [0.3, 0.6, 
 
 
 def test_figures_of_single_labels() -> None:
-    report = grade(SINGLE, "m", ANSWERS, ExamOptions())
+    report = evaluate_scores(SINGLE, "m", ANSWERS, EvaluationOptions())
     scores = np.concatenate(ANSWERS, axis=1).T
     truth = np.eye(3, dtype=bool)[[0, 0, 1, 1, 2, 2]]
     overall = {name: figure.value for name, figure in report.overall.items()}
@@ -65,9 +68,9 @@ def test_figures_of_single_labels() -> None:
 
 
 def test_a_label_without_positives_or_negatives_is_named_and_in_no_mean() -> None:
-    exam = weak(["dog rain", "rain", "dog rain", "rain"], LABELS)
+    evaluation = weak(["dog rain", "rain", "dog rain", "rain"], LABELS)
     answers = columns([0.9, 0.2, 0.9], [0.1, 0.7, 0.9], [0.8, 0.1, 0.9], [0.2, 0.9, 0.9])
-    report = grade(exam, "m", answers, ExamOptions())
+    report = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
     assert report.without_positives == ("wind",) and report.without_negatives == ("rain",)
     assert report.overall["auroc"].value == report.overall["average_precision"].value == 1  # of dog alone
     assert "auroc" not in report.labels[1].figures and "f1" not in report.labels[2].figures
@@ -79,8 +82,8 @@ def test_a_label_without_positives_or_negatives_is_named_and_in_no_mean() -> Non
 
 
 def test_thresholds_of_single_labels_count() -> None:
-    options = ExamOptions(tags=PerLabel(TagOptions(threshold=0.5), {"wind": TagOptions(threshold=0.3)}))
-    report = grade(SINGLE, "m", ANSWERS, options)
+    options = EvaluationOptions(tags=PerLabel(TagOptions(threshold=0.5), {"wind": TagOptions(threshold=0.3)}))
+    report = evaluate_scores(SINGLE, "m", ANSWERS, options)
     assert [row.threshold for row in report.labels] == [0.5, 0.5, 0.3]
     assert report.labels[2].figures["recall"].value == 1
 
@@ -97,18 +100,18 @@ def events(*recordings: tuple[list[tuple[str, float, float]], float]) -> Annotat
     )
 
 
-def strong() -> tuple[Exam, list[np.ndarray]]:
+def strong() -> tuple[Evaluation, list[np.ndarray]]:
     """Two recordings of 4 s in which a dog is heard as annotated, at 0.8 for 0.2, and rain is not."""
     annotations = events(([("dog", 1.0, 2.0)], 4.0), ([("dog", 2.0, 3.0), ("rain", 0.0, 1.0)], 4.0))
-    exam = Exam("x.tsv", annotations, {"0.wav": 4.0, "1.wav": 4.0}, questions(LABELS, {}, ["{}"]))
+    evaluation = Evaluation("x.tsv", annotations, {"0.wav": 4.0, "1.wav": 4.0}, label_prompts(LABELS, {}, ["{}"]))
     answers = np.full((2, 3, 100), 0.2, np.float32)
     answers[0, 0, 25:50] = answers[1, 0, 50:75] = 0.8
-    return exam, list(answers)
+    return evaluation, list(answers)
 
 
 def test_figures_of_events() -> None:
-    exam, answers = strong()
-    report = grade(exam, "m", answers, ExamOptions())
+    evaluation, answers = strong()
+    report = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
     dog, rain, _ = report.labels
     assert {name: figure.value for name, figure in dog.figures.items() if name != "calibration_error"} == dict.fromkeys(
         ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1"), 1
@@ -117,28 +120,28 @@ def test_figures_of_events() -> None:
     assert report.without_positives == ("wind",)
     assert report.overall["event_f1"].value == 0.5
     assert (report.subject.n_recordings, report.subject.seconds) == (2, 8.0)
-    strict = grade(exam, "m", answers, ExamOptions(events=PerLabel(EventOptions(0.9))))
+    strict = evaluate_scores(evaluation, "m", answers, EvaluationOptions(events=PerLabel(EventOptions(0.9))))
     assert strict.labels[0].figures["event_f1"].value == 0 and strict.labels[0].figures["auroc"].value == 1
 
 
 def test_an_offset_that_was_rounded_up_ends_with_the_recording() -> None:
-    exam, answers = strong()
+    evaluation, answers = strong()
     annotations = events(([("dog", 1.0, 2.0)], 4.0), ([("dog", 3.0, 4.02), ("rain", 0.0, 1.0)], 4.0))
     answers[1][0] = np.where(np.arange(100) >= 75, 0.8, 0.2)
-    report = grade(replace(exam, annotations=annotations), "m", answers, ExamOptions())
+    report = evaluate_scores(replace(evaluation, annotations=annotations), "m", answers, EvaluationOptions())
     assert report.labels[0].figures["psds1"].value == report.labels[0].figures["auroc"].value == 1
 
 
-def test_templates_and_wordings_are_compared_best_first() -> None:
+def test_templates_and_prompts_are_compared_best_first() -> None:
     asked = [
-        *questions(["dog"], {}, ["{}"]),
-        Question("dog", ("bad dog",), template="bad {}"),
-        Question("dog", ("good dog",), template="good {}"),
-        Question("dog", ("hound",), wording="hound"),
-        Question("dog", ("puppy",), wording="puppy"),
+        *label_prompts(["dog"], {}, ["{}"]),
+        LabelPrompt("dog", ("bad dog",), template="bad {}"),
+        LabelPrompt("dog", ("good dog",), template="good {}"),
+        LabelPrompt("dog", ("hound",), text="hound"),
+        LabelPrompt("dog", ("puppy",), text="puppy"),
     ]
     answers = columns([0.9, 0.1, 0.9, 0.5, 0.9], [0.2, 0.8, 0.2, 0.6, 0.1], [0.8, 0.1, 0.8, 0.7, 0.6])
-    report = grade(weak(["dog", "", "dog"], ["dog"], asked), "m", answers, ExamOptions())
+    report = evaluate_scores(weak(["dog", "", "dog"], ["dog"], asked), "m", answers, EvaluationOptions())
     assert [(each.label, each.text) for each in report.compared] == [
         (None, "good {}"),
         (None, "bad {}"),
@@ -151,34 +154,34 @@ def test_templates_and_wordings_are_compared_best_first() -> None:
 def test_tuning_mends_a_bad_threshold_and_says_what_that_is_worth() -> None:
     truth = ["dog" if number % 2 else "" for number in range(20)]
     answers = columns(*([0.2 + 0.05 * bool(text) + 0.001 * number, 0.5] for number, text in enumerate(truth)))
-    exam = weak(truth, ["dog", "rain"])
+    evaluation = weak(truth, ["dog", "rain"])
     settings = SettingsFile("old.toml", "m", "0", {"dog": LabelSettings(("a dog",), scale=2.0, bias=1.0)})
-    options = ExamOptions(settings=settings, tune=TuneOptions(calibration=True))
-    tuning = grade(exam, "m", answers, options).tuning
+    options = EvaluationOptions(settings=settings, tune=TuningOptions(calibration=True))
+    tuning = evaluate_scores(evaluation, "m", answers, options).tuning
     assert tuning is not None and tuning.not_tuned == ("rain",)
     (dog,) = tuning.labels
     assert dog.before["f1"].value == 0 and dog.after["f1"].value > 0.9
     assert dog.after["calibration_error"].value < dog.before["calibration_error"].value
     assert dog.settings.wordings == ("dog",)
     # What was fitted comes on top of the calibration that the scores have already.
-    again = grade(exam, "m", answers, replace(options, settings=SettingsFile())).tuning
+    again = evaluate_scores(evaluation, "m", answers, replace(options, settings=SettingsFile())).tuning
     assert again is not None
     fitted = again.labels[0].settings
     assert dog.settings.scale == pytest.approx(2 * fitted.scale, rel=1e-3)
     assert dog.settings.bias == pytest.approx(fitted.scale + fitted.bias, rel=1e-3)
 
 
-def full_report() -> Report:
+def full_report() -> EvaluationReport:
     """One with all of its parts."""
-    exam, answers = strong()
+    evaluation, answers = strong()
     asked = [
-        *exam.questions,
-        Question("dog", ("hound",), template="x {}"),
-        Question("dog", ("a",), wording="=a[/b]\x1b"),
+        *evaluation.prompts,
+        LabelPrompt("dog", ("hound",), template="x {}"),
+        LabelPrompt("dog", ("a",), text="=a[/b]\x1b"),
     ]
     wide = [np.concatenate([rows, rows[:2]]) for rows in answers]
-    options = ExamOptions(tune=TuneOptions(postprocessing=True, calibration=True))
-    return grade(replace(exam, questions=asked), "m", wide, options)
+    options = EvaluationOptions(tune=TuningOptions(postprocessing=True, calibration=True))
+    return evaluate_scores(replace(evaluation, prompts=asked), "m", wide, options)
 
 
 def test_json_holds_every_figure_and_no_nan() -> None:
