@@ -1,1 +1,1 @@
-"""The same work on many machines, with Ray."""
+"""Runs on many machines, with Ray."""

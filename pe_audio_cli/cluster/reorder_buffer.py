@@ -38,7 +38,7 @@ class ReorderBuffer:
         weakref.finalize(self, close_quietly, self._file)
 
     def put(self, row: SegmentRow) -> None:
-        """Take a row; one that is known already, from an earlier attempt, is passed over.
+        """Take a row; one that is known already, from an earlier attempt, is ignored.
 
         Raises :class:`RunError` if the temporary folder has no room for it.
         """
@@ -77,7 +77,7 @@ class ReorderBuffer:
         return [index for index in range(first, n) if not self._is_there(index, place if index == first else 0)]
 
     def _is_there(self, index: int, place: int) -> bool:
-        """True if all rows of an input from a place on are there."""
+        """True if all rows of an input from ``place`` on have arrived."""
         places = self._held.get(index, {})
         while place in places:
             if places[place][2]:

@@ -1,1 +1,1 @@
-"""Annotated recordings and what the tool makes of them: metrics, and the settings that suit them best."""
+"""Evaluation on annotated recordings: metrics, and tuning of settings."""

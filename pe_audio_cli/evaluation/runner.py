@@ -104,7 +104,7 @@ def evaluate(
 ) -> EvaluationReport:
     """Run the model on the recordings and compare its results with the annotations.
 
-    A recording that cannot be encoded is left out and handed to ``on_error``; without that, or if none is left,
+    A recording that cannot be encoded is left out and passed to ``on_error``; without that, or if none is left,
     :class:`RunError` is raised and nothing is evaluated.
     """
     query = _query(evaluation, encoder, options.settings)

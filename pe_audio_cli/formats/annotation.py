@@ -45,7 +45,7 @@ class AudacityWriter(EventWriter):
     several = False
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """One line an event."""
+        """Yield one line per event."""
         for event in result.events:
             yield f"{fine_time(event.start)}\t{fine_time(event.end)}\t{self.spell(event.label)}\n"
 
@@ -60,14 +60,14 @@ class RavenWriter(EventWriter):
 
     name = "raven"
     extensions = (".selections.txt",)
-    movable = False  # numbers and times go on from recording to recording
+    movable = False  # numbers and times continue from recording to recording
 
     def __init__(self, stream: TextIO, options: WriteOptions) -> None:
         super().__init__(stream, options)
         self.state = [0, 0.0]  # selections so far, and the seconds of the recordings before the next
 
     def restore(self, state: Any) -> None:
-        """Go on counting. Raises :class:`ValueError` if that is not what it counts."""
+        """Continue the numbering. Raises :class:`ValueError` for an invalid state."""
         match state:
             case [int(count), int() | float() as seconds] if 0 <= count < MOST and 0 <= seconds < MOST:
                 self.state = [count, seconds]
@@ -75,13 +75,13 @@ class RavenWriter(EventWriter):
                 raise ValueError(state)
 
     def open(self, written: int = 0) -> None:
-        """Write the header, unless it is there already."""
+        """Write the header, unless the output has one already."""
         if written == 0:
             self.stream.write("\t".join(RAVEN_COLUMNS) + "\n")
             self.stream.flush()
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """One row an event."""
+        """Yield one row per event."""
         n_before, seconds_before = self.state
         recording = result.recording
         path = tsv_cell(self.spell(self.name_of(recording.file)))
@@ -95,7 +95,7 @@ class RavenWriter(EventWriter):
 
     @classmethod
     def name_of(cls, file: str) -> str:
-        """The whole path, by which Raven finds the recording wherever the table lies."""
+        """Return the absolute path, by which Raven finds the recording wherever the table is."""
         return file if file == "-" else os.path.abspath(file)
 
 
@@ -111,7 +111,7 @@ class TextGridWriter(EventWriter):
     several = False
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """A header, then tier by tier."""
+        """Yield a header, then the tiers."""
         end = result.recording.duration
         yield (
             f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {_exact(end)}\n'
@@ -124,10 +124,10 @@ class TextGridWriter(EventWriter):
 
     @staticmethod
     def _tier(quoted: str, edges: Sequence[float], end: float) -> Iterator[str]:
-        n_intervals = sum(1 for _ in _tiles(edges, end))
+        n_intervals = sum(1 for _ in _intervals(edges, end))
         yield f'        name = "{quoted}"\n        xmin = 0\n        xmax = {_exact(end)}\n'
         yield f"        intervals: size = {n_intervals}\n"
-        for number, (start, stop, heard) in enumerate(_tiles(edges, end), start=1):
+        for number, (start, stop, heard) in enumerate(_intervals(edges, end), start=1):
             yield f"        intervals [{number}]:\n"
             yield f"            xmin = {_exact(start)}\n            xmax = {_exact(stop)}\n"
             yield f'            text = "{quoted if heard else ""}"\n'
@@ -141,8 +141,8 @@ def _edges(result: LocalizeResult) -> dict[str, array[float]]:
     return edges
 
 
-def _tiles(edges: Sequence[float], end: float) -> Iterator[tuple[float, float, bool]]:
-    """The intervals from 0 to ``end`` between the ``edges`` of a label's events, and whether it is heard in each."""
+def _intervals(edges: Sequence[float], end: float) -> Iterator[tuple[float, float, bool]]:
+    """Yield the intervals from 0 to ``end`` between the ``edges`` of a label's events; True for those of events."""
     for place, (start, stop) in enumerate(pairwise(chain([0.0], edges, [end]))):
         if start < stop:
             yield start, stop, place % 2 == 1

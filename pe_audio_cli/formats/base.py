@@ -32,8 +32,8 @@ Command: TypeAlias = Literal["tag", "localize", "search"]
 class WriteOptions:
     """Options of a writer: the command whose results it writes, and how much of them.
 
-    ``per_window`` are tags of each window; ``measure`` is what hits of a search are measured by. ``most_shown`` is how
-    many tags a table for people shows of a recording or window, where nobody asked for all of them one by one.
+    ``per_window`` are tags of each window; ``measure`` is the measure of hits of a search. ``most_shown`` is the number
+    of tags that a table for people shows of a recording or window, unless the user asked for all.
     """
 
     command: Command
@@ -43,11 +43,11 @@ class WriteOptions:
 
 
 class Writer(ABC):
-    """Writes the results of a run to one text stream, each as soon as it is there.
+    """Writes the results of a run to one text stream, each as soon as it is complete.
 
-    Call ``open`` once, ``put`` or ``write`` for each result, ``close`` once. What was written is flushed, and a prefix
-    of the finished output. The stream stays its owner's: it must not translate newlines, it should encode to UTF-8,
-    and it is not closed here.
+    Call ``open`` once, ``put`` or ``write`` for each result, ``close`` once. Everything written is flushed, and is a
+    prefix of the finished output. The stream must not translate newlines and should encode to UTF-8; the caller closes
+    it.
     """
 
     name: ClassVar[str]
@@ -92,14 +92,14 @@ class Writer(ABC):
         """Write one result and flush it; an error is left out where the format has no place for it."""
 
     def put(self, result: Written) -> None:
-        """Do what :meth:`write` does, but where that fails, write nothing: the next result can follow.
+        """Write a result as :meth:`write` does; if that fails, write nothing, so that the next result can follow.
 
-        Raises :class:`InputError` if it is this result that cannot be written. What the stream raises is passed on.
+        Raises :class:`InputError` if this result cannot be written; errors of the stream are passed on.
         """
         put(self, result)
 
     def move(self, chunks: Iterable[bytes]) -> None:
-        """Write a result as another writer of this format has written it elsewhere, in pieces; only if ``movable``."""
+        """Write the bytes of a result, in pieces, from another output of this format; only if ``movable``."""
         self.stream.flush()
         self.stream.buffer.writelines(chunks)
 

@@ -35,7 +35,7 @@ class CsvWriter(Writer):
     delimiter = ","
 
     def open(self, written: int = 0) -> None:
-        """Write the header, unless it is there already."""
+        """Write the header, unless the output has one already."""
         if written > 0:
             return
         if self.options.command == "localize":
@@ -52,7 +52,7 @@ class CsvWriter(Writer):
     def _write_rows(self, rows: Iterable[Cells]) -> None:
         for row in rows:
             line = StringIO(newline="")
-            # The terminator is what tells csv to quote a cell with a bare carriage return as well.
+            # With this terminator csv quotes cells with a bare carriage return as well.
             csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(row)
             self.stream.write(line.getvalue().removesuffix("\r\n") + "\n")
         self.stream.flush()

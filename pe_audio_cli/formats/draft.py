@@ -29,9 +29,9 @@ class Writes(Protocol[WrittenT]):
 
 
 def put(writer: Writes[WrittenT], result: WrittenT) -> None:
-    """Let ``writer`` write a result, and flush it; where that fails, nothing is written and the next can follow.
+    """Write a result with ``writer`` and flush it; if that fails, nothing is written and the next can follow.
 
-    Raises :class:`InputError` if it is this result that cannot be written. What the stream raises is passed on.
+    Raises :class:`InputError` if this result cannot be written; errors of the stream are passed on.
     """
     stream, before = writer.stream, dict(vars(writer))
     draft = _draft()
@@ -41,7 +41,7 @@ def put(writer: Writes[WrittenT], result: WrittenT) -> None:
         draft.seek(0)
     except Exception as error:
         vars(writer).update(before)
-        with contextlib.suppress(OSError):  # what is left in its buffer may not fit either
+        with contextlib.suppress(OSError):  # flushing its buffer may fail as well
             draft.close()
         raise unwritten(result, error) from error
     finally:

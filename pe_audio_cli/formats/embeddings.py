@@ -1,7 +1,7 @@
 """Formats of embeddings for other programs: Parquet tables and NumPy archives.
 
 A row holds ``path``, ``start``, ``end``, ``duration`` (seconds), ``fingerprint`` (of the checkpoint) and ``embedding``.
-In an archive the fingerprint, the same for all, stands once.
+An archive holds the fingerprint, which is the same for all rows, once.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ROW_GROUP = 8192  # rows that are written, and read, at once: 32 MiB of 1,024 fl
 
 
 class EmbeddingWriter(ABC):
-    """Writes results to one binary stream: ``write`` for each, of one checkpoint all of them, then ``close`` once.
+    """Writes results to one binary stream: ``write`` for each, all of one checkpoint, then ``close`` once.
 
-    The stream stays its owner's, and is not closed here.
+    The caller closes the stream.
     """
 
     extension: ClassVar[str]
@@ -85,7 +85,7 @@ class ParquetWriter(EmbeddingWriter):
                 was_flushed = True
 
     def close(self) -> None:
-        """Write what is left, and the footer."""
+        """Write the remaining rows and the footer."""
         if self._waiting:
             self._flush()
         if self._writer is not None:
@@ -163,7 +163,7 @@ EMBEDDING_WRITERS: tuple[type[EmbeddingWriter], ...] = (ParquetWriter, NpzWriter
 
 
 def embedding_writer(path: str) -> type[EmbeddingWriter]:
-    """The writer that the extension of ``path`` stands for.
+    """Return the writer for the extension of ``path``.
 
     Raises:
         UsageError: there is none of that extension, or it needs a package that is not installed.

@@ -11,7 +11,7 @@ __all__ = ["cell_text", "json_text", "one_line", "terminal_text", "text_of_cell"
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE_ON_TERMINALS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# U+FEFF is a byte order mark to some readers wherever it stands, and lost.
+# Some readers remove U+FEFF as a byte order mark anywhere in a text.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 # What spreadsheets take for the start of a formula, in the full width of East Asian keyboards too. Some of them skip
 # white space before it; the apostrophes before it are those that keep it from being one.
@@ -50,9 +50,9 @@ def tsv_cell(line: str) -> str:
 def cell_text(text: str) -> str:
     """``text`` as UTF-8 for a spreadsheet: an apostrophe before it where it could be taken for a formula.
 
-    No two texts become the same, and whoever wants the text back takes one leading apostrophe from cells in which
-    ``=``, ``+``, ``-`` or ``@`` comes first but for white space and apostrophes.
-    See https://owasp.org/www-community/attacks/CSV_Injection.
+    Different texts have different cells; to restore a text, remove one leading apostrophe from cells in which ``=``,
+    ``+``, ``-`` or ``@`` comes first except for white space and apostrophes. See
+    https://owasp.org/www-community/attacks/CSV_Injection.
     """
     cell = utf8_text(text)
     return "'" + cell if _FORMULA.match(cell) else cell

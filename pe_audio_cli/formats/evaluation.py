@@ -30,7 +30,7 @@ class RttmWriter(EventWriter):
     extensions = (".rttm",)
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """One line an event."""
+        """Yield one line per event."""
         file = self.spell(self.name_of(result.recording.file))
         for event in result.events:
             times = f"{fine_time(event.start)} {fine_time(event.end - event.start)}"
@@ -45,7 +45,7 @@ class RttmWriter(EventWriter):
 
     @classmethod
     def name_of(cls, file: str) -> str:
-        """The base name without its extension."""
+        """Return the base name without its extension."""
         return PurePath(file).stem
 
 
@@ -61,13 +61,13 @@ class DcaseWriter(EventWriter):
     extensions = (".dcase.tsv",)
 
     def open(self, written: int = 0) -> None:
-        """Write the header, unless it is there already."""
+        """Write the header, unless the output has one already."""
         if written == 0:
             self.stream.write("\t".join(DCASE_COLUMNS) + "\n")
             self.stream.flush()
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """One row an event, or the one of a recording without any."""
+        """Yield one row per event, or the row of a recording without events."""
         file = tsv_cell(self.spell(self.name_of(result.recording.file)))
         for event in result.events:
             label = tsv_cell(self.spell(event.label))

@@ -18,7 +18,7 @@ ITEMS_AT_ONCE = 4096  # events or frames that are encoded at once
 
 
 class JsonLinesWriter(Writer):
-    """One object a line (https://jsonlines.org)."""
+    """One object per line (https://jsonlines.org)."""
 
     name = "jsonl"
     extensions = (".jsonl", ".ndjson")
@@ -32,7 +32,7 @@ class JsonLinesWriter(Writer):
 
 
 class JsonWriter(Writer):
-    """One array (RFC 8259) with one object a line, so that it is written, and can be read, as a stream."""
+    """One array (RFC 8259) with one object per line, so that it can be written and read as a stream."""
 
     name = "json"
     extensions = (".json",)
@@ -52,7 +52,7 @@ class JsonWriter(Writer):
         self._separator = ",\n"
 
     def move(self, chunks: Iterable[bytes]) -> None:
-        """Write an element as it stands in another array, with a separator of its own."""
+        """Write an element of another array, with a new separator."""
         self.stream.write(self._separator)
         pieces = iter(chunks)
         super().move(chain([next(pieces, b"").lstrip(b",\n")], pieces))

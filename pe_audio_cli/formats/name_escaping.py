@@ -28,7 +28,7 @@ def check_labels_differ(writer: type[Writer], labels: Sequence[str]) -> None:
 
 
 def check_files_differ(writer: type[Writer], files: Iterable[str]) -> None:
-    """Raise :class:`UsageError` if one output would give two recordings the same name, or can hold but one."""
+    """Raise :class:`UsageError` if an output would give two recordings the same name, or can hold only one."""
     paths = list(map(os.path.abspath, files))
     if len(paths) > 1 and not writer.several:
         raise UsageError(
@@ -42,7 +42,7 @@ def check_files_differ(writer: type[Writer], files: Iterable[str]) -> None:
 
 
 def _same(key: Callable[[str], str], texts: Iterable[str]) -> tuple[str, str] | None:
-    """Two different texts with the same key, if there are any."""
+    """Return two different texts with the same key, or None."""
     first: dict[str, str] = {}
     for text in texts:
         if first.setdefault(key(text), text) != text:

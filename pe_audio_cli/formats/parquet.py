@@ -40,11 +40,11 @@ class ParquetWriter(Writer):
         self._table = TableWriter(_Sink(self.stream), self._schema)
 
     def write(self, result: Written) -> None:
-        """Take one row."""
+        """Add one row."""
         self._take(self._row(result))
 
     def put(self, result: Written) -> None:
-        """Take one row; raises :class:`InputError` if it cannot be made."""
+        """Add one row; raises :class:`InputError` if it cannot be made."""
         try:
             row = self._row(result)
         except Exception as error:
@@ -52,7 +52,7 @@ class ParquetWriter(Writer):
         self._take(row)
 
     def close(self) -> None:
-        """Write what is left, and the footer."""
+        """Write the remaining rows and the footer."""
         self._flush()
         self._table.close()
 

@@ -37,15 +37,15 @@ AMBIGUOUS = frozenset({".txt"})  # either a table or a label track
 
 
 def choices(command: Command) -> tuple[str, ...]:
-    """The names of the formats that hold what ``command`` finds."""
+    """Return the names of the formats that can hold results of ``command``."""
     return tuple(writer.name for writer in WRITERS if command in writer.commands)
 
 
 def writer_for(name: str, command: Command) -> type[Writer]:
-    """The writer of a format.
+    """Return the writer of a format.
 
     Raises:
-        UsageError: there is no such format, it cannot hold what ``command`` finds, or a package is missing for it.
+        UsageError: there is no such format, it cannot hold results of ``command``, or a package for it is missing.
     """
     for writer in WRITERS:
         if writer.name == name and command in writer.commands:
@@ -56,7 +56,7 @@ def writer_for(name: str, command: Command) -> type[Writer]:
 
 
 def guess(path: str | os.PathLike[str], command: Command) -> str | None:
-    """The name of the format that the extension of ``path`` stands for, or None if it is unknown or ambiguous."""
+    """Return the name of the format for the extension of ``path``, or None if it is unknown or ambiguous."""
     name = os.path.basename(path).lower()
     formats = {
         extension.lower(): writer.name

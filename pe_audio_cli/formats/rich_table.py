@@ -25,8 +25,8 @@ from pe_audio_cli.results import LocalizeResult, Recording, SearchResult, Tag, T
 
 __all__ = ["show"]
 
-PLAIN_WIDTH = 80  # columns where there is no terminal and COLUMNS does not say
-MOST_WIDTH = 10_000  # columns that COLUMNS may ask for
+PLAIN_WIDTH = 80  # columns without a terminal and without COLUMNS
+MOST_WIDTH = 10_000  # columns, the maximum for COLUMNS
 BAR_WIDTH = 20  # columns that stand for probability 1
 LEAST_STRIP_WIDTH = 10  # columns
 INDENT = 1  # columns, as deep as the tables' own

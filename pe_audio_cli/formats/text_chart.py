@@ -1,4 +1,4 @@
-"""Times and events drawn in characters, for a fixed number of columns."""
+"""Charts of times and events as text, in a fixed number of columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEVELS = "▁▂▃▄▅▆▇█"  # equal steps of probability, up to 1
 
 
 def clock(seconds: float, longest: float, decimals: int = 2) -> str:
-    """``seconds`` as ``1.20 s``, ``0:01.20`` or ``0:00:01.20``, as the ``longest`` time beside it needs."""
+    """Return ``seconds`` as ``1.20 s``, ``0:01.20`` or ``0:00:01.20``, in the format of the ``longest`` time."""
     rounded = round(seconds, decimals)
     if longest < MINUTE:
         return f"{rounded:.{decimals}f} s"
@@ -33,7 +33,7 @@ def clock(seconds: float, longest: float, decimals: int = 2) -> str:
 
 
 def strip(events: Iterable[Event], duration: float, width: int) -> str:
-    """One label's events across a recording, ``width`` columns: as high as the most probable in each is probable."""
+    """Return one label's events as ``width`` characters, each as high as the most probable event in its column."""
     peaks = [0.0] * width
     for event in events:
         first = min(math.floor(event.start / duration * width), width - 1)
@@ -44,7 +44,7 @@ def strip(events: Iterable[Event], duration: float, width: int) -> str:
 
 
 def axis(duration: float, width: int) -> tuple[str, str]:
-    """A ruler of ``width`` columns from 0 to ``duration`` seconds, and the times that stand under its ticks."""
+    """Return a ruler of ``width`` columns from 0 to ``duration`` seconds, and the line of times under its ticks."""
     step, decimals = _step(duration, width)
     ruler, times = ["─"] * width, ""
     for tick in range(math.ceil(round(duration / step, 6))):  # 0.14 / 0.02 is a little above 7
@@ -57,7 +57,7 @@ def axis(duration: float, width: int) -> tuple[str, str]:
 
 
 def _step(duration: float, width: int) -> tuple[float, int]:
-    """The shortest step, in seconds, that leaves room for the times, and the decimals that they need."""
+    """Return the shortest step, in seconds, at which the times fit, and their number of decimals."""
     for step in STEPS:
         decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
         if math.floor(step / duration * width) >= len(clock(duration, duration, decimals)) + TICK_GAP:

@@ -35,16 +35,16 @@ class Pulled:
 
 
 def find(repo: str, revision: str | None = None, offline: bool = False, on_bytes: OnBytes | None = None) -> Path:
-    """The folder of a hub checkpoint, fetched if it is not here; one that is here is used without asking the hub.
+    """Return the folder of a hub checkpoint, downloaded if it is not cached; a cached one needs no network.
 
     Args:
-        repo: its hub id.
+        repo: the hub id.
         revision: a commit, tag or branch.
         offline: never touch the network.
         on_bytes: called with the progress; without it the hub's client draws its own progress bars.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it is out of reach.
+        CheckpointError: there is no such checkpoint, or the hub is unreachable.
         RunError: the disk is full.
     """
     here = cached(repo, revision)
@@ -71,7 +71,7 @@ def pull(repo: str, revision: str | None = None, offline: bool = False, on_bytes
 
 
 def cached(repo: str, revision: str | None = None) -> Path | None:
-    """The folder of a complete earlier download, or None: an interrupted one leaves a snapshot with files missing."""
+    """Return the folder of a complete earlier download, or None; interrupted ones leave incomplete snapshots."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

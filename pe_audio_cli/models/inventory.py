@@ -24,8 +24,8 @@ DEFAULT_REVISION = "main"
 class Stored:
     """One checkpoint, or one revision of it.
 
-    ``name`` is what ``--model`` takes, and ``tasks`` what it then serves. ``folder`` is None where it is not whole on
-    this machine; ``n_bytes`` is what it takes here, which an interrupted download leaves above 0.
+    ``name`` is the value of ``--model``, for ``tasks``. ``folder`` is None if the checkpoint is not complete on this
+    machine; ``n_bytes`` is its size on disk, which is not 0 after an interrupted download.
     """
 
     name: str

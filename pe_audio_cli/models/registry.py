@@ -46,12 +46,12 @@ class ModelOptions:
 
 
 def hub_id(size: str, task: Task) -> str:
-    """The hub id that a size stands for: its clip-level checkpoint for tag, its frame-level one for localize."""
+    """Return the hub id of a size: its clip-level checkpoint for tag, its frame-level one for localize."""
     return f"{HUB_FAMILY[task]}-{size}"
 
 
 def find_checkpoint(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) -> Checkpoint:
-    """The checkpoint for a task, its configuration checked; no weights yet.
+    """Return the checkpoint for a task, with its configuration checked and no weights read yet.
 
     Raises what :func:`resolve` and :meth:`Checkpoint.open` raise.
     """
@@ -65,7 +65,7 @@ def anchored(options: ModelOptions) -> ModelOptions:
 
 
 def resolve(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) -> Path:
-    """The local folder that holds the checkpoint, fetched from the hub if need be.
+    """Return the local folder of the checkpoint, downloaded from the hub if needed.
 
     Raises what :func:`local_folder`, :func:`hub_name` and :func:`~pe_audio_cli.models.hub.find` raise.
     """
@@ -76,7 +76,7 @@ def resolve(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) 
 
 
 def hub_name(name: str, task: Task) -> str:
-    """The hub id that a name of no folder stands for. Raises :class:`CheckpointError` if it stands for none."""
+    """Return the hub id of a name that is no folder. Raises :class:`CheckpointError` if there is none."""
     if name in SIZES:
         return hub_id(name, task)
     if HUB_ID.fullmatch(name):
@@ -85,7 +85,7 @@ def hub_name(name: str, task: Task) -> str:
 
 
 def check_name(options: ModelOptions) -> None:
-    """Raise what :func:`find_checkpoint` would raise, as far as that can be told without a network."""
+    """Raise what :func:`find_checkpoint` would raise, as far as possible without a network."""
     folder = local_folder(options)
     if folder is not None:
         Checkpoint.open(folder, options.name)
@@ -105,7 +105,7 @@ def local_folder(options: ModelOptions) -> Path | None:
 
 
 def _local_folder(name: str) -> Path | None:
-    """The folder that a name means on this machine, or None where it can only be a size or a hub id."""
+    """Return the local folder of a name, or None if it can only be a size or a hub id."""
     if name == DEFAULT_MODEL:
         return _shipped(name)
     if name in SIZES or not name:

@@ -1,8 +1,8 @@
-"""The table of tensors at the beginning of a safetensors file, read and checked before any of them is.
+"""The table of tensors at the beginning of a safetensors file, read and checked before any tensor is.
 
 A file begins with the length of its table, eight bytes, little endian; the table, a JSON object; then the numbers. The
 format is described at https://huggingface.co/docs/safetensors. The safetensors package checks the same once more; here
-sizes are compared with the file first, so that none of them makes anything large.
+sizes are compared with the file first, so that none of them leads to a large allocation.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_table(file: Path) -> dict[str, Tensor]:
 
 
 def _tensor(entry: Any, room: int) -> Tensor:
-    """One entry; the tensor must lie within the ``room`` that there is for all of them."""
+    """Return the tensor of an entry, which must lie within the ``room`` bytes of all tensors."""
     values: list[Any] = [entry.get(key) if isinstance(entry, dict) else None for key in ENTRY]
     dtype, shape, place = values
     if not (isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(place) and len(place) == 2):

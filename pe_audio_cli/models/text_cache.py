@@ -151,7 +151,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _make_safe(folder: Path) -> None:
-    """Make a folder for this user alone; take others' leave to write from one of this user's that is there.
+    """Make a folder for this user only; remove others' write permission from an existing one of this user.
 
     Raises :class:`OSError` if it is not this user's.
     """

@@ -7,10 +7,10 @@ import sys
 
 __all__ = ["let_waiting_threads_sleep"]
 
-# The OpenMP standard's word for it, which LLVM's and Intel's libraries heed, and the one that GNU's heeds at once: it
-# would spin for a while even if it is told to be passive, and for long if it isn't.
+# The setting of the OpenMP standard, for LLVM's and Intel's libraries, and that of GNU's, which with the former alone
+# would still spin for a while.
 SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-THEIRS = ("KMP_BLOCKTIME", "KMP_LIBRARY")  # say the same to Intel's library
+THEIRS = ("KMP_BLOCKTIME", "KMP_LIBRARY")  # the same settings of Intel's library
 
 
 def let_waiting_threads_sleep() -> bool:

@@ -117,7 +117,7 @@ class _Subprocess:
 
     def _send(self, request: Any) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended; why is told when its answer is missing
+        with contextlib.suppress(OSError):  # it has ended; the reason is found when its answer is missing
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 

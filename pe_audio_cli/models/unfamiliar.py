@@ -59,7 +59,7 @@ class UnfamiliarLabels:
         return cls(weight, bias, threshold)
 
     def save(self, folder: Path) -> None:
-        """Write what :meth:`open` reads, in float16."""
+        """Write the file that :meth:`open` reads, in float16."""
         from safetensors.numpy import save_file
 
         tensors = {"weight": self.weight.astype(np.float16), "bias": self.bias.astype(np.float16)}

@@ -1,4 +1,4 @@
-"""A figure laid out in pixels from its top left corner, and the same on every machine."""
+"""A figure with a layout in pixels from its top left corner, reproducible on every machine."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PixelFigure:
 
 @contextlib.contextmanager
 def pixel_figure(width: float, height: float) -> Iterator[PixelFigure]:
-    """A figure to draw on and to save, in matplotlib's own style, whatever the user's is."""
+    """Make a figure to draw on and to save, in matplotlib's default style, whatever the user's settings are."""
     own = {
         "font.family": list(families()),
         "text.hinting": "none",  # letters as wide in pixels as they were measured

@@ -22,12 +22,12 @@ MOST_ROWS, MOST_COLUMNS = 60, 40
 LEAST_WIDTH, MOST_WIDTH = 720, 1_200  # pixels, as all below
 MARGIN = 24
 GAP = 10
-MOST_LEFT = 360  # what the recordings' names stand in
+MOST_LEFT = 360  # the margin with the names of the recordings
 HEADING, LEGEND = 64, 56
 ROW = 22
 MOST_COLUMN = 150
 LINE, MOST_LINES = 15, 6
-MOST_TOP = 280  # what labels stand in, upright, where not all words are as narrow as the columns
+MOST_TOP = 280  # the margin with the labels, which are vertical where a word is wider than a column
 NUMBERS = 40  # the narrowest column with room for a probability
 
 NOTHING = "#f5f5f5"
@@ -66,7 +66,7 @@ class TagMap:
         _draw(self._cells[:, shown], self._row_names(), labels, self._facts(len(shown)), stream, kind)
 
     def _shown(self) -> NDArray[np.intp]:
-        """The columns to draw, in their order; all that there is room for if no recording could be read."""
+        """Return the columns to draw, in order; as many as fit if no recording could be read."""
         highest = np.nan_to_num(self._cells, nan=-1).max(axis=0)
         n_known = np.count_nonzero(highest >= 0)
         n_shown = min(n_known if n_known > 0 else len(highest), MOST_COLUMNS)
@@ -93,7 +93,7 @@ class TagMap:
 
 
 def _shared_folder(files: Sequence[str]) -> str:
-    """The folder that all files lie in, as it begins their names: empty, or with a slash at its end."""
+    """Return the common folder of all files, as their prefix: empty, or with a slash at its end."""
     shared = os.path.commonprefix([file.split(os.sep)[:-1] for file in files])  # noqa: RUF071 - of lists, not strings
     return "".join(folder + os.sep for folder in shared)
 

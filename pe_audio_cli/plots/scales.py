@@ -40,11 +40,11 @@ ABOVE = ("#a6d3ec", "#08306b")  # from the threshold up to 1
 N_COLOURS = 1_000  # thresholds of up to three decimals fall between two of them
 BAR_WIDTH, BAR_HEIGHT = 220, 12  # pixels, as all below
 SWATCH_WIDTH = 32
-GAP = 10  # from a name to what it names
+GAP = 10  # between a name and its colours
 
 
 def time_axis(axis: XAxis, duration: float) -> str:
-    """Ticks from 0 to ``duration`` seconds, and what they count: ``s``, ``min:s`` or ``h:min``."""
+    """Set ticks from 0 to ``duration`` seconds; returns their unit, ``s``, ``min:s`` or ``h:min``."""
     days = math.ceil(duration / (MOST_TICKS * DAY))
     step = next((step for step in STEPS if duration / step <= MOST_TICKS), days * DAY)
     ticks = np.arange(math.floor(duration / step) + 1) * step

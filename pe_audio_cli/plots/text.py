@@ -51,13 +51,13 @@ OTHERS = (
 
 @cache
 def families() -> tuple[str, ...]:
-    """The font families that text is set in, each for the characters that those before it lack."""
+    """Return the font families for text, each for the characters that those before it lack."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return (OWN, *(name for name in OTHERS if name in installed))
 
 
 def printable(text: str) -> str:
-    r"""``text`` on one line, with characters that no font has as ``\u72ac``: two labels never look the same."""
+    r"""Return ``text`` on one line, with characters that no font has as ``\u72ac``, so that labels stay distinct."""
     return "".join(
         character if _has_glyph(character) else character.encode("unicode_escape").decode("ascii")
         for character in terminal_text(text)
@@ -77,14 +77,14 @@ def measure(text: str, size: int = NORMAL) -> float:
 
 
 def points(pixels: float) -> float:
-    """A length in pixels in points, which matplotlib counts in."""
+    """Convert pixels to points, the unit of matplotlib."""
     return pixels * POINTS / DPI
 
 
 def fit(text: str, width: float, size: int = NORMAL, lines: int = 1, keep: Keep = "start") -> str:
-    """``text`` made printable, and broken into at most so many lines of at most ``width`` pixels.
+    """``text`` made printable, and broken into at most ``lines`` lines of at most ``width`` pixels.
 
-    What is too long even so keeps its start or its end.
+    Text that is still too long keeps its start or its end.
     """
 
     def fits(part: str) -> bool:

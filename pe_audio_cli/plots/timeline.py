@@ -32,7 +32,7 @@ __all__ = ["draw_timeline"]
 
 WIDTH = 1_200  # pixels, as all below
 MARGIN = 24
-LEAST_LEFT, MOST_LEFT = 90, 300  # what labels and hertz stand in
+LEAST_LEFT, MOST_LEFT = 90, 300  # the margin with labels and frequencies
 GAP = 10
 HEADING = 64
 SPECTROGRAM = 300
@@ -45,7 +45,7 @@ HEAT, BAR = (0.08, 0.62), (0.70, 0.92)  # top and bottom in a band, whose height
 MOST_LABELS = 40
 LEAST_LABELS = 5  # that are drawn of labels of which only those with events are
 LEAST_BAR = 1.5  # a shorter event is drawn as wide as this
-QUIETEST_PEAK = -60  # decibels; what is quieter as a whole looks quiet
+QUIETEST_PEAK = -60  # decibels; a recording with a lower peak looks quiet
 AS_IT_IS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # smoothing would dim a single peak
 LINE = "#d9d9d9"
 EVENT, EVENT_FILL = "#c2410c", "#fdba74"
@@ -96,7 +96,7 @@ def _heat(result: LocalizeResult, heard_alone: bool) -> dict[str, NDArray[np.flo
 
 
 def _name(label: str) -> tuple[str, int]:
-    """A label as it stands beside its band, and its size: two small lines where it is long."""
+    """Return a label for the side of its band, and its text size: two small lines if it is long."""
     width = MOST_LEFT - GAP
     if measure(printable(label)) <= width:
         return printable(label), NORMAL

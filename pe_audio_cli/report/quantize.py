@@ -1,8 +1,8 @@
 """Quantization of frame probabilities and spectrograms to the few bytes that a page needs.
 
-A page lets its reader move the threshold from place to place. All that an event depends on is then which of these
-thresholds each frame is above, which fits into a byte, the frame's *rank*: how many of them its probability is above.
-``rank > k`` is exactly what ``probability > thresholds[k]`` is, and a page's events are exactly the command line's.
+A page lets its reader choose among a fixed set of thresholds. Events then depend only on the *rank* of each frame, the
+number of these thresholds that its probability is above, which fits into a byte. ``rank > k`` is equivalent to
+``probability > thresholds[k]``, so that a page's events are exactly those of the command line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pe_audio_cli.detection.events import EventOptions
 
 __all__ = ["N_SHADES", "base64_text", "deflated", "place", "pooled", "ranks", "shades", "thresholds"]
 
-STEPS = 200  # of the threshold from 0 to 1: half a hundredth each, so that ranks tell whole hundredths rightly rounded
+STEPS = 200  # of the threshold from 0 to 1: half a hundredth each, so that ranks round correctly to hundredths
 SHADE_DECIBELS = 2.0  # from one shade of a spectrogram to the next
 N_SHADES = 41  # 80 dB below the loudest
 LOUDEST = -60.0  # dB; a recording that is quieter throughout has none of the highest shades, and silence the lowest
@@ -29,7 +29,7 @@ BASE64_GROUP = 3 << 14  # bytes of base64 at a time; a multiple of 3 needs no pa
 def thresholds(options: EventOptions) -> list[float]:
     """Return the thresholds that a page offers: every half hundredth, and those of the user, in rising order.
 
-    Two that are the same to a float32, which probabilities are, are one.
+    Thresholds that are equal as float32, the type of probabilities, are merged.
     """
     chosen = [value for value in (options.threshold, options.offset_threshold) if value is not None]
     by_float32 = {np.float32(value): value for value in (*(step / STEPS for step in range(STEPS + 1)), *chosen)}

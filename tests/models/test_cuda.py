@@ -1,4 +1,4 @@
-"""What a CUDA card needs. Most of it can be seen without one; what cannot is skipped."""
+"""Settings for CUDA. Most of them are tested without a GPU; the rest is skipped."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.kernels.cuda import SHARE, STATES, cudnn_flags, to_device, windows_at_once
 
-needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: what runs on one is not tested")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA: what needs it is not tested")
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_float32_is_float32_on_a_card(enabled):
+def test_float32_is_float32_with_cuda(enabled):
     before = torch.backends.cudnn.allow_tf32
     with cudnn_flags(enabled):
         assert torch.backends.cudnn.enabled == enabled
@@ -39,7 +39,7 @@ def test_elsewhere_tensors_are_brought_plainly():
     assert to_device(given, torch.device("cpu"), torch.bfloat16).dtype == torch.bfloat16
 
 
-@needs_card
+@needs_cuda
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-5), ("bfloat16", 0.1)])
 def test_a_card_gives_what_the_cpu_gives(reference, dtype, tolerance):
     frames = 0.1 * np.random.default_rng(0).standard_normal((50, 1920)).astype(np.float32)
@@ -53,7 +53,7 @@ def test_a_card_gives_what_the_cpu_gives(reference, dtype, tolerance):
         np.testing.assert_allclose(there, here, rtol=0, atol=tolerance * np.abs(here).max())
 
 
-@needs_card
+@needs_cuda
 def test_probabilities_on_a_card_are_the_references(reference):
     """Within 3e-5: a codec in float64 is 1.4e-5 off as well, so much does the reference's own rounding do to it."""
     encoder = PeEncoder(Checkpoint.open(reference.folder, "reference"), DeviceOptions("cuda", "float32"))

@@ -1,4 +1,4 @@
-"""The codec in rows against its own modules. It runs anywhere; only its one-kernel Snake needs a card."""
+"""The codec for CUDA against its plain modules. It runs anywhere; only its one-kernel Snake needs CUDA."""
 
 import pytest
 import torch
@@ -8,16 +8,16 @@ from random_codec import random_codec, sound, with_idle_parts, with_small_alphas
 from torch import nn
 from torch.nn import functional
 
-from pe_audio_cli.models.kernels import cuda_codec as card_codec
+from pe_audio_cli.models.kernels import cuda_codec as cuda_codec
 from pe_audio_cli.models.kernels import snake as snake_kernel
 
-needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA CARD: what runs on one is not tested")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA: what needs it is not tested")
 
 
 def assert_same(codec, n_frames=9, dtype=torch.float32, tolerance=1e-5, device="cpu"):
     with torch.inference_mode():
         plain = codec(sound(n_frames))
-        rows = card_codec.CudaCodec(codec.to(device, dtype))(sound(n_frames).to(device, dtype))
+        rows = cuda_codec.CudaCodec(codec.to(device, dtype))(sound(n_frames).to(device, dtype))
     torch.testing.assert_close(rows.float().cpu(), plain, rtol=0, atol=tolerance * plain.abs().max().item())
 
 
@@ -44,7 +44,7 @@ def test_alphas_of_any_size(alpha):
 
 def test_what_lies_around_the_recording_does_not_matter(monkeypatch):
     """Memory that nobody has written to may hold anything."""
-    codec = card_codec.CudaCodec(random_codec())
+    codec = cuda_codec.CudaCodec(random_codec())
     with torch.inference_mode():
         wanted = codec(sound(3))
         real = torch.Tensor.new_empty
@@ -54,22 +54,22 @@ def test_what_lies_around_the_recording_does_not_matter(monkeypatch):
 
 @given(st.integers(1, 6), st.sampled_from([1, 3, 9]), st.integers(0, 9))
 @settings(deadline=None)
-def test_both_forms_of_a_dilated_convolution(pictures, dilation, seed):
+def test_both_forms_of_a_dilated_convolution(images, dilation, seed):
     torch.manual_seed(seed)
     conv = nn.Conv1d(3, 3, 7, dilation=dilation, padding=3 * dilation).requires_grad_(False)
-    rows = torch.randn(card_codec.PICTURE * pictures, 3)
+    rows = torch.randn(cuda_codec.ROWS_OF_IMAGE * images, 3)
     wanted = functional.conv1d(rows.T[None], conv.weight, None, 1, 3 * dilation, dilation)[0].T
-    for form in (card_codec.Taps, card_codec.Picture):
+    for form in (cuda_codec.Taps, cuda_codec.ImageConvolution):
         torch.testing.assert_close(form(conv)(rows), wanted, rtol=0, atol=1e-6)
 
 
 def test_numbers_that_are_not_finite_are_passed_on():
     with torch.inference_mode():
-        assert card_codec.CudaCodec(random_codec())(sound(9).fill_(torch.inf)).isnan().all()
+        assert cuda_codec.CudaCodec(random_codec())(sound(9).fill_(torch.inf)).isnan().all()
 
 
 def test_a_kernel_that_computes_something_else_or_fails_is_not_used(monkeypatch):
-    card = torch.device("cuda")
+    device = torch.device("cuda")
 
     def fail(_):
         raise RuntimeError("no such thing")
@@ -77,7 +77,7 @@ def test_a_kernel_that_computes_something_else_or_fails_is_not_used(monkeypatch)
     monkeypatch.setattr(snake_kernel, "_near", lambda *_: True)
     for kernel, wanted in ((fail, "plain_activation"), (lambda _: "kernel", "kernel")):
         monkeypatch.setattr(snake_kernel, "_jit", kernel)
-        picked = snake_kernel.pick_activation(card, torch.float32)
+        picked = snake_kernel.pick_activation(device, torch.float32)
         assert getattr(picked, "__name__", picked) == wanted
 
 
@@ -88,14 +88,14 @@ def test_kernels_are_compared_with_plain_operators():
     assert not snake_kernel._near(lambda *args: right(*args) + 0.01, here, torch.float32)
 
 
-@needs_card
+@needs_cuda
 @pytest.mark.parametrize("channels", [32, 33])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 8e-3), ("float16", 1e-3)])
 def test_snake_as_one_kernel(dtype, tolerance, channels):
-    card, dtype = torch.device("cuda"), getattr(torch, dtype)
-    kernel = snake_kernel.pick_activation(card, dtype)
+    device, dtype = torch.device("cuda"), getattr(torch, dtype)
+    kernel = snake_kernel.pick_activation(device, dtype)
     assert kernel is not snake_kernel.plain_activation
-    arguments = [torch.randn(shape, device=card).to(dtype) for shape in ((1000, channels), *[(channels,)] * 3)]
+    arguments = [torch.randn(shape, device=device).to(dtype) for shape in ((1000, channels), *[(channels,)] * 3)]
     wanted = snake_kernel.plain_activation(*(each.double() for each in arguments))
     atol = tolerance * wanted.abs().max().item()
     torch.testing.assert_close(kernel(*arguments).double(), wanted, rtol=tolerance, atol=atol)
@@ -103,8 +103,8 @@ def test_snake_as_one_kernel(dtype, tolerance, channels):
     assert kernel(*arguments)[0, 0].isnan()
 
 
-@needs_card
+@needs_cuda
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05), ("float16", 0.01)])
 @pytest.mark.parametrize("channels", [4, 32])
-def test_rows_on_a_card(dtype, tolerance, channels):
+def test_rows_with_cuda(dtype, tolerance, channels):
     assert_same(random_codec(channels), 9, getattr(torch, dtype), tolerance, "cuda")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models
 from torch.nn import functional
-from transformers import BertConfig as StockBertConfig
+from transformers import BertConfig as TransformersBertConfig
 from transformers import BertModel, PeAudioConfig, PeAudioEncoderConfig, PeAudioModel
 
 from pe_audio_cli.errors import CheckpointError
@@ -65,10 +65,10 @@ def test_the_audio_tower_gives_what_transformers_gives(tmp_path, monkeypatch, ch
     checkpoint = write_checkpoint(tmp_path, AUDIO | change)
     frames = (0.1 * np.random.default_rng(0).standard_normal((9, 1920))).astype(np.float32)
     embedded = []
-    for engine in ("fast", "reference"):
-        monkeypatch.setenv("PEAUDIO_ENGINE", engine)
+    for backend in ("fast", "reference"):
+        monkeypatch.setenv("PEAUDIO_ENGINE", backend)
         encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
-        assert ("transformers" in encoder.engine) == (engine == "reference")
+        assert ("transformers" in encoder.engine) == (backend == "reference")
         features = encoder.encode_codec(frames)
         windows = encoder.encode_windows(np.stack([features[:4], features[5:]]))
         embedded.append((features, windows.clips, windows.frames))
@@ -128,9 +128,9 @@ def test_what_is_not_stated_is_what_transformers_takes_for_it():
     strides = tuple(codec.downsampling_ratios)
     assert ours.dac_config == CodecConfig(codec.encoder_hidden_size, strides, codebook_dim=codec.codebook_dim)
     assert ours.dac_config.width == codec.hidden_size
-    stock = StockBertConfig()
+    expected = TransformersBertConfig()
     for name in BertConfig.__slots__:
-        assert getattr(BertConfig(), name) == getattr(stock, name), name
+        assert getattr(BertConfig(), name) == getattr(expected, name), name
 
 
 def test_a_tower_of_another_kind_is_not_taken_for_a_bert():
@@ -140,5 +140,5 @@ def test_a_tower_of_another_kind_is_not_taken_for_a_bert():
 
 def test_all_that_a_bert_checkpoint_holds_has_a_place(tmp_path):
     with torch.device("meta"):
-        stock = set(BertModel(StockBertConfig(**TEXT)).state_dict())
-    assert {f"text_model.{name}" for name in stock} <= set(write_checkpoint(tmp_path)._index)
+        expected = set(BertModel(TransformersBertConfig(**TEXT)).state_dict())
+    assert {f"text_model.{name}" for name in expected} <= set(write_checkpoint(tmp_path)._index)

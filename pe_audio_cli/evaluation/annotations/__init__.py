@@ -1,1 +1,1 @@
-"""Annotations in the formats that people have them in."""
+"""Readers of annotations in common formats."""

@@ -16,7 +16,7 @@ __all__ = ["is_label_track", "read_label_track"]
 _NUMBER = r"-?\d+([.,]\d+)?"
 _TRACK = re.compile(rf"{_NUMBER}\t{_NUMBER}(\t|$)")
 _CONFIDENCE = re.compile(r"[01]\.\d{4}")
-BAND = "\\"  # begins a line with the band of frequencies of the label above it
+BAND = "\\"  # begins a line with the frequency range of the label above it
 
 
 def is_label_track(text: str) -> bool:
@@ -25,7 +25,7 @@ def is_label_track(text: str) -> bool:
 
 
 def read_label_track(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
-    """The labels of a track on the recording ``name``; a track without any is a recording with no events.
+    """Yield the labels of a track on the recording ``name``; a track without any is a recording with no events.
 
     Times have a decimal comma where Audacity's language does. A label of a point has no length, and is a problem.
     """
@@ -43,14 +43,14 @@ def _row(where: str, name: str, onset: str, offset: str | None = None, *labels: 
         return Problem(where, "not an onset, an offset and a label between tabs")
     start, end = decimal_point(onset), decimal_point(offset)
     if seconds(start) is not None and seconds(start) == seconds(end):
-        return Problem(where, f"a label of a point, {start.strip()} s, which has no length: stretch it over the sound")
+        return Problem(where, f"a label of a point, {start.strip()} s, which has no length: extend it over the sound")
     return event_row(where, name, _label(labels), start, end)
 
 
 def _label(cells: Sequence[str]) -> str:
-    """The text of a label, tabs and all, but for what BirdNET-Analyzer writes: two names, and a tab and a confidence.
+    """Return the text of a label, including tabs, except in labels of BirdNET-Analyzer: two names, a tab, a confidence.
 
-    Of "Scientific name, Common name" only the latter counts, as in BirdNET's other files.
+    Of "Scientific name, Common name" the latter is the label, as in BirdNET's other files.
     """
     if len(cells) != 2 or not _CONFIDENCE.fullmatch(cells[1].strip()):
         return "\t".join(cells)

@@ -15,8 +15,8 @@ from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem
 
 __all__ = ["SLACK", "Annotated", "Annotations", "Reference", "check_durations", "read_annotations"]
 
-SLACK = 0.1  # seconds by which an offset may lie beyond the end: annotations and encoders round a recording's length
-MOST_BEYOND = 0.5  # seconds, up to which an offset is taken for the end, and said: those of DESED are, by 0.115
+SLACK = 0.1  # seconds by which an offset may exceed the end: annotations and encoders round a recording's length
+MOST_BEYOND = 0.5  # seconds, up to which an offset is clipped with a warning: some of DESED exceed the end by 0.115
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,8 +32,8 @@ class Reference:
 class Annotated:
     """A recording with its labels and events, sorted.
 
-    ``labels`` are all of them; ``references`` say when, where the annotation does. Those of one label lie apart.
-    ``rows`` are what the annotation says, row by row.
+    ``labels`` are all labels, ``references`` their times if the annotation has any; those of one label do not overlap.
+    ``rows`` are the rows of the annotation.
     """
 
     file: str
@@ -77,7 +77,7 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
 
     Args:
         path: a file, or a folder of label files or of classes.
-        audio: the folder in which the recordings are; None looks beside the annotations.
+        audio: the folder in which the recordings are; None is the folder of the annotations.
         strict: whether a row that cannot be used is an error, or is left out and listed in ``problems``.
 
     Raises:

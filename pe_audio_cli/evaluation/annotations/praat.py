@@ -25,7 +25,7 @@ def is_textgrid(text: str) -> bool:
 
 
 def read_textgrid(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
-    """A row for each interval with text in it, on the recording ``name``: the text is its label, whatever its tier.
+    """Yield a row for each interval with text, on the recording ``name``; the text is its label, in any tier.
 
     A TextGrid without any is a recording with no events. A point has no length, and is a problem. See
     https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
@@ -50,7 +50,7 @@ def read_textgrid(place: str, text: str, name: str) -> Iterator[AnnotationRow | 
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Free-standing values in their order; text loses its quotation marks."""
+    """Yield the free-standing values in order, text without its quotation marks."""
     for match in _TOKEN.finditer(text):
         if match[1] is not None:
             yield match[1].replace('""', '"')
@@ -59,9 +59,9 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _items(tokens: Iterator[str]) -> Iterator[tuple[str, int, int, list[str]]]:
-    """The kind of each tier, its number, and its intervals or points, by their numbers, as they stand there.
+    """Yield each interval or point: kind and number of its tier, its own number, and its values.
 
-    Raises :class:`ValueError` where the file ends early or says something else.
+    Raises :class:`ValueError` if the file is truncated or malformed.
     """
     kind_of_file, kind_of_object, _, _, there = _taken(tokens, 5)  # and where it begins and ends
     if kind_of_object != "TextGrid":

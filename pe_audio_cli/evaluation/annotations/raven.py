@@ -30,11 +30,10 @@ def is_raven(text: str) -> bool:
 
 
 def read_raven(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
-    """The selections of a table.
+    """Yield the selections of a table.
 
-    A selection has a row for each view that shows it, of which the first counts. ``name`` is the recording that the
-    table is called after; it counts where no column names one. A table of several recordings has to say where in its
-    own recording each selection begins.
+    A selection has a row for each view, of which the first counts. ``name`` is the recording for rows without a file
+    name. A table of several recordings needs the time of each selection in its own recording.
     """
     header, *lines = read_lines(place, text)
     if isinstance(header, Problem):

@@ -14,7 +14,7 @@ from pe_audio_cli.audio.find import find_recordings
 
 __all__ = ["RecordingLocator"]
 
-SHOWN = 3  # candidates that a message about an ambiguous name lists
+SHOWN = 3  # candidates that are listed for an ambiguous name
 
 
 class RecordingLocator:
@@ -84,32 +84,33 @@ def _grouped(files: Sequence[str], key: Callable[[str], str]) -> dict[str, list[
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """The folders of a path and its last part, whichever system's path it is."""
+    """Return the folders of a path and its last part, for paths of any system."""
     return (PureWindowsPath(name) if "\\" in name else PurePath(name)).parts
 
 
 def _composed(text: str) -> str:
-    """The form of Unicode in which macOS's decomposed names and everybody else's are the same."""
+    """Return the composed form of Unicode, since macOS decomposes file names."""
     return unicodedata.normalize("NFC", text)
 
 
 def _folded(text: str) -> str:
-    """The same for all that differs in case or in the form of Unicode alone."""
+    """Return a key that ignores case and the form of Unicode."""
     return _composed(_composed(text).casefold())
 
 
 def _nearest(parts: Sequence[str], candidates: Mapping[str, Sequence[str]]) -> list[str]:
-    """Those candidates that share the most parts with a path, from the end: first however spelt, then as spelt."""
+    """Return the candidates that share the most parts with a path, from the end; ties go to exact matches."""
     shared = {
-        file: [_shared(parts, own, spelt) for spelt in (_folded, _composed, str)] for file, own in candidates.items()
+        file: [_shared(parts, own, normalize) for normalize in (_folded, _composed, str)]
+        for file, own in candidates.items()
     }
     return [file for file in candidates if shared[file] == max(shared.values())]
 
 
-def _shared(one: Sequence[str], other: Sequence[str], spelt: Callable[[str], str]) -> int:
+def _shared(one: Sequence[str], other: Sequence[str], normalize: Callable[[str], str]) -> int:
     count = 0
     for a, b in zip(reversed(one), reversed(other), strict=False):
-        if spelt(a) != spelt(b):
+        if normalize(a) != normalize(b):
             break
         count += 1
     return count

@@ -63,7 +63,7 @@ def tag_row(where: str, name: str, label: str) -> AnnotationRow | Problem:
 
 
 def decimal_point(text: str) -> str:
-    """A number as it stands between tabs, with a point where its writer's language has a comma."""
+    """Return a number of a tab-separated table with a decimal point instead of a decimal comma."""
     return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
 
 

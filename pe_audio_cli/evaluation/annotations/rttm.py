@@ -22,7 +22,7 @@ def is_rttm(text: str) -> bool:
 
 
 def read_rttm(place: str, text: str) -> Iterator[AnnotationRow | Problem]:
-    """A row for each ``SPEAKER`` line; the name's underscores, which stand for what no field can hold, are blanks."""
+    """Yield a row for each ``SPEAKER`` line; underscores of the name become blanks, which no field can hold."""
     for number, line in enumerate(text.replace("\r", "\n" if "\n" not in text else "").split("\n"), start=1):
         fields, where = line.split(), f"{place}, row {number}"
         if not fields or fields[0].startswith(COMMENT) or fields[0] != SPEAKER:

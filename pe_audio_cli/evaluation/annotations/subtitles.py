@@ -16,7 +16,7 @@ NO_CUES = ("NOTE", "STYLE", "REGION")  # begin blocks of WebVTT that are no cues
 _CLOCK = r"((?:\d+:)?\d+:\d+[.,]\d+)"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*{ARROW}\s*{_CLOCK}(?:\s.*)?", re.ASCII)
 _TAG = re.compile(r"<[^>]*>")
-_HALF_WIDTH = {code + 0xFEE0: code for code in map(ord, "<>{}\\:")}  # what our own SubRip writes in full width
+_HALF_WIDTH = {code + 0xFEE0: code for code in map(ord, "<>{}\\:")}  # our own SubRip writer escapes these in full width
 
 
 def is_subtitles(text: str) -> bool:
@@ -26,9 +26,9 @@ def is_subtitles(text: str) -> bool:
 
 
 def read_subtitles(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
-    """A row for each cue on the recording ``name``; subtitles without any are a recording with no events.
+    """Yield a row for each cue on the recording ``name``; subtitles without any are a recording with no events.
 
-    The text of a cue is its label, without tags and with its lines put together. See https://www.w3.org/TR/webvtt1/.
+    The text of a cue is its label, without tags and with its lines joined. See https://www.w3.org/TR/webvtt1/.
     """
     is_vtt = text.lstrip().startswith(VTT)
     is_empty = True

@@ -15,10 +15,10 @@ from pe_audio_cli.formats.escaping import text_of_cell
 
 __all__ = ["Line", "cell", "column", "first_line", "is_event_table", "read_lines", "read_table", "separator_of"]
 
-MOST_LINES = 100  # that the cells of a row may have
+MOST_LINES = 100  # of a single row, whose cells may hold newlines
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
 
-# What data sets and programs call these columns, in lower case; the first that is there counts.
+# Names of these columns in data sets and programs, in lower case; the first one found counts.
 FILE = ("filename", "file", "fname", "path", "segment_id", "slice_file_name", "filepath")
 ONSET = ("onset", "start", "start_time_seconds", "start (s)")
 OFFSET = ("offset", "end", "end_time_seconds", "end (s)")
@@ -32,16 +32,16 @@ LABEL = (
     "common name",
     "common_name",
 )
-# A table with these is UrbanSound8K's: its start and end are times in the recording on Freesound, fsID, that the slice
-# was cut from, and say nothing of the slice.
+# The columns of UrbanSound8K, whose start and end are times in the recording on Freesound that the slice was cut from,
+# not in the slice.
 OF_SLICES = ({"slice_file_name"}, {"fsid", "classid"})
-SEVERAL = ("event_labels", "labels")  # columns in which commas too stand between labels, as in DCASE and FSD50K
+SEVERAL = ("event_labels", "labels")  # columns in which commas separate labels too, as in DCASE and FSD50K
 OURS = ["file", "label", "start", "end", "probability"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a table, ``where`` it stands, and its cells."""
+    """A row of a table: its location, for messages, and its cells."""
 
     where: str
     cells: list[str]
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The places of the columns that count; ``onset`` and ``offset`` are None in a table of weak labels."""
+    """The indices of the columns in use; ``onset`` and ``offset`` are None in a table of weak labels."""
 
     file: int | None
     label: int
@@ -60,10 +60,10 @@ class _Columns:
 
 
 def read_table(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
-    """The rows of a table; ``place`` is what messages call it.
+    """Yield the rows of a table; ``place`` is its name in messages.
 
-    A row with a name and nothing else says that the recording was listened to and nothing was heard. ``name`` is the
-    recording that the table is called after; it counts in one of times and labels in which no column names one.
+    A row with a name and nothing else is a recording with no events. ``name`` is the recording for a table of times and
+    labels without a column of file names.
     """
     header, *lines = read_lines(place, text)
     columns = header if isinstance(header, Problem) else _columns(header)
@@ -84,9 +84,9 @@ def is_event_table(text: str) -> bool:
 
 
 def read_lines(place: str, text: str) -> Iterator[Line | Problem]:
-    """The rows that are not blank, all as wide as the first; a row is known by the number of its first line.
+    """Yield the rows that are not blank, all as wide as the first, with the number of their first line.
 
-    One whose quotation mark is not closed is a problem of its own, and the next begins on the next line.
+    A row with an unclosed quotation mark is a problem of its own, and the next row begins on the next line.
     """
     separator = separator_of(text)
     lines = list(StringIO(text, newline=""))
@@ -130,7 +130,7 @@ def first_line(text: str) -> str:
 
 
 def column(header: Sequence[str], names: Sequence[str]) -> int | None:
-    """The place of the first of ``names`` that the header has, whatever its case; None if it has none."""
+    """Return the index of the first of ``names`` in the header, ignoring case; None if it has none."""
     known = [name.strip().lower() for name in header]
     return next((known.index(name) for name in names if name in known), None)
 

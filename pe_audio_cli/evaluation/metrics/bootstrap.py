@@ -22,7 +22,7 @@ SEED = 0  # the same annotations give the same intervals
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and the ends of its 95 % interval; None where there are too few recordings to tell."""
+    """A metric and the ends of its 95 % interval, which are None if there are too few recordings."""
 
     value: float
     low: float | None = None
@@ -41,7 +41,7 @@ def resamples(n_recordings: int, n_resamples: int = RESAMPLES) -> NDArray[np.int
 
 
 def estimate(figures: NDArray[np.floating[Any]]) -> Estimate | None:
-    """The figure of the first row, between percentiles of the others'; None if it is NaN, which others may be too."""
+    """Return the first value with percentiles of the others, those that are not NaN; None if the first is NaN."""
     value, resampled = figures[0], figures[1:]
     if not np.isfinite(value):
         return None
@@ -54,7 +54,7 @@ def estimate(figures: NDArray[np.floating[Any]]) -> Estimate | None:
 
 
 def mean_over_labels(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """The mean in each row of ``(n, n_labels)`` figures over the labels that have one; NaN where none has."""
+    """Return the mean of each row of ``(n, n_labels)`` over the labels with a value; NaN if none has one."""
     known = np.isfinite(values)
     counts = known.sum(axis=1)
     sums = np.where(known, values, 0.0).sum(axis=1)

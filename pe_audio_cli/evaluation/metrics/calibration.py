@@ -19,7 +19,7 @@ from pe_audio_cli.detection.scoring import probabilities
 __all__ = ["Bin", "Calibration", "calibration_error", "fit_calibration", "reliability", "reliability_sums"]
 
 N_BINS = 10
-LOWEST, HIGHEST = 1e-7, 1 - 1e-7  # probabilities whose logits 32-bit floats can still tell
+LOWEST, HIGHEST = 1e-7, 1 - 1e-7  # probabilities whose logits are distinct in float32
 
 Scores = NDArray[np.floating[Any]]
 

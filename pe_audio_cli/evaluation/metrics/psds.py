@@ -9,8 +9,8 @@ found, less their spread over labels, over false positives per hour.
 
 How the counts change as the threshold falls is worked out for each recording and added up, as Ebbers, Serizel and
 Haeb-Umbach do in "Threshold-Independent Evaluation of Sound Event Detection Scores", 2022; their package
-sed_scores_eval gives the same numbers. It wants all thresholds, detections and references of a recording in memory at
-once, which an hour does not allow.
+sed_scores_eval gives the same numbers. It needs all thresholds, detections and references of a recording in memory at
+once, too much for an hour of audio.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pe_audio_cli.evaluation.metrics.spans import TIME_DECIMALS, overlaps
 __all__ = ["PSDS1", "PSDS2", "PsdsOptions", "psds"]
 
 HOUR = 3600.0  # seconds
-SHORTEST = 10.0**-TIME_DECIMALS  # seconds that no reference is shorter than, where none is there to divide by
-MOST_THRESHOLDS = 1000  # of a label in a recording: all of 40 s, and evenly many of the scores of a longer one
+SHORTEST = 10.0**-TIME_DECIMALS  # seconds, the shortest reference, to avoid a division by zero
+MOST_THRESHOLDS = 1000  # of a label in a recording: all scores of 40 s, and an even subset for a longer one
 CELLS = 1 << 22  # frames times thresholds that are looked at together, to save memory
 
 
@@ -48,7 +48,7 @@ class PsdsOptions:
     max_rate: float = 100.0
 
 
-# The two scenarios of the DCASE challenges since 2021: when exactly, and whether at all.
+# The two scenarios of the DCASE challenges since 2021: exact times, and presence.
 PSDS1 = PsdsOptions(0.7, 0.7, None, 0.0, 1.0)
 PSDS2 = PsdsOptions(0.1, 0.1, 0.3, 0.5, 1.0)
 
@@ -86,7 +86,7 @@ def psds(
 class _Curve:
     """The changes of one label's counts as the threshold falls, in the order of falling scores.
 
-    All of shape ``(n_changes,)``: the ``recording`` in which a change happens, what becomes of the numbers of found
+    All of shape ``(n_changes,)``: the ``recording`` in which a change happens, the changes of the numbers of found
     references, of false positives and, ``(n_others, n_changes)``, of cross-triggers; and whether it is the last of its
     score. ``n_references`` and ``seconds``, ``(n_others, n_recordings)``, are those of each recording.
     """
@@ -121,7 +121,7 @@ class _Curve:
         )
 
     def rates(self, weight: NDArray[np.int64], hours: float, options: PsdsOptions) -> NDArray[np.float64]:
-        """For no reference, one, two ... of those in a resample, the lowest rate at which so many are found."""
+        """Return the lowest false positive rate at which 0, 1, 2 ... references of a resample are found."""
         factor = weight[self.recording]
         found = np.cumsum(factor * self.found)[self.is_last]
         rate = np.cumsum(factor * self.false)[self.is_last] / hours
@@ -135,7 +135,7 @@ class _Curve:
 
 
 def _area(rates: Sequence[NDArray[np.float64]], options: PsdsOptions) -> float:
-    """The area below the curve of the labels with these ``rates``, as a share of all that there could be."""
+    """Return the area below the curve of the labels with these ``rates``, as a share of the maximum."""
     steps = np.unique(np.concatenate(rates))
     steps = steps[steps <= options.max_rate]
     found = np.stack([(np.searchsorted(needed, steps, "right") - 1) / (len(needed) - 1) for needed in rates])
@@ -146,7 +146,7 @@ def _area(rates: Sequence[NDArray[np.float64]], options: PsdsOptions) -> float:
 def _changes(
     recording: StrongRecording, label: int, others: Sequence[int], options: PsdsOptions
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
-    """The scores of one recording, falling, at which counts change, and by how much: ``(2 + n_others, n_changes)``."""
+    """Return the falling scores of a recording at which counts change, and their changes, ``(2 + n_others, n)``."""
     scores = recording.scores[label]
     thresholds = _thresholds(scores)
     counts = np.concatenate(
@@ -158,7 +158,7 @@ def _changes(
 
 
 def _thresholds(scores: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """The different scores, falling; of many, evenly many of them."""
+    """Return the distinct scores, falling; an even subset if there are many."""
     different: NDArray[np.floating[Any]] = np.unique(scores)[::-1]
     if len(different) > MOST_THRESHOLDS:
         different = different[np.linspace(0, len(different) - 1, MOST_THRESHOLDS).round().astype(np.intp)]

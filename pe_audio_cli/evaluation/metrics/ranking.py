@@ -11,7 +11,7 @@ __all__ = ["ranking"]
 
 Scores = NDArray[np.floating[Any]]
 
-BINS = 512  # of the positives' scores, and as many of the negatives', that resamples tell apart
+BINS = 512  # of the scores of positives, and as many for negatives, in resamples
 
 
 def ranking(
@@ -59,7 +59,7 @@ def _resampled(
 
 
 def _quantiles(scores: Scores) -> Scores:
-    """All different scores, or if there are many, so many that as many of them lie between each two."""
+    """Return all distinct scores, or quantiles of them if there are many."""
     different: Scores = np.unique(scores)
     if len(different) <= BINS:
         return different

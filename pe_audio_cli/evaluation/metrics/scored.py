@@ -41,7 +41,7 @@ class StrongRecording:
         return active_segments(self.references[label], self.duration, FRAME_SECONDS)
 
     def detected(self, label: int, options: EventOptions) -> Spans:
-        """The label's events, by the same rule as those of ``peaudio localize``."""
+        """Return the label's events, found as by ``peaudio localize``, ``(n, 2)`` in seconds."""
         frames = np.array(spans(self.scores[label], options), np.intp).reshape(-1, 2)
         found: Spans = self.edges[frames]
         return found

@@ -1,8 +1,8 @@
 """Time spans: their overlaps, and their matches by the standard criteria of sound event detection.
 
-Spans are float64 arrays of shape ``(n, 2)`` with an onset and an offset in seconds in each row; references are spans
-of one label in one recording, apart from each other and in order of time. Times are compared to the microsecond, as
-sed_scores_eval does, so that what lies right on a border is inside whatever the floating point says.
+Spans are float64 arrays of shape ``(n, 2)`` with an onset and an offset in seconds in each row; references are spans of
+one label in one recording, apart from each other and in order of time. Times are compared to the microsecond, as
+sed_scores_eval does, so that times on a border are inside despite rounding errors.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def active_segments(spans: Spans, duration: float, length: float) -> NDArray[np.
 
 
 def _pairs(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
-    """Each row, as often as there are numbers from its ``first`` up to its ``stop``, and those numbers."""
+    """Return row indices, each repeated for the numbers from its ``first`` to its ``stop``, and those numbers."""
     counts = np.maximum(stop - first, 0)
     rows = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -50,7 +50,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject of an evaluation: a model, on annotated recordings of so many seconds in total."""
+    """The subject of an evaluation: a model, and annotated recordings with their total duration."""
 
     kind: Kind
     annotations: str
@@ -80,7 +80,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A template over all labels, or a wording of one ``label``, alone, and how well it ranks."""
+    """A template over all labels, or a prompt of one ``label``, with its ranking metrics."""
 
     label: str | None
     text: str
@@ -116,7 +116,7 @@ class Tuning:
 class EvaluationReport:
     """The whole report. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
 
-    ``warnings`` tell what was left out of it, and what was taken otherwise than it is annotated.
+    ``warnings`` list recordings and rows that were left out, and events that were clipped.
     """
 
     subject: Subject
@@ -159,13 +159,13 @@ def confusion_of(labels: Sequence[str], clips: Clips) -> Confusion | None:
 
 
 def estimates(figures: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    """Those figures that are there, in the order of ``TITLES``, with their intervals."""
+    """Return the metrics that have a value, in the order of ``TITLES``, with their intervals."""
     known = {name: estimate(figures[name]) for name in TITLES if name in figures}
     return {name: value for name, value in known.items() if value is not None}
 
 
 def said(figure: Estimate) -> str:
-    """A figure with its interval, in words."""
+    """Return a metric with its interval as text."""
     if figure.low is None or figure.high is None:
         return f"{figure.value:.3f}"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"

@@ -1,4 +1,4 @@
-"""A report as text: JSON and CSV for scripts; the table for people is in ``screen``."""
+"""A report as text: JSON and CSV for scripts; ``rich_table`` has the table for people."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _json(report: EvaluationReport) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` without what is None, which a figure or a part of the report that is not there is, and rounded."""
+    """Return ``value`` without None, the value of missing metrics and parts of the report, and with rounded numbers."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items() if each is not None}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A report for people to read: figures over all labels, then label by label."""
+"""A report as a table for people: metrics over all labels, then those of each label."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from pe_audio_cli.formats.escaping import terminal_text
 
 __all__ = ["table"]
 
-PLAIN_WIDTH = 100  # columns where there is no terminal and COLUMNS does not say
+PLAIN_WIDTH = 100  # columns without a terminal and without COLUMNS
 MOST_CONFUSED = 20  # labels of which a matrix can still be read
-PARTS = ("event_precision", "event_recall", "precision", "recall")  # of a figure that is shown beside them
+PARTS = ("event_precision", "event_recall", "precision", "recall")  # parts of F1, which is shown instead
 NOTHING = "-"
 
 

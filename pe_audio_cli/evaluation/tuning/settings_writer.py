@@ -24,20 +24,20 @@ Flags on the command line win. The figures are cross-validated by recording, wit
 
 
 def tuned_text(
-    report: EvaluationReport, tuning: Tuning, blank: SettingsFile, wordings: Mapping[str, tuple[str, ...]]
+    report: EvaluationReport, tuning: Tuning, blank: SettingsFile, prompts: Mapping[str, tuple[str, ...]]
 ) -> str:
     """Return the text of the settings file.
 
     Args:
-        report: of the evaluation.
-        tuning: what was tuned in it.
-        blank: names the model.
-        wordings: the prompts of each label, including those that could not be tuned.
+        report: the report of the evaluation.
+        tuning: its results of tuning.
+        blank: settings without labels, with the name of the model.
+        prompts: the prompts of each label, including those that could not be tuned.
     """
     command: Command = "localize" if report.subject.kind == "strong" else "tag"
     tuned = {each.label: each for each in tuning.labels}
     labels = {
-        label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in wordings.items()
+        label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in prompts.items()
     }
     # Prompts are left out where the only one is the label itself.
     spare = {label: replace(own, wordings=()) if own.wordings == (label,) else own for label, own in labels.items()}

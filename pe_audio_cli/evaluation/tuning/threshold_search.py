@@ -1,11 +1,11 @@
-"""The threshold, and what else makes events, that suit each label best; and how good that is on what it has not seen.
+"""Search of the best threshold and post-processing for each label, with cross-validated metrics.
 
-What is best on the very recordings that it was chosen on flatters. So the figure that is told comes from
-cross-validation by recording: the recordings are dealt into folds, what is best is chosen without those of one fold and
-counted on them, for each fold in turn. What is written down is then chosen on all of them.
+Metrics on the recordings that settings were chosen on are biased. So the reported metrics come from cross-validation by
+recording: recordings are assigned to folds, and for each fold in turn the settings are chosen on the other folds and
+evaluated on this one. The settings in the output are chosen on all recordings.
 
-Thresholds are tried at equal steps of the logit. What else makes events is tried one after the other, each around the
-threshold that was best before, twice over.
+Thresholds are tried at equal steps of the logit. Other settings are tried one after the other, each around the best
+threshold so far, in two rounds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 N_FOLDS = 5
 SEED = 0
 LOGIT_STEP, LARGEST_LOGIT = 0.2, 8.0
-DIGITS = 3  # of a threshold, or of what it lacks to 1, so that people can read it
+DIGITS = 3  # of a threshold, or of its distance to 1, so that people can read it
 
 N_STEPS = round(LARGEST_LOGIT / LOGIT_STEP)
 LOW_THRESHOLDS = [float(f"{1 / (1 + math.exp(step * LOGIT_STEP)):.{DIGITS}g}") for step in range(N_STEPS, 0, -1)]
@@ -69,7 +69,7 @@ class Goal:
 
     @classmethod
     def parse(cls, text: str) -> Goal:
-        """The goal that ``precision=0.9``, ``recall=0.8`` or ``f1`` stands for."""
+        """Parse a goal: ``precision=0.9``, ``recall=0.8`` or ``f1``."""
         figure, _, least = text.partition("=")
         try:
             share = float(least) if least else 0.0
@@ -84,7 +84,7 @@ class Goal:
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """The figures that tell how well it was reached."""
+        """The metrics that measure the goal."""
         return ("f1",) if self.figure == "f1" else ("precision", "recall")
 
     def merit(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -115,7 +115,7 @@ class Candidates(Protocol[OptionsT]):
 
 
 class EventCandidates:
-    """Thresholds of events and, where asked for, hysteresis, median filter, merging and minimum duration."""
+    """Thresholds of events and, if enabled, hysteresis, median filter, merging and minimum duration."""
 
     def __init__(self, recordings: Sequence[StrongRecording], label: int, postprocessing: bool) -> None:
         self._recordings, self._label, self._postprocessing = recordings, label, postprocessing
@@ -206,7 +206,7 @@ def _search(candidates: Candidates[OptionsT], current: OptionsT, goal: Goal, see
 def _best(
     candidates: Candidates[OptionsT], choices: Sequence[OptionsT], goal: Goal, seen: NDArray[np.bool_]
 ) -> tuple[OptionsT, float]:
-    """The best choice and its merit; of neighbours that are equally good, the middle one, which has the most room."""
+    """Return the best choice and its score; the middle one of neighbours that are equally good, the most robust."""
     merits = goal.merit(np.stack([candidates.counts(choice)[seen].sum(axis=0) for choice in choices]))
     best = np.flatnonzero(merits > merits.max() - SAME)
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)

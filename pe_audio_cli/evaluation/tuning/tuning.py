@@ -32,7 +32,7 @@ from pe_audio_cli.evaluation.tuning.threshold_search import (
 
 __all__ = ["TuningOptions", "tune_clips", "tune_strong"]
 
-DECIMALS = 4  # of a scale or a bias that is written down
+DECIMALS = 4  # of a scale or a bias in the settings
 
 OptionsT = TypeVar("OptionsT", bound=Hashable)
 Figures = dict[str, NDArray[np.float64]]  # by name, (n_rows,) as ``bootstrap`` has them
@@ -85,12 +85,12 @@ def tune_strong(
     """Tune on events.
 
     Args:
-        labels: what is looked for.
-        recordings: in which it is.
+        labels: the labels.
+        recordings: the recordings with scores and references of these labels.
         current: the current settings of each label.
         base: the prompts of each label, and the calibration that its scores have already.
         folds: the fold of each recording.
-        options: what to tune for.
+        options: the goal and the options of tuning.
     """
     owners = np.repeat(np.arange(len(recordings)), [each.scores.shape[1] for each in recordings])
 

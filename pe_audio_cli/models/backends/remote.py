@@ -20,7 +20,7 @@ __all__ = ["RemoteEncoder"]
 
 
 class RemoteEncoder:
-    """All of a :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` but the audio, whose tower is not loaded.
+    """A :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` without the audio tower.
 
     ``engine`` describes, for people, what encodes the audio.
     """

@@ -29,7 +29,7 @@ __all__ = ["TextEncoder", "encode_labels", "load_text", "native_text_encoder", "
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """The text tower and its projection head, in float32 on the CPU whatever the audio runs in.
+    """The text tower and its projection head, in float32 on the CPU whatever device the audio runs on.
 
     ``tokenize`` gives a label's token ids, below ``vocabulary``, of which the tower takes ``max_tokens``; ``tower``
     maps ids ``(1, n_tokens)`` to the first token's state ``(1, width)``. Each label is encoded by itself: in a batch it

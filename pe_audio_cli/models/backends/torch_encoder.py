@@ -59,7 +59,7 @@ class PeEncoder:
     """A PE Audio checkpoint, ready to encode.
 
     Attributes:
-        name: The checkpoint as the user called it.
+        name: The name that the user gave the checkpoint.
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
         default_labels: The labels that the checkpoint suggests, maybe none.
@@ -115,7 +115,7 @@ class PeEncoder:
             raise UsageError(f"--compile does not work on this machine ({reason}): leave it out") from error
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """Text embeddings of shape ``(n_labels, dim)``; what was asked once is kept on disk.
+        """Text embeddings of shape ``(n_labels, dim)``; they are cached on disk.
 
         Raises :class:`UsageError` for a label that is too long, :class:`CheckpointError` for a damaged text tower.
         """
@@ -125,8 +125,8 @@ class PeEncoder:
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Codec features of consecutive frames of samples: ``(n_frames, 1920)`` at 48 kHz to ``(n_frames, width)``.
 
-        Beyond both ends the recording counts as silent, so of a longer one leave out ``context_frames`` frames on each
-        side that was cut. Raises :class:`RunError` where the device runs out of memory.
+        The input counts as silent beyond both ends, so drop ``context_frames`` frames of the result on each side where
+        a longer recording was cut. Raises :class:`RunError` where the device runs out of memory.
         """
         with self._memory_errors_explained(), cudnn_flags(self._cudnn):
             samples = to_device(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)

@@ -51,8 +51,7 @@ class TextTower(nn.Module):
     """A text tower that gives the state of the first token.
 
     ``normed`` is True if it is taken after the final norm. ``hidden_states[-1]`` means either, depending on the release
-    of transformers, so what enters the norm is taken from the norm itself. A tower without a final norm has one last
-    state only.
+    of transformers, so the input of the norm is taken by a hook. A tower without a final norm has one last state only.
     """
 
     def __init__(self, tower: nn.Module, normed: bool) -> None:
@@ -110,8 +109,8 @@ def transformers_text(checkpoint: Checkpoint) -> tuple[nn.Module, nn.Module]:
 def _filled(checkpoint: Checkpoint, build: Callable[[], ModuleT], prefix: str) -> ModuleT:
     """Build a module and fill it from the checkpoint.
 
-    It is built without random numbers, which take seconds at full size, and every tensor is overwritten anyway. First
-    it is built without memory, so that shapes are compared with the weights before any memory is asked for.
+    It is built without random initialization, which takes seconds at full size, since every tensor is overwritten.
+    First it is built on the meta device, to compare shapes with the weights before any memory is allocated.
     """
     with library_faults(checkpoint.bad_config), _no_random_weights(), torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}

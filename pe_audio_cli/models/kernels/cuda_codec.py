@@ -1,11 +1,11 @@
 """The codec for CUDA: the results of its modules, in few passes over memory.
 
 A GPU multiplies so fast that most of the codec's time goes into reading and writing. Here everything is stored as rows,
-``(time, channels)``, so that convolutions are products of matrices without any rearrangement. In float32 that of a
-residual unit is a product for each of its taps, of rows that begin a little later each time. Half precision would lose
-digits from one to the next, so there cuDNN has these convolutions: as pictures, ``dilation`` pixels wide, with a kernel
-one pixel wide, since for kernels with holes in them it may fall back on one that takes longer than all else together.
-The biases of residual units are not added where they arise but within the next Snake, and a Snake is one kernel.
+``(time, channels)``, so that convolutions are products of matrices without any rearrangement. In float32 the
+convolution of a residual unit is one product for each of its taps, on shifted rows. Half precision would lose digits in
+each sum, so there cuDNN computes these convolutions: on images ``dilation`` pixels wide, with a kernel one pixel wide,
+since for dilated kernels it may choose an algorithm that takes longer than everything else together. The biases of
+residual units are added in the next Snake, and a Snake is one kernel.
 
 There are padding rows before the first and after the last row, for the silence around a recording. Their content is
 undefined, and they are cleared before a convolution reads them.
@@ -26,24 +26,24 @@ from pe_audio_cli.models.modules.codec import DILATIONS, DacEncoder, ResidualUni
 
 __all__ = ["CudaCodec"]
 
-PICTURE = math.lcm(*DILATIONS)  # as many rows, or twice, thrice as many, are a picture for each of the dilations
-ALIGNED = 8  # numbers in a row of a matrix, or a multiple of that, which tensor cores ask for
+ROWS_OF_IMAGE = math.lcm(*DILATIONS)  # a multiple of this many rows is a whole image for each dilation
+ALIGNED = 8  # tensor cores need matrix rows whose length is a multiple of this
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Of ``total`` rows, ``n`` from ``first`` on are the recording's."""
+    """The ``n`` rows of a recording, from ``first`` on, among ``total`` rows."""
 
     first: int
     n: int
     total: int
 
     def inside(self, rows: Rows) -> Rows:
-        """The recording's rows, of all of them."""
+        """Return the rows of the recording."""
         return rows[self.first : self.first + self.n]
 
     def silent(self, rows: Rows) -> Rows:
-        """The same rows, with zeros around the recording."""
+        """Set the rows around the recording to zero, in place."""
         rows[: self.first] = 0
         rows[self.first + self.n :] = 0
         return rows
@@ -68,7 +68,7 @@ class CudaCodec(nn.Module):
         self.snake, self.last = BiasedSnake(encoder.snake1, bias, activation), Unfolded(encoder.conv2)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """The features; what they depend on beyond either end counts as silent."""
+        """Return the features; the input counts as silent beyond both ends."""
         extents = self._extents(samples.shape[-1])
         rows = self.first(samples.reshape(-1, 1), extents[0])
         for stage, extent, following in zip(self.stages, extents, extents[1:], strict=False):
@@ -78,7 +78,7 @@ class CudaCodec(nn.Module):
         return features
 
     def _extents(self, n_samples: int) -> list[Extent]:
-        """Of what goes into each stage, and of what comes from the last one."""
+        """Return the extents of the input of each stage, and of the output of the last one."""
         extents, n = [], n_samples
         for stage in self.stages:
             extents.append(stage.extent(n))
@@ -87,7 +87,7 @@ class CudaCodec(nn.Module):
 
 
 class CudaStage:
-    """A stage of the codec, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
+    """A stage of the codec, on rows without their ``bias``, to rows without :attr:`bias`."""
 
     def __init__(self, stage: Stage, bias: torch.Tensor, activation: Activation) -> None:
         self.units = []
@@ -105,16 +105,16 @@ class CudaStage:
         self.bias = stage.conv1.bias.detach()
 
     def n_out(self, n: int) -> int:
-        """Rows that come out, of ``n``."""
+        """Return the number of output rows for ``n`` input rows."""
         return (n + 2 * self.padding - 2 * self.stride) // self.stride + 1
 
     def extent(self, n: int) -> Extent:
-        """The rows to bring for ``n`` of the recording: whole blocks, and whole pictures."""
+        """Return the extent for ``n`` rows of the recording: whole blocks, and whole images."""
         least = max(self.padding + n, (self.n_out(n) + 1) * self.stride)
-        return Extent(self.padding, n, math.ceil(least / PICTURE) * PICTURE)
+        return Extent(self.padding, n, math.ceil(least / ROWS_OF_IMAGE) * ROWS_OF_IMAGE)
 
     def __call__(self, rows: Rows, extent: Extent, following: Extent) -> Rows:
-        """Rows, which are used up, to a ``stride``-th as many."""
+        """Downsample rows by ``stride``; the input is overwritten."""
         for unit in self.units:
             rows = unit(rows, extent)
         rows = extent.silent(self.snake(rows))
@@ -126,31 +126,31 @@ class CudaStage:
 
 
 class CudaUnit:
-    """A residual unit, on rows that lack a ``bias``, to rows that lack :attr:`bias`."""
+    """A residual unit, on rows without their ``bias``, to rows without :attr:`bias`."""
 
     def __init__(self, unit: ResidualUnit, bias: torch.Tensor, activation: Activation) -> None:
         assert unit.conv1.bias is not None and unit.conv2.bias is not None
         self.snake1 = BiasedSnake(unit.snake1, bias, activation)
-        self.conv1 = Taps(unit.conv1) if unit.conv1.weight.dtype == torch.float32 else Picture(unit.conv1)
+        self.conv1 = Taps(unit.conv1) if unit.conv1.weight.dtype == torch.float32 else ImageConvolution(unit.conv1)
         self.snake2 = BiasedSnake(unit.snake2, unit.conv1.bias.detach(), activation)
         self.weight = unit.conv2.weight.detach()[:, :, 0].T
         self.bias = bias + unit.conv2.bias.detach()
 
     def __call__(self, rows: Rows, extent: Extent) -> Rows:
-        """The same rows, changed in place."""
+        """Add the residual to the rows, in place."""
         hidden = self.conv1(extent.silent(self.snake1(rows)))
         return rows.addmm_(self.snake2(hidden), self.weight)
 
 
 class BiasedSnake:
-    """Snake of rows plus the bias that they lack; or, where Snake is left out, only that sum."""
+    """Snake of rows plus their bias; or only that sum, if Snake is left out."""
 
     def __init__(self, snake: nn.Module, bias: torch.Tensor, activation: Activation) -> None:
         self.bias, self.activation = bias, activation
         self.scales = scaled(snake) if isinstance(snake, Snake) else None
 
     def __call__(self, rows: Rows) -> Rows:
-        """A new tensor of the same shape."""
+        """Return a new tensor of the same shape."""
         return rows + self.bias if self.scales is None else self.activation(rows, self.bias, *self.scales)
 
 
@@ -170,8 +170,8 @@ class Taps:
         return out
 
 
-class Picture:
-    """A convolution of rows to as many, of a whole picture's number of them, by cuDNN; the bias is left out."""
+class ImageConvolution:
+    """A convolution of rows to as many, a multiple of ``ROWS_OF_IMAGE``, by cuDNN; the bias is left out."""
 
     def __init__(self, conv: nn.Conv1d) -> None:
         (self.dilation,) = conv.dilation
@@ -180,8 +180,8 @@ class Picture:
 
     def __call__(self, rows: Rows) -> Rows:
         """Return the convolution of the rows, padded with zeros."""
-        picture = rows.view(1, -1, self.dilation, rows.shape[1]).permute(0, 3, 1, 2)
-        out = functional.conv2d(picture, self.weight, padding=(self.reach, 0))
+        image = rows.view(1, -1, self.dilation, rows.shape[1]).permute(0, 3, 1, 2)
+        out = functional.conv2d(image, self.weight, padding=(self.reach, 0))
         return out.permute(0, 2, 3, 1).reshape(rows.shape)
 
 
@@ -197,7 +197,7 @@ class Unfolded:
         self.bias = conv.bias.detach()
 
     def __call__(self, rows: Rows, extent: Extent) -> Rows:
-        """The recording's rows alone, in; all of an extent, out."""
+        """Return all rows of an extent, from the rows of the recording."""
         padded = functional.pad(rows, (0, 0, self.reach, self.reach + self.spare))
         out = rows.new_empty(extent.total, self.weight.shape[1])
         torch.mm(padded.unfold(0, self.taps, 1).flatten(1), self.weight, out=extent.inside(out))

@@ -18,11 +18,11 @@ SIGNS = (
     "out of memory",
 )
 
-# glibc's mallopt parameters by their numbers in malloc.h, and what they are set to.
+# Parameters of glibc's mallopt, by their numbers in malloc.h, and their values.
 SETTINGS = {
     -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks below this come from the heap
     -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: so much free heap is kept
-    -8: 1,  # M_ARENA_MAX: one heap for all threads, in which each finds what another has freed
+    -8: 1,  # M_ARENA_MAX: one heap for all threads, so that each can reuse memory freed by another
 }
 
 
@@ -34,11 +34,11 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def keep_big_blocks() -> bool:
-    """Let glibc keep big freed blocks for the next layer, instead of giving each back to the kernel at once.
+    """Let glibc reuse large freed blocks for the next layer, instead of returning each to the kernel at once.
 
-    The codec makes and frees tensors of tens of megabytes, and every page of a new one costs a fault. A single heap
+    The codec allocates and frees tensors of tens of megabytes, and every page of a new one costs a fault. A single heap
     serves all threads only if this is called before there are any, so before torch is imported. No result changes.
-    Returns whether it was done: elsewhere than on glibc there is nothing to do.
+    Returns True if it was done; there is nothing to do without glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

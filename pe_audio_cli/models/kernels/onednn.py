@@ -59,7 +59,7 @@ class Convolution:
 
 
 def pack_linear_layers(module: nn.Module) -> None:
-    """Put a :class:`Product` in the place of every linear layer."""
+    """Replace every linear layer by a :class:`Product`."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
@@ -67,7 +67,7 @@ def pack_linear_layers(module: nn.Module) -> None:
 
 
 def _image(rows: Rows) -> torch.Tensor:
-    """Rows as a picture one pixel high, ``(1, channels, 1, time)``, channels innermost."""
+    """Return rows as an image one pixel high, ``(1, channels, 1, time)``, channels innermost."""
     return rows.T[None, :, None]
 
 
@@ -112,7 +112,7 @@ def _pack_filters(
 
 
 def _pack_matrix(weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor | None:
-    """The same for a matrix, ``(out, in)``."""
+    """Return a matrix ``(out, in)`` in oneDNN's layout; None as :func:`_pack_filters`."""
     rows = torch.randn(TRIAL, weight.shape[1], dtype=weight.dtype)
     try:
         packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), TRIAL)

@@ -19,7 +19,7 @@ from pe_audio_cli.models.modules.codec import ALPHA_EPS, Snake
 __all__ = ["Activation", "pick_activation", "plain_activation", "scaled"]
 
 Vector: TypeAlias = torch.Tensor  # (channels,)
-Activation: TypeAlias = Callable[[Rows, Vector, Vector, Vector], Rows]  # of rows, a bias, and what `scaled` gives
+Activation: TypeAlias = Callable[[Rows, Vector, Vector, Vector], Rows]  # of rows, a bias, and the result of `scaled`
 
 TOGETHER = 4  # channels in half precision
 NEAR = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.01}  # difference that rounding may make
@@ -53,7 +53,7 @@ NAMES = {torch.bfloat16: "bf16", torch.float16: "f16"}
 
 
 def scaled(snake: Snake) -> tuple[Vector, Vector]:
-    """Alpha and what its square of a sine is multiplied with."""
+    """Return alpha and the factor of the squared sine, 1 / alpha."""
     alpha = snake.alpha.detach()[0, :, 0]
     return alpha, (alpha.float() + ALPHA_EPS).reciprocal().to(alpha.dtype)
 

@@ -46,7 +46,7 @@ MIN_CHANNELS = 32  # after the first convolution, from which on tiles are faster
 TILE_BYTES = 4 << 20  # of one activation of a tile: those of all threads stay in the last level of a cache
 LEAST_ALPHA = 0.01  # in size; below, dividing by it and by it plus ALPHA_EPS may differ in float32
 
-Source: TypeAlias = Callable[[int, int], Rows]  # rows from .. to, zeros where there are none; not for changing
+Source: TypeAlias = Callable[[int, int], Rows]  # rows from start to stop, zeros where there are none; read-only
 
 
 def is_wide(codec: nn.Sequential) -> bool:
@@ -76,7 +76,7 @@ class TiledCodec(nn.Module):
         self.end = nn.Sequential(encoder.snake1, encoder.conv2, bottleneck)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """The features; what they depend on beyond either end counts as silent."""
+        """Return the features; the input counts as silent beyond both ends."""
         rows = samples.reshape(-1, 1)
         source = self._behind_first(rows)
         for stage in self.stages:
@@ -112,7 +112,7 @@ class TiledStage:
         self.tile = max(1, TILE_BYTES // self.dtype.itemsize // self.channels // self.stride)  # rows that come out
 
     def __call__(self, source: Source, n_rows: int) -> Rows:
-        """All ``n_rows`` of the source to a ``stride``-th as many of twice the channels."""
+        """Downsample the ``n_rows`` of the source by ``stride``, to twice the channels."""
         n_out = (n_rows + 2 * self.padding - 2 * self.stride) // self.stride + 1
         out = torch.empty(n_out, self.doubled, dtype=self.dtype)
         tile = even_tile(n_out, self.tile)
@@ -151,7 +151,7 @@ class Unit:
 
 
 class FoldedSnake(nn.Module):
-    """Alpha times what Snake gives, on rows: of what Snake is given, or with ``alpha`` None of alpha times that."""
+    """Alpha times the output of Snake, on rows; with ``alpha`` None, the input is multiplied by alpha already."""
 
     alpha: torch.Tensor | None
     compiled: Callable[[Rows, torch.Tensor | None], Rows] | None = None
@@ -161,7 +161,7 @@ class FoldedSnake(nn.Module):
         self.register_buffer("alpha", alpha)
 
     def forward(self, rows: Rows) -> Rows:
-        """A new tensor of the same shape."""
+        """Return a new tensor of the same shape."""
         if self.compiled is not None:
             return self.compiled(rows, self.alpha)
         scaled = rows if self.alpha is None else rows * self.alpha
@@ -170,7 +170,7 @@ class FoldedSnake(nn.Module):
 
 
 def _folded_snake(rows: Rows, alpha: torch.Tensor | None) -> Rows:
-    """The same as one expression, for ``torch.compile`` to make one loop of."""
+    """Compute :class:`FoldedSnake` as one expression, which ``torch.compile`` turns into one loop."""
     scaled = rows if alpha is None else rows * alpha
     wave = torch.sin(scaled)
     return scaled + wave * wave
@@ -184,17 +184,17 @@ class PlainSnake:
         self.inverse = (self.alpha + ALPHA_EPS).reciprocal()
 
     def __call__(self, rows: Rows) -> Rows:
-        """A new tensor of the same shape."""
+        """Return a new tensor of the same shape."""
         wave = _sine(torch.mul(rows, self.alpha))
         torch.mul(wave, wave, out=wave)
         return torch.addcmul(rows, wave, self.inverse, out=wave)
 
 
 def _sine(rows: Rows) -> Rows:
-    """The sine in a new tensor: NumPy's where it knows the type, which takes half of the time of torch's."""
+    """Return the sine in a new tensor: by NumPy if it has the type, in half of the time of torch."""
     if rows.dtype != torch.float32:
         return torch.sin(rows)
-    with np.errstate(invalid="ignore"):  # of infinite numbers, of which the encoder speaks in the end
+    with np.errstate(invalid="ignore"):  # of infinite numbers, which the encoder reports at the end
         return torch.from_numpy(np.sin(rows.numpy()))
 
 
@@ -227,9 +227,9 @@ def _folded(snake: nn.Module, before: nn.Conv1d | None, behind: nn.Conv1d) -> nn
 
 
 def even_tile(n_rows: int, most: int) -> int:
-    """The rows of a tile, at most ``most``, so that all threads get as many tiles; at least a quarter of ``most``.
+    """Return the rows of a tile, from a quarter of ``most`` to ``most``, so that all threads get as many tiles.
 
-    Of a tile much smaller than that, too much would be what its neighbours work out too.
+    The overlap with its neighbours would be too large a part of a smaller tile.
     """
     n_threads = torch.get_num_threads()
     n_tiles = max(math.ceil(n_rows / most), min(n_threads, 4 * n_rows // most))
@@ -239,10 +239,10 @@ def even_tile(n_rows: int, most: int) -> int:
 
 
 def _share_out(work: Callable[[int], None], items: Sequence[int]) -> None:
-    """Do a piece of work for each of the items, on as many threads as torch has.
+    """Call ``work`` for each of the items, on as many threads as torch has.
 
-    Each thread works by itself: threads that share the work within torch's operations wait for each other at the end
-    of every one. Only where items are few do several share the work on one.
+    Each thread works alone: threads that share the work within torch's operations wait for each other at the end of
+    every one. Only if there are few items do several threads share the work on one.
     """
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(items))
@@ -267,7 +267,7 @@ def _share_out(work: Callable[[int], None], items: Sequence[int]) -> None:
 
 
 def _rows_of(rows: Rows) -> Source:
-    """Read from rows in memory."""
+    """Return a source that reads from rows in memory."""
 
     def read(start: int, stop: int) -> Rows:
         before, after = max(0, -start), max(0, stop - len(rows))
@@ -278,7 +278,7 @@ def _rows_of(rows: Rows) -> Source:
 
 
 def _clear_outside(rows: Rows, at: int, n_rows: int) -> Rows:
-    """Zero what lies before the first or behind the last of ``n_rows``; the first given is number ``at``."""
+    """Set rows before the first or after the last of ``n_rows`` to zero; ``at`` is the index of ``rows[0]``."""
     if at < 0:
         rows[:-at] = 0
     if at + len(rows) > n_rows:

@@ -1,4 +1,4 @@
-"""The audio tower's modules, written out: what transformers' ``PeAudioEncoder`` computes, without importing it.
+"""The audio tower's modules, equivalent to transformers' ``PeAudioEncoder``, without importing it.
 
 Importing transformers' modules takes longer than encoding a short recording. Names of parameters are those of the
 published checkpoints, and a test holds every number against transformers' own modules. There is never any padding.
@@ -17,7 +17,7 @@ __all__ = ["QUERIES", "AudioTower", "ContrastiveHead", "attend"]
 
 HEAD_EPS = 1e-6
 KERNEL = 3  # frames, of the ResNet block's convolutions
-QUERIES = 128  # whose scores are worked out at once in bfloat16: 5 MB for a minute of audio at full width
+QUERIES = 128  # whose scores are computed at once in bfloat16: 5 MB for a minute of audio at full width
 
 
 class ContrastiveHead(nn.Module):
@@ -35,7 +35,7 @@ class ContrastiveHead(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Scales each vector to a root mean square of one, in float32 whatever runs around it."""
+    """Scales each vector to a root mean square of one, in float32 whatever the model's dtype is."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A BERT text tower, written out: what transformers' ``BertModel`` computes for one unpadded text.
+"""A BERT text tower, equivalent to transformers' ``BertModel`` for one unpadded text.
 
 The shipped checkpoint has one; with transformers' modules, loading them would take longer than all the rest of a run.
 After Devlin et al., BERT (2018). Names of parameters are those that checkpoints hold; a test holds every number
@@ -40,7 +40,7 @@ def _table(rows: int, width: int) -> nn.ParameterDict:
 
 
 class SelfAttention(nn.Module):
-    """Queries, keys and values, and what they give."""
+    """Self-attention of the tokens."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class SelfAttention(nn.Module):
 
 
 class Output(nn.Module):
-    """The end of either half of a layer: projected, added to what came in, normed."""
+    """The end of either half of a layer: projection, residual connection, norm."""
 
     def __init__(self, config: BertConfig, width: int) -> None:
         super().__init__()

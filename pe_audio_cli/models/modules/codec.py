@@ -53,7 +53,7 @@ class Snake(nn.Module):
 
 
 def _snake(input: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """The same as one expression, for ``torch.compile`` to make one loop of."""
+    """Compute :class:`Snake` as one expression, which ``torch.compile`` turns into one loop."""
     wave = torch.sin(alpha * input)
     return input + wave * wave / (alpha + ALPHA_EPS)
 
