@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import configure_malloc
 
 __all__ = ["Child", "Contender", "Measurement", "Program", "Run", "Runner", "alternate", "peak_memory", "running"]
 
@@ -154,7 +154,7 @@ def alternate(runners: Sequence[Runner], request: Any, rounds: int, warm_up: Any
 def _serve(pipe: Any, contender: Contender, threads: int) -> None:
     """The child's side."""
     if contender.keeps_blocks:
-        keep_big_blocks()
+        configure_malloc()
     import torch
 
     torch.set_num_threads(threads)

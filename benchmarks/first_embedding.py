@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import configure_malloc
 
 SECONDS = 2.0
 
@@ -16,7 +16,7 @@ SECONDS = 2.0
 def main(whose: str, folder: str) -> None:
     """Run as a program; prints how many numbers the embedding has."""
     if whose != "stock":
-        keep_big_blocks()  # before anything imports torch
+        configure_malloc()  # before anything imports torch
     from benchmarks.models import our_encoder, stock_encoder
     from benchmarks.sound import noise
 

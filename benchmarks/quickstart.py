@@ -14,7 +14,7 @@ from typing import Any
 
 import soundfile
 
-from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import configure_malloc
 
 PIECE = 30  # seconds
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dtype", default="float32")
     given = parser.parse_args(arguments)
     if given.mallopt:
-        keep_big_blocks()
+        configure_malloc()
     found = highest_probabilities(given.folder, given.recording, given.labels, given.device, given.dtype)
     print(json.dumps(found))
 

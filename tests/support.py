@@ -62,7 +62,7 @@ class LevelEncoder:
     """
 
     name: str = "level"
-    engine: str = "by ear"
+    backend: str = "by ear"
     fingerprint: str = "0123"
     default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
     batch_size: int = 1

@@ -88,7 +88,7 @@ def test_it_knows_46_to_200_sounds_and_finds_all_of_them_familiar(checkpoint, en
     familiar = UnfamiliarLabels.open(MINI)
     assert familiar is not None
     embeddings = encoder.encode_text([*labels, "dog", "rain", "chainsaw", "sea waves"])
-    assert familiar.strange([*labels, "dog", "rain", "chainsaw", "sea waves"], embeddings) == []
+    assert familiar.detect([*labels, "dog", "rain", "chainsaw", "sea waves"], embeddings) == []
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.3])

@@ -15,7 +15,7 @@ from pe_audio_cli.cli.runner import Runner, model_options, seconds
 from pe_audio_cli.cli.summary import Summary
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.base import WriteOptions, Writer
-from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, respelled
+from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, escaped_names
 from pe_audio_cli.formats.registry import WRITERS, guess, writer_for
 from pe_audio_cli.outputs.files import is_folder, refuse_to_overwrite
 
@@ -74,10 +74,10 @@ class Batch:
             PeAudioError: nothing was started, or the run could not go on.
             typer.Exit: with code 1, if some recordings failed.
         """
-        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+        from pe_audio_cli.models.kernels.malloc import configure_malloc
         from pe_audio_cli.models.quiet import quiet_libraries
 
-        keep_big_blocks()
+        configure_malloc()
         if not self.console.verbose:
             quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
@@ -148,21 +148,21 @@ class Batch:
             "template": self.flags.labels.template,
             "model": self.flags.model.model,
             "fingerprint": encoder.fingerprint,
-            "engine": encoder.engine,
+            "engine": encoder.backend,
             "window": windows.window,
             "overlap": windows.overlap,
             "audio_track": self.flags.inputs.audio_track,
         }
 
     def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
-        for text, spelled in respelled(writer, labels, files).items():
-            self.console.tell(f"{writer.name} writes {text!r} as {spelled!r}")
+        for text, escaped in escaped_names(writer, labels, files).items():
+            self.console.tell(f"{writer.name} writes {text!r} as {escaped!r}")
 
     def _say_what_is_strange(self, checkpoint: Checkpoint, query: Query) -> None:
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
         familiar = UnfamiliarLabels.open(checkpoint.folder)
-        for label in [] if familiar is None else familiar.strange(query.labels, query.embeddings):
+        for label in [] if familiar is None else familiar.detect(query.labels, query.embeddings):
             self.console.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
             )

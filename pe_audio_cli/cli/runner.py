@@ -64,7 +64,7 @@ class Runner:
             from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 
             encoder = PeEncoder(checkpoint, device_options(flags))
-        self.console.note(f"{encoder.name}: {encoder.engine}")
+        self.console.note(f"{encoder.name}: {encoder.backend}")
         return encoder
 
     @contextlib.contextmanager

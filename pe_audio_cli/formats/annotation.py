@@ -47,7 +47,7 @@ class AudacityWriter(EventWriter):
     def lines(self, result: LocalizeResult) -> Iterator[str]:
         """Yield one line per event."""
         for event in result.events:
-            yield f"{fine_time(event.start)}\t{fine_time(event.end)}\t{self.spell(event.label)}\n"
+            yield f"{fine_time(event.start)}\t{fine_time(event.end)}\t{self.escape(event.label)}\n"
 
 
 class RavenWriter(EventWriter):
@@ -84,11 +84,11 @@ class RavenWriter(EventWriter):
         """Yield one row per event."""
         n_before, seconds_before = self.state
         recording = result.recording
-        path = tsv_cell(self.spell(self.name_of(recording.file)))
+        path = tsv_cell(self.escape(self.name_of(recording.file)))
         highest = f"{recording.sample_rate / 2:.1f}"
         for selection, event in enumerate(result.events, start=n_before + 1):
             times = (fine_time(seconds_before + event.start), fine_time(seconds_before + event.end))
-            ours = (tsv_cell(self.spell(event.label)), f"{event.probability:.{PROBABILITY_DECIMALS}f}")
+            ours = (tsv_cell(self.escape(event.label)), f"{event.probability:.{PROBABILITY_DECIMALS}f}")
             row = (str(selection), RAVEN_VIEW, str(RAVEN_CHANNEL), *times, "0.0", highest)
             yield "\t".join((*row, path, fine_time(event.start), *ours)) + "\n"
         self.state = [n_before + len(result.events), seconds_before + recording.duration]
@@ -120,7 +120,7 @@ class TextGridWriter(EventWriter):
         edges = _edges(result)
         for number, label in enumerate(result.labels, start=1):
             yield f'    item [{number}]:\n        class = "IntervalTier"\n'
-            yield from self._tier(self.spell(label).replace('"', '""'), edges[label], end)
+            yield from self._tier(self.escape(label).replace('"', '""'), edges[label], end)
 
     @staticmethod
     def _tier(quoted: str, edges: Sequence[float], end: float) -> Iterator[str]:

@@ -107,7 +107,7 @@ class Writer(ABC):
         """End the output; the stream stays open."""
 
     @classmethod
-    def spell(cls, text: str) -> str:
+    def escape(cls, text: str) -> str:
         """Return a label or a name as this format writes it: unchanged, unless it cannot hold every character."""
         return text
 
@@ -129,7 +129,7 @@ class EventWriter(Writer):
             self.stream.flush()
 
     @classmethod
-    def spell(cls, text: str) -> str:
+    def escape(cls, text: str) -> str:
         """Return the text on one line without tabs, as all of these formats require."""
         return one_line(text)
 

@@ -17,7 +17,7 @@ from pe_audio_cli._extras import require_extra
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.formats.draft import unwritten
 from pe_audio_cli.formats.escaping import utf8_text
-from pe_audio_cli.formats.memmap import MappedRows
+from pe_audio_cli.formats.memmap import MemmapRows
 from pe_audio_cli.results import EmbedResult
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class NpzWriter(EmbeddingWriter):
 
     def __init__(self, stream: BinaryIO, precision: Precision) -> None:
         super().__init__(stream, precision)
-        self._embeddings = MappedRows()
+        self._embeddings = MemmapRows()
         self._results: list[tuple[str, float, NDArray[np.float64], NDArray[np.float64]]] = []
         self._fingerprint = ""
 

@@ -31,15 +31,15 @@ class RttmWriter(EventWriter):
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
         """Yield one line per event."""
-        file = self.spell(self.name_of(result.recording.file))
+        file = self.escape(self.name_of(result.recording.file))
         for event in result.events:
             times = f"{fine_time(event.start)} {fine_time(event.end - event.start)}"
             confidence = f"{event.probability:.{PROBABILITY_DECIMALS}f}"
-            name = self.spell(event.label)
+            name = self.escape(event.label)
             yield f"SPEAKER {file} {RTTM_CHANNEL} {times} {NOT_KNOWN} {NOT_KNOWN} {name} {confidence} {NOT_KNOWN}\n"
 
     @classmethod
-    def spell(cls, text: str) -> str:
+    def escape(cls, text: str) -> str:
         """Return the text as one word; quotation marks, which some readers treat as quoting, become apostrophes."""
         return re.sub(r"\s", "_", one_line(text)).replace('"', "'")
 
@@ -68,9 +68,9 @@ class DcaseWriter(EventWriter):
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
         """Yield one row per event, or the row of a recording without events."""
-        file = tsv_cell(self.spell(self.name_of(result.recording.file)))
+        file = tsv_cell(self.escape(self.name_of(result.recording.file)))
         for event in result.events:
-            label = tsv_cell(self.spell(event.label))
+            label = tsv_cell(self.escape(event.label))
             yield f"{file}\t{fine_time(event.start)}\t{fine_time(event.end)}\t{label}\n"
         if not result.events:
             yield f"{file}\t\t\t\n"

@@ -13,10 +13,10 @@ from pe_audio_cli.errors import RunError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MappedRows"]
+__all__ = ["MemmapRows"]
 
 
-class MappedRows:
+class MemmapRows:
     """Rows of one width in a temporary file, which is removed when neither this object nor the array is in use."""
 
     def __init__(self) -> None:

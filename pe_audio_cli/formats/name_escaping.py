@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable, Sequence
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.base import Writer
 
-__all__ = ["check_files_differ", "check_labels_differ", "respelled"]
+__all__ = ["check_files_differ", "check_labels_differ", "escaped_names"]
 
 
-def respelled(writer: type[Writer], labels: Iterable[str], files: Iterable[str]) -> dict[str, str]:
+def escaped_names(writer: type[Writer], labels: Iterable[str], files: Iterable[str]) -> dict[str, str]:
     """Return the labels and names of recordings that the format escapes, with their escaped forms."""
     texts = (*labels, *map(writer.name_of, files))
-    return {text: writer.spell(text) for text in texts if writer.spell(text) != text}
+    return {text: writer.escape(text) for text in texts if writer.escape(text) != text}
 
 
 def check_labels_differ(writer: type[Writer], labels: Sequence[str]) -> None:
     """Raise :class:`UsageError` if two labels would be identical in the output."""
-    pair = _same(writer.spell, labels)
+    pair = _same(writer.escape, labels)
     if pair is not None:
         raise UsageError(
-            f"{writer.name} writes both {pair[0]!r} and {pair[1]!r} as {writer.spell(pair[0])}: choose other labels, "
+            f"{writer.name} writes both {pair[0]!r} and {pair[1]!r} as {writer.escape(pair[0])}: choose other labels, "
             "or another format"
         )
 
@@ -34,7 +34,7 @@ def check_files_differ(writer: type[Writer], files: Iterable[str]) -> None:
         raise UsageError(
             f"{writer.name} holds one recording, not {len(paths)}: give each a file of its own with -o FOLDER/"
         )
-    pair = _same(lambda path: writer.spell(writer.name_of(path)), paths)
+    pair = _same(lambda path: writer.escape(writer.name_of(path)), paths)
     if pair is not None:
         raise UsageError(
             f"{writer.name} gives {pair[0]} and {pair[1]} the same name: give each a file of its own with -o FOLDER/"

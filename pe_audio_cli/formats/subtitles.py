@@ -27,7 +27,7 @@ class VttWriter(EventWriter):
         """The header, then cue by cue."""
         yield "WEBVTT\n"
         for event in result.events:
-            payload = html.escape(self.spell(event.label), quote=False)
+            payload = html.escape(self.escape(event.label), quote=False)
             yield f"\n{_span(event, '.')}\n{payload}\n"
 
 
@@ -46,10 +46,10 @@ class SrtWriter(EventWriter):
     def lines(self, result: LocalizeResult) -> Iterator[str]:
         """Subtitle by subtitle, counted from 1."""
         for index, event in enumerate(result.events, start=1):
-            yield f"{index}\n{_span(event, ',')}\n{self.spell(event.label)}\n\n"
+            yield f"{index}\n{_span(event, ',')}\n{self.escape(event.label)}\n\n"
 
     @classmethod
-    def spell(cls, text: str) -> str:
+    def escape(cls, text: str) -> str:
         """Return the text on one line, without anything that players treat as markup or a time line."""
         return re.sub(r"(?<=\d):(?=\d)", "\uff1a", one_line(text).translate(FULL_WIDTH))
 

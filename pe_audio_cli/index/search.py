@@ -192,7 +192,7 @@ class Index:
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
         familiar = UnfamiliarLabels.open(Path(self.about.folder))
-        return [] if familiar is None else familiar.strange(texts, self._embed(texts))
+        return [] if familiar is None else familiar.detect(texts, self._embed(texts))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -27,7 +27,7 @@ class CachingEncoder:
 
     def __init__(self, encoder: Encoder, cache_bytes: int = CACHE_BYTES) -> None:
         self.name = encoder.name
-        self.engine = encoder.engine
+        self.backend = encoder.backend
         self.fingerprint = encoder.fingerprint
         self.default_labels = encoder.default_labels
         self.batch_size = encoder.batch_size

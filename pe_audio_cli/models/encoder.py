@@ -25,7 +25,7 @@ class Encoder(Protocol):
     """
 
     name: str
-    engine: str
+    backend: str
     fingerprint: str
     default_labels: tuple[str, ...]
     batch_size: int

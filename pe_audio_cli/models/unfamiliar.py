@@ -65,7 +65,7 @@ class UnfamiliarLabels:
         tensors = {"weight": self.weight.astype(np.float16), "bias": self.bias.astype(np.float16)}
         save_file(tensors, folder / FILE, {"threshold": f"{self.threshold:.4f}"})
 
-    def strange(self, labels: Sequence[str], embeddings: NDArray[np.float32]) -> list[str]:
+    def detect(self, labels: Sequence[str], embeddings: NDArray[np.float32]) -> list[str]:
         """Return the labels whose text embeddings ``(n_labels, dim)`` are far from every concept of the training."""
         highest = self.logits(embeddings).max(axis=1)
         return [label for label, logit in zip(labels, highest, strict=True) if logit < self.threshold]

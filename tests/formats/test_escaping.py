@@ -7,7 +7,7 @@ from hypothesis import given
 from timelines import texts
 
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, respelled
+from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, escaped_names
 from pe_audio_cli.formats.registry import WRITERS, writer_for
 
 RTTM, RAVEN, SRT, JSON = (writer_for(name, "localize") for name in ("rttm", "raven", "srt", "json"))
@@ -15,9 +15,9 @@ RTTM, RAVEN, SRT, JSON = (writer_for(name, "localize") for name in ("rttm", "rav
 
 def test_what_is_spelled_otherwise_is_told() -> None:
     labels, files = ["a dog", "rain", 'the "wind"'], ["in/my cat.wav", "in/dog.wav"]
-    assert respelled(RTTM, labels, files) == {"a dog": "a_dog", 'the "wind"': "the_'wind'", "my cat": "my_cat"}
-    assert respelled(RAVEN, [*labels, "a\tb"], files) == {"a\tb": "a b"}
-    assert respelled(JSON, ["a\tb\n"], ["x\ny.wav"]) == {}
+    assert escaped_names(RTTM, labels, files) == {"a dog": "a_dog", 'the "wind"': "the_'wind'", "my cat": "my_cat"}
+    assert escaped_names(RAVEN, [*labels, "a\tb"], files) == {"a\tb": "a b"}
+    assert escaped_names(JSON, ["a\tb\n"], ["x\ny.wav"]) == {}
 
 
 def test_labels_that_would_become_the_same_are_refused() -> None:
@@ -42,6 +42,6 @@ def test_several_recordings_are_refused_where_there_is_room_for_one() -> None:
 @pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
 @given(text=texts)
 def test_what_is_spelled_once_stays_as_it_is(writer_type, text) -> None:
-    spelled = writer_type.spell(text)
-    assert writer_type.spell(spelled) == spelled
-    assert bool(spelled.strip()) >= bool(text.strip())
+    escaped = writer_type.escape(text)
+    assert writer_type.escape(escaped) == escaped
+    assert bool(escaped.strip()) >= bool(text.strip())

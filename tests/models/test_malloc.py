@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 
-from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import configure_malloc
 
 
 def test_it_is_done_on_glibc_and_nowhere_else(monkeypatch):
-    assert keep_big_blocks() == (platform.libc_ver()[0] == "glibc")
+    assert configure_malloc() == (platform.libc_ver()[0] == "glibc")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
-    assert not keep_big_blocks()
+    assert not configure_malloc()

@@ -219,10 +219,10 @@ def test_a_configuration_with_any_value_anywhere_loads_or_is_one_line(tmp_path, 
         (("text_config",), {"model_type": "timm_backbone", "backbone": "x", "use_pretrained_backbone": True}),
     ],
 )
-@pytest.mark.parametrize("engine", [None, "reference"])
-def test_sizes_beyond_reason_are_compared_with_the_weights_first(checkpoint_copy, monkeypatch, path, value, engine):
-    if engine is not None:
-        monkeypatch.setenv("PEAUDIO_ENGINE", engine)
+@pytest.mark.parametrize("backend", [None, "reference"])
+def test_sizes_beyond_reason_are_compared_with_the_weights_first(checkpoint_copy, monkeypatch, path, value, backend):
+    if backend is not None:
+        monkeypatch.setenv("PEAUDIO_ENGINE", backend)
     config = json.loads((checkpoint_copy / "config.json").read_text())
     put(config, path, value)
     (checkpoint_copy / "config.json").write_text(json.dumps(config))
@@ -379,11 +379,11 @@ def test_what_tells_familiar_labels_may_be_a_stranger_s_too(tmp_path, kind):
     with pytest.raises(CheckpointError, match=r"familiar\.safetensors"):
         found = UnfamiliarLabels.open(tmp_path)
         assert found is not None
-        found.strange(["rain"], torch.ones(1, WIDTH).numpy())
+        found.detect(["rain"], torch.ones(1, WIDTH).numpy())
 
 
 def test_an_embedding_of_zeros_is_strange_and_no_warning(tmp_path):
     tensors = {"weight": torch.ones(3, WIDTH), "bias": torch.zeros(3)}
     save_file(tensors, tmp_path / "familiar.safetensors", {"threshold": "0.5"})
     found = UnfamiliarLabels.open(tmp_path)
-    assert found is not None and found.strange(["rain"], torch.zeros(1, WIDTH).numpy()) == ["rain"]
+    assert found is not None and found.detect(["rain"], torch.zeros(1, WIDTH).numpy()) == ["rain"]

@@ -8,8 +8,8 @@ FAMILIAR = UnfamiliarLabels(weight=10 * np.stack([DOG, RAIN]), bias=np.array([-5
 
 def test_labels_like_none_of_the_concepts_are_strange_whatever_their_length():
     embeddings = np.stack([DOG, 0.01 * RAIN, DOG + 0.3 * RAIN, np.eye(8, dtype=np.float32)[5], -DOG])
-    strange = FAMILIAR.strange(["dog", "rain", "a wet dog", "sonar", "the opposite of a dog"], embeddings)
-    assert strange == ["sonar", "the opposite of a dog"]
+    unfamiliar = FAMILIAR.detect(["dog", "rain", "a wet dog", "sonar", "the opposite of a dog"], embeddings)
+    assert unfamiliar == ["sonar", "the opposite of a dog"]
 
 
 def test_what_was_saved_is_opened(tmp_path):

@@ -95,7 +95,7 @@ def test_a_changed_recording_or_another_model_is_encoded_anew(tmp_path: Path, st
     changed = CountingEncoder()
     np.testing.assert_array_equal(embedded(file, changed, store), embedded(file, CountingEncoder(), None))
     assert len(changed.calls) == 7
-    for other in (CountingEncoder(fingerprint="4567"), CountingEncoder(engine="bfloat16 on cpu")):
+    for other in (CountingEncoder(fingerprint="4567"), CountingEncoder(backend="bfloat16 on cpu")):
         embedded(file, other, store)
         assert len(other.calls) == 7
 

@@ -62,9 +62,9 @@ def embed(
     """
     console = Console(verbosity.quiet, verbosity.verbose)
     with guard(console):
-        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+        from pe_audio_cli.models.kernels.malloc import configure_malloc
 
-        keep_big_blocks()
+        configure_malloc()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.formats.embeddings import embedding_writer
         from pe_audio_cli.inference import runner as inference

@@ -82,9 +82,9 @@ def evaluate(
     """See ``HELP``, which shows the forms of annotations."""
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
-        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+        from pe_audio_cli.models.kernels.malloc import configure_malloc
 
-        keep_big_blocks()
+        configure_malloc()
         from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Evaluation

@@ -66,9 +66,9 @@ def index(
     """
     console = Console(verbosity.quiet, verbosity.verbose)
     with guard(console):
-        from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+        from pe_audio_cli.models.kernels.malloc import configure_malloc
 
-        keep_big_blocks()
+        configure_malloc()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.index.builder import IndexBuilder
         from pe_audio_cli.models.registry import find_checkpoint

@@ -132,9 +132,9 @@ def _ask(
 ) -> list[SearchResult]:
     if like is None:
         return index.search(texts or (), options, without=without or ())
-    from pe_audio_cli.models.kernels.malloc import keep_big_blocks
+    from pe_audio_cli.models.kernels.malloc import configure_malloc
 
-    keep_big_blocks()
+    configure_malloc()
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 
     return [index.like(like, options, DeviceOptions(device.device, device.dtype, device.threads, device.compile))]

@@ -11,7 +11,7 @@ import numpy as np
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
 from pe_audio_cli.audio.overlap_add import OverlapAdd
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.formats.memmap import MappedRows
+from pe_audio_cli.formats.memmap import MemmapRows
 from pe_audio_cli.results import EmbedResult, Recording
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class _FrameEmbedder(_Embedder):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
         self._stitcher = OverlapAdd()
-        self._frames = MappedRows()
+        self._frames = MemmapRows()
 
     def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float32]]:
         return window.start_frame, window.frames.T

@@ -22,15 +22,15 @@ __all__ = ["RemoteEncoder"]
 class RemoteEncoder:
     """A :class:`~pe_audio_cli.models.backends.torch_encoder.PeEncoder` without the audio tower.
 
-    ``engine`` describes, for people, what encodes the audio.
+    ``backend`` describes, for people, what encodes the audio.
     """
 
     batch_size = 1
 
-    def __init__(self, checkpoint: Checkpoint, engine: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, backend: str) -> None:
         """Raises :class:`CheckpointError` for a checkpoint whose weights cannot be read."""
         self.name = checkpoint.name
-        self.engine = engine
+        self.backend = backend
         self.fingerprint = checkpoint.fingerprint
         self.default_labels = checkpoint.default_labels
         self.context_frames = codec_context(checkpoint.strides)

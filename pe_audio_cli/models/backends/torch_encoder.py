@@ -23,7 +23,7 @@ from pe_audio_cli.models.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, 
 from pe_audio_cli.models.config import AudioConfig, Unsupported
 from pe_audio_cli.models.kernels.cuda import cudnn_flags, to_device, windows_at_once
 from pe_audio_cli.models.kernels.cuda_codec import CudaCodec
-from pe_audio_cli.models.kernels.malloc import is_out_of_memory, keep_big_blocks
+from pe_audio_cli.models.kernels.malloc import configure_malloc, is_out_of_memory
 from pe_audio_cli.models.kernels.onednn import pack_linear_layers
 from pe_audio_cli.models.kernels.tiles import TiledCodec, is_wide
 from pe_audio_cli.models.modules.audio_tower import AudioTower, ContrastiveHead
@@ -65,7 +65,7 @@ class PeEncoder:
         default_labels: The labels that the checkpoint suggests, maybe none.
         context_frames: The number of frames on either side that a frame's codec features depend on.
         fingerprint: A hexadecimal string that identifies the checkpoint.
-        engine: The dtype, device and backend, for people.
+        backend: The dtype, device and backend, for people.
         batch_size: The number of windows that are best encoded at once on this device.
     """
 
@@ -81,7 +81,7 @@ class PeEncoder:
             torch.set_num_threads(options.threads)
         self.device = _pick_device(options.device)
         if self.device.type == "cpu":
-            keep_big_blocks()
+            configure_malloc()
         self.dtype = _pick_dtype(options.dtype, self.device)
         self.name = checkpoint.name
         self.default_labels = checkpoint.default_labels
@@ -95,7 +95,7 @@ class PeEncoder:
         codec, layout = _arrange(modules, foreign, self.device, self._codec_dtype, options.compile)
         if isinstance(codec, TiledCodec):  # a checkpoint with a wide codec has a wide tower
             pack_linear_layers(tower)
-        self.engine = _description(self.dtype, self.device, self._codec_dtype, layout)
+        self.backend = _description(self.dtype, self.device, self._codec_dtype, layout)
         self.context_frames = codec_context(checkpoint.strides)
         self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
         self.logit_bias = checkpoint.scalar(LOGIT_BIAS)

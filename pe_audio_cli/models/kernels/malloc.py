@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 
-__all__ = ["is_out_of_memory", "keep_big_blocks"]
+__all__ = ["configure_malloc", "is_out_of_memory"]
 
 # CUDA has an exception class of its own. Elsewhere there are only messages: of torch's allocator
 # (c10/core/impl/alloc_cpu.cpp), of the C++ library, of oneDNN for anything it could not set up, and of Apple's GPUs.
@@ -33,7 +33,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
 
 
-def keep_big_blocks() -> bool:
+def configure_malloc() -> bool:
     """Let glibc reuse large freed blocks for the next layer, instead of returning each to the kernel at once.
 
     The codec allocates and frees tensors of tens of megabytes, and every page of a new one costs a fault. A single heap
