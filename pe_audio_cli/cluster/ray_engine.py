@@ -207,7 +207,7 @@ class RayEngine:
             gpus = f" and {self._gpus:g} GPUs" if self._gpus else ""
             raise UsageError(
                 f"no node of the cluster has room for a worker, which takes {self._threads} CPUs{gpus}: start a larger "
-                "one, or if the cluster grows by itself, say how many --workers"
+                "one, or if the cluster scales by itself, set --workers"
             )
         if wanted is not None and room < wanted:
             self._tell(f"the cluster has room for {room} of {wanted} workers; the others join as it grows")

@@ -69,10 +69,10 @@ class Work:
         from pe_audio_cli.models.registry import resolve
 
         if self.version != __version__:
-            raise CheckpointError(f"peaudio is {__version__} there and {self.version} here: install the same")
+            raise CheckpointError(f"the worker has peaudio {__version__}, the driver {self.version}: install the same")
         encoder = PeEncoder(Checkpoint.open(resolve(self.model, self.task), self.name), self.device)
         if encoder.fingerprint != self.fingerprint:
-            raise CheckpointError(f"{self.name} is another checkpoint there than here: copy it, or pin a --revision")
+            raise CheckpointError(f"the worker's checkpoint {self.name} is another one: copy it, or pin a --revision")
         return encoder
 
 

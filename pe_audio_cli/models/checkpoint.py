@@ -113,7 +113,7 @@ class Checkpoint:
     def _section(self, whole: dict[str, Any], name: str) -> dict[str, Any]:
         section = whole.get(name)
         if section is not None and not isinstance(section, dict):
-            raise self.bad_config(ValueError(f"{name} is no object"))
+            raise self.bad_config(ValueError(f"{name} is not an object"))
         return {} if section is None else section
 
     @cached_property
@@ -183,7 +183,7 @@ class Checkpoint:
         name = TEXT_HEAD + "proj.weight"
         shape = self._place(name).tensor.shape
         if len(shape) != 2 or shape[0] == 0:
-            raise CheckpointError(f"{self.name}: tensor {name} has shape {shape}, which is no matrix")
+            raise CheckpointError(f"{self.name}: tensor {name} has shape {shape}, which is not a matrix")
         return shape[0]
 
     @property
@@ -219,7 +219,7 @@ class Checkpoint:
                     f"{self.name}: tensor {prefix}{name} has shape {tensor.shape}, and its config.json asks for {shape}"
                 )
             if not tensor.is_float:
-                raise CheckpointError(f"{self.name}: tensor {prefix}{name} is of type {tensor.dtype[:20]}, no numbers")
+                raise CheckpointError(f"{self.name}: tensor {prefix}{name} has type {tensor.dtype[:20]}, not a float")
 
     def scalar(self, name: str) -> float:
         """A tensor of one number, by its name in the audio model."""
@@ -370,7 +370,7 @@ def weight_files(folder: Path) -> list[Path]:
     if _paths.is_file(index):
         return [folder / name for name in _shards(index, str(folder))]
     if _paths.exists(whole):
-        raise CheckpointError(f"{whole} is no regular file: fetch the checkpoint again")
+        raise CheckpointError(f"{whole} is not a regular file: fetch the checkpoint again")
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt*")):
         raise CheckpointError(f"{folder} holds pickled weights, which can run code: convert them to model.safetensors")
     raise CheckpointError(f"{folder} holds no model.safetensors: it is incomplete; fetch the checkpoint again")
@@ -397,7 +397,7 @@ def _read_json(file: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{name}: {file.name} cannot be read ({_reason(error)})") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{name}: {file.name} holds no JSON object")
+        raise CheckpointError(f"{name}: {file.name} is not a JSON object")
     return content
 
 

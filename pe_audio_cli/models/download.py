@@ -190,7 +190,7 @@ class Download:
         )
 
     def _damaged(self, name: str) -> CheckpointError:
-        return CheckpointError(f"{self._repo}: {name} was damaged on its way; run the same command again")
+        return CheckpointError(f"{self._repo}: {name} was damaged in transit; run the same command again")
 
     def _check_room(self) -> None:
         sizes = {self._blob(file.lfs.sha256): file.lfs.size for file in self._files if file.lfs is not None}
@@ -256,8 +256,8 @@ def more_room() -> str:
     from huggingface_hub import constants
 
     return (
-        f"make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder on another disk; the same command goes on "
-        "where it stopped"
+        f"make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder on another disk; the same command then "
+        "resumes the download"
     )
 
 

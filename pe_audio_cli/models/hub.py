@@ -106,7 +106,7 @@ def _check_reach(repo: str, offline: bool) -> None:
     from huggingface_hub import constants
 
     if cache_folder() is None:
-        raise CheckpointError(f"there is no home folder to keep {repo} in: set HF_HOME to a folder of yours")
+        raise CheckpointError(f"there is no home folder to store {repo} in: set HF_HOME to a folder of yours")
     if offline or constants.HF_HUB_OFFLINE:
         raise CheckpointError(f"{repo} is not on this machine and the network is switched off: {_remedy(repo)}")
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
@@ -116,7 +116,7 @@ def _check_reach(repo: str, offline: bool) -> None:
     try:
         socket.create_connection((url.hostname or "", port), timeout=PROBE_SECONDS).close()
     except OSError as error:
-        raise CheckpointError(f"{repo} is not here and the hub cannot be reached: {_remedy(repo)}") from error
+        raise CheckpointError(f"{repo} is not on this machine and the hub is unreachable: {_remedy(repo)}") from error
 
 
 def _remedy(repo: str) -> str:
@@ -148,10 +148,10 @@ def _refusal(error: Exception, repo: str, revision: str | None) -> PeAudioError:
     if isinstance(error, RevisionNotFoundError):
         return CheckpointError(f"{repo} has no revision {revision}: check --revision")
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return RunError(f"the disk was full before {repo} was whole: {more_room()}")
+        return RunError(f"the disk was full before {repo} was complete: {more_room()}")
     if isinstance(error, OSError) and error.errno in NO_LEAVE:
         return CheckpointError(
-            f"{repo} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}): set HF_HOME to a folder of yours"
+            f"{repo} cannot be stored in {constants.HF_HUB_CACHE} ({error.strerror}): set HF_HOME to a folder of yours"
         )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return CheckpointError(f"{repo} could not be fetched ({reason}): run it again, what has come is kept")
+    return CheckpointError(f"{repo} could not be downloaded ({reason}): run the same command again to resume")

@@ -17,7 +17,7 @@ def check_label_text(texts: Iterable[str]) -> None:
         if not isinstance(text, str):
             raise UsageError(f"a label is text: got {type(text).__name__}")
         if not text.strip():
-            raise UsageError("a label is blank: say in plain words what to listen for")
+            raise UsageError("a label is blank: describe a sound in plain words")
         if len(text) > MOST_CHARACTERS:
             raise UsageError(
                 f"the label {text[:40]!r}... has {len(text):,} characters, and {MOST_CHARACTERS:,} are the most: "

@@ -48,15 +48,15 @@ def read_table(file: Path) -> dict[str, Tensor]:
     """
     status = os.stat(file)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
         room = status.st_size - LENGTH_BYTES
         if not 0 < length <= min(room, MOST_TABLE_BYTES):
-            raise ValueError(f"it says that its table of tensors has {length} bytes, and has {max(room, 0)}")
+            raise ValueError(f"its header claims a table of {length} bytes, and the file has {max(room, 0)}")
         table = parse_json(opened.read(length))
     if not isinstance(table, dict):
-        raise ValueError("its table of tensors is no JSON object")
+        raise ValueError("its table of tensors is not a JSON object")
     return {name: _tensor(entry, room - length) for name, entry in table.items() if name != METADATA}
 
 
@@ -70,7 +70,7 @@ def _tensor(entry: Any, room: int) -> Tensor:
     size = {**FLOATS, **OTHERS}.get(dtype)
     n_bytes = None if size is None else size * math.prod(shape)
     if len(shape) > MOST_DIMENSIONS or not begin <= end <= room or n_bytes not in (None, end - begin):
-        raise ValueError("a tensor has another size in its table than in the file")
+        raise ValueError("the size of a tensor in the table differs from that in the file")
     return Tensor(dtype, tuple(shape))
 
 

@@ -141,8 +141,8 @@ class _Subprocess:
 def _cause(code: int) -> str:
     """Return the reason for which the process has ended, from its exit status."""
     if -code in (signal.SIGTERM, getattr(signal, "SIGKILL", None), getattr(signal, "SIGXCPU", None)):
-        return f"it is at work on a text for more than {CPU_SECONDS} s"
-    return f"it needs too much memory, or breaks the library that reads it: exit status {code}"
+        return f"it takes more than {CPU_SECONDS} s for a text"
+    return f"it needs too much memory, or crashes the library that reads it: exit status {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -126,7 +126,7 @@ class PageWriter:
             return None
         if recording.sound is None or recording.duration > self._seconds_left:
             hours = EMBED_SECONDS / 3600
-            self._warn(recording.file, f"its sound is not in the report, which holds {hours:g} h of sound")
+            self._warn(recording.file, f"its sound is not in the report, which embeds at most {hours:g} h of sound")
             return None
         self._seconds_left -= recording.duration
         return recording.sound
@@ -137,7 +137,7 @@ class PageWriter:
             return relative_url(recording.file, os.path.dirname(self._options.path))
         if not self._options.embed_audio:
             what = "an address" if is_remote else "standard input"
-            self._warn(recording.file, f"the report cannot link {what}: --embed-audio keeps its sound")
+            self._warn(recording.file, f"the report cannot link to {what}: embed its sound with --embed-audio")
         return None
 
     def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:

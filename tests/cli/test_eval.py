@@ -307,7 +307,7 @@ BAD = {
     "reversed": ("a.wav\t2\t1\tx", "row 2: the onset 2 s is not before the offset 1 s"),
     "beyond": ("a.wav\t1\t5\tx", "row 2: the offset 5 s is beyond the end of"),
     "separators": ("a.wav,1,2,x", "row 2: 1 cells, where the first row has 4: commas here, tabs there"),
-    "twice": ("a.wav\t1\t2\tx\na.wav\t1\t2\tx", "row 3: it says the same as"),
+    "twice": ("a.wav\t1\t2\tx\na.wav\t1\t2\tx", "row 3: a duplicate of"),
     "undecodable": ("bad.wav\t0\t1\tx", "bad.wav: "),
 }
 

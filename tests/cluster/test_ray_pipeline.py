@@ -125,7 +125,7 @@ def test_spectrograms_and_sounds_are_made_where_recordings_are_decoded(files, le
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"fingerprint": "another"}, "another checkpoint"),
+        ({"fingerprint": "another"}, "is another one"),
         ({"version": "0.0.0"}, "install the same"),
         ({"model": ModelOptions("/nowhere/to/be/found")}, "no model folder"),
     ],

@@ -62,7 +62,7 @@ def test_the_very_name_wins_over_one_of_other_case_or_form(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["DOG.WAV", r"C:\x\DOG.wav", "dog"])
 def test_what_could_be_several_is_said_with_their_names(name: str, tmp_path: Path) -> None:
     found = places(tmp_path, "x/Dog.wav", "x/doG.wav", "x/cat.wav")
-    with pytest.raises(LookupError, match=r"could be any of .*/x/Dog\.wav, .*/x/doG\.wav: write more of its path"):
+    with pytest.raises(LookupError, match=r"could be .*/x/Dog\.wav or .*/x/doG\.wav: give more of its path"):
         found.find(name)
 
 

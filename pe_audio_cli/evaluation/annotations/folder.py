@@ -99,7 +99,7 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
     if said and (strict or not rows):
         raise AnnotationError(said)
     if not rows:
-        raise AnnotationError([f"{path} says nothing of any recording"])
+        raise AnnotationError([f"{path} has no annotations of any recording"])
     return replace(_assembled(rows), problems=tuple(said))
 
 
@@ -168,10 +168,10 @@ def _without_contradictions(
         for row in of_recording:
             first = said.setdefault((row.label, row.onset, row.offset), row)
             if first is not row:
-                problems.append(Problem(row.where, f"it says the same as {first.where}"))
+                problems.append(Problem(row.where, f"a duplicate of {first.where}"))
         if len(said) > 1 and (None, None, None) in said:
             silent = said.pop((None, None, None))
-            what = f"it says that nothing is heard in {silent.name}, and other rows say otherwise"
+            what = f"it says that {silent.name} has no labels, but other rows have some"
             problems.append(Problem(silent.where, what))
         kept[file] = list(said.values())
     return kept, problems

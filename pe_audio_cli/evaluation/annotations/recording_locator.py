@@ -55,7 +55,7 @@ class RecordingLocator:
                     [*folders, key], {file: [*PurePath(file).parts[:-1], own(file)] for file in candidates}
                 )
                 if len(nearest) > 1:
-                    raise LookupError(f"{name!r} could be any of {', '.join(nearest[:SHOWN])}: write more of its path")
+                    raise LookupError(f"{name!r} could be {' or '.join(nearest[:SHOWN])}: give more of its path")
                 return nearest[0]
         raise LookupError(f"there is no recording {name!r} in {self._folder}: name its folder with --audio")
 

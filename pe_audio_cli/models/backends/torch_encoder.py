@@ -142,7 +142,7 @@ class PeEncoder:
             embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):
-            raise RunError(f"the model gives numbers that are not finite in {self.dtype}: try --dtype float32")
+            raise RunError(f"the model's output is not finite in {self.dtype}: try --dtype float32")
         return Embeddings(clips, frames)
 
     def _batches(self, features: NDArray[np.float32]) -> Iterator[torch.Tensor]:
@@ -212,7 +212,7 @@ def _arrange(
     """
     if compiled and (foreign is not None or device.type == "cuda"):
         where = "with CUDA" if foreign is None else foreign
-        raise UsageError(f"--compile has nothing to compile where the model is run {where}: leave it out")
+        raise UsageError(f"--compile has nothing to compile if the model runs {where}: leave it out")
     if foreign is not None:
         return codec.to(device, dtype), foreign
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-// Frame probabilities to events: the rule of pe_audio_cli/detect/events.py, step by step.
+// Frame probabilities to events: the rule of pe_audio_cli/detection/events.py, step by step.
 //
 // A frame's rank is how many of the thresholds its probability is above, so that `rank > k` is what
 // `probability > thresholds[k]` is to the command line. `rule` is {offset, median, gap, shortest}: the place of the
