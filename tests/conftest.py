@@ -62,7 +62,7 @@ def cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_tokenizers(cache_of_our_own: None) -> Iterator[None]:
-    """Tests of a tokenizer's process itself ask for one of their own: see ``test_strangers.py``."""
+    """Tests of a tokenizer's process itself ask for one of their own: see ``models/test_untrusted_checkpoints.py``."""
     with shared():
         yield
 

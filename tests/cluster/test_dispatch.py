@@ -1,4 +1,4 @@
-"""Answers come once each and in order, whatever is done out of order, twice, or not at all."""
+"""Results come once each and in order, although inputs are processed out of order, twice, or not at all."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_only_what_has_not_come_back_is_sent_out_again(files):
     assert 0 < len(second) < 12
 
 
-def test_an_answer_comes_before_all_rows_are_there(files):
+def test_a_result_comes_before_all_rows_have_arrived(files):
     def send(inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         yield list(rows_of(0, inputs[0]))
         raise AssertionError("the first answer was held back")
@@ -138,7 +138,7 @@ def test_errors_found_before_and_standard_input_stay_in_their_places(files):
     assert cluster.sent == [[1]]
 
 
-def test_progress_and_warnings_are_told_of_short_recordings_and_of_long_ones(tmp_path):
+def test_progress_and_warnings_are_reported_for_short_and_long_recordings(tmp_path):
     files = [str(write_tone(tmp_path / f"{seconds}.wav", seconds)) for seconds in (1, 9)]
     for file in files:
         with open(file, "r+b") as opened:

@@ -221,7 +221,7 @@ def test_an_actor_that_is_killed_costs_no_result(cluster, tmp_path):
 
 
 @needs_proc
-def test_a_conductor_that_is_killed_costs_no_result(cluster, tmp_path):
+def test_a_killed_pipeline_actor_costs_no_result(cluster, tmp_path):
     files, told = many(tmp_path), []
 
     def kill() -> None:
@@ -335,7 +335,7 @@ RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err
 
 
 @pytest.mark.parametrize(("failures", "error"), [(2, None), (3, UsageError)])
-def test_a_client_server_that_dies_at_birth_is_tried_again(monkeypatch, failures, error):
+def test_a_client_server_that_crashes_at_start_is_retried(monkeypatch, failures, error):
     tries = []
 
     def init(address: str, **_) -> None:
@@ -357,7 +357,7 @@ def test_impossible_amounts_are_refused(more):
         ClusterOptions(**more)
 
 
-def test_a_watch_has_patience_with_a_cluster_that_has_less_room(monkeypatch):
+def test_a_watch_tolerates_a_smaller_cluster_for_a_while(monkeypatch):
     now, room = 0.0, 4
     monkeypatch.setattr(engine_module.time, "monotonic", lambda: now)
     watch = engine_module._Watch(lambda: room)

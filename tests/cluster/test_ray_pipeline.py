@@ -96,7 +96,7 @@ def test_the_stages_come_to_what_this_process_would(files, level_worker, questio
             np.testing.assert_array_equal(content.result.embeddings, each.embeddings)
 
 
-def test_each_stretch_of_a_longer_recording_is_a_row_of_its_own(tmp_path, level_worker):
+def test_each_segment_of_a_longer_recording_is_a_row_of_its_own(tmp_path, level_worker):
     file = write_tone(tmp_path / "long.wav", seconds=610.0, rate=1_000)
     encode = level_worker()
     found = rows(encode(table) for table in decoded([str(file)]))  # each by itself, as several workers get them
@@ -107,7 +107,7 @@ def test_each_stretch_of_a_longer_recording_is_a_row_of_its_own(tmp_path, level_
     assert gathered(parts, encode._work.question.reducer(LevelEncoder())) == expected
 
 
-def test_a_stretch_that_cannot_be_encoded_costs_only_its_own_recording(files, monkeypatch, level_worker):
+def test_a_segment_that_cannot_be_encoded_costs_only_its_own_recording(files, monkeypatch, level_worker):
     monkeypatch.setattr(Work, "encoder", lambda self: LevelEncoder(too_loud=25))
     found = rows([level_worker(batch_size=4)(pa.concat_tables(decoded(files)))])
     kinds = [content.kind if isinstance(content, FileError) else "whole" for *_, content in found]

@@ -1,4 +1,4 @@
-"""Every form of annotation, told from its content; and what is wrong with one, by its row."""
+"""Every annotation format is detected from the content; problems are reported by row."""
 
 from __future__ import annotations
 
@@ -159,12 +159,12 @@ def test_audacity_labels_in_another_folder(folder: Path, tmp_path: Path) -> None
 
 def test_weak_labels_in_every_form(folder: Path, tmp_path: Path) -> None:
     expected = {"a.wav": ("a dog", "rain"), "sub/b.wav": ("rain",), "c.wav": ()}
-    forms = {
+    formats = {
         "rows.csv": ["file,label", "a.wav,rain", "a.wav,a dog", "b.wav,rain", "c.wav,"],
         "cells.csv": ["file,label", "a.wav,rain;a dog", "b.wav,rain", "c.wav,"],
         "cells.tsv": ["filename\tevent_labels", "a.wav\train,a dog", "b.wav\train", "c.wav\t"],
     }
-    for name, lines in forms.items():
+    for name, lines in formats.items():
         assert tags(read_annotations(write(tmp_path, name, *lines), str(folder)), folder) == expected, name
 
 

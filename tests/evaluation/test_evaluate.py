@@ -1,4 +1,4 @@
-"""Answers to an evaluation become a report: figures, what is left out of them, comparisons, and what is tuned."""
+"""The scores of an evaluation become a report: metrics, what they leave out, comparisons, and tuning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def weak(truth: list[str], labels: list[str], asked: list[LabelPrompt] | None = 
 
 
 def columns(*probabilities: list[float]) -> list[np.ndarray]:
-    """Answers: what each recording's questions got."""
+    """Return the scores of each recording's prompts."""
     return [np.array(row, np.float32)[:, None] for row in probabilities]
 
 
@@ -213,7 +213,7 @@ def test_the_table_shows_all_parts_and_drives_no_terminal() -> None:
     assert "\x1b" not in shown and max(map(len, shown.splitlines())) <= 120
 
 
-def test_what_was_tuned_is_told_in_the_settings_and_labels_that_were_not_are_there_too(tmp_path) -> None:
+def test_settings_hold_tuned_labels_and_those_that_were_not_tuned(tmp_path) -> None:
     from pe_audio_cli.detection.label_settings import read_settings
 
     report = full_report()

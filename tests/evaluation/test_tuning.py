@@ -1,4 +1,4 @@
-"""What is tuned: the best there is, told by recordings that it was not chosen on."""
+"""Tuning finds the best settings, with metrics of recordings that they were not chosen on."""
 
 from __future__ import annotations
 

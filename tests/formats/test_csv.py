@@ -123,7 +123,7 @@ def test_a_file_name_is_guarded_too_but_not_the_sign_of_standard_input(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_bytes_of_a_name_that_are_not_utf8_are_spelled_out(name: str, tagged: TagResult) -> None:
+def test_bytes_of_a_name_that_are_not_utf8_are_escaped(name: str, tagged: TagResult) -> None:
     odd = replace(tagged, recording=Recording(b"caf\xe9.wav".decode("utf-8", "surrogateescape"), 1.0, 48_000, 1))
     rows = read(name, written(name, [odd]).encode("utf-8").decode("utf-8"))
     assert rows[1][0] == r"caf\udce9.wav"

@@ -1,4 +1,4 @@
-"""Embeddings as files, read back with what people compute with."""
+"""Embedding files, read back with NumPy and pyarrow."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pe_audio_cli.formats.registry import WRITERS, writer_for
 RTTM, RAVEN, SRT, JSON = (writer_for(name, "localize") for name in ("rttm", "raven", "srt", "json"))
 
 
-def test_what_is_spelled_otherwise_is_told() -> None:
+def test_escaped_names_are_reported() -> None:
     labels, files = ["a dog", "rain", 'the "wind"'], ["in/my cat.wav", "in/dog.wav"]
     assert escaped_names(RTTM, labels, files) == {"a dog": "a_dog", 'the "wind"': "the_'wind'", "my cat": "my_cat"}
     assert escaped_names(RAVEN, [*labels, "a\tb"], files) == {"a\tb": "a b"}
@@ -41,7 +41,7 @@ def test_several_recordings_are_refused_where_there_is_room_for_one() -> None:
 
 @pytest.mark.parametrize("writer_type", WRITERS, ids=lambda writer: writer.name)
 @given(text=texts)
-def test_what_is_spelled_once_stays_as_it_is(writer_type, text) -> None:
+def test_escaping_is_idempotent(writer_type, text) -> None:
     escaped = writer_type.escape(text)
     assert writer_type.escape(escaped) == escaped
     assert bool(escaped.strip()) >= bool(text.strip())

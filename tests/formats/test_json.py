@@ -1,4 +1,4 @@
-"""JSON has the promised shapes and numbers, and reads back whatever a name or a label holds."""
+"""JSON has the documented schemas and numbers, and any name or label reads back."""
 
 from __future__ import annotations
 

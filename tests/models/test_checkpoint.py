@@ -1,4 +1,4 @@
-"""Checkpoints that are not what they should be, each refused by name."""
+"""Invalid checkpoints, each refused by name."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_half_precision_weights_load(checkpoint_copy):
     ],
     ids=["bert", "no type", "bad value", "other strides"],
 )
-def test_another_configuration_is_told(checkpoint_copy, change, says):
+def test_another_configuration_is_refused(checkpoint_copy, change, says):
     reconfigure(checkpoint_copy, change)
     with pytest.raises(CheckpointError, match=says):
         load(checkpoint_copy)

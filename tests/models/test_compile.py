@@ -1,4 +1,4 @@
-"""What ``--compile`` makes of the codec's Snakes, against the codec without it."""
+"""The codec with ``--compile`` against the codec without it."""
 
 import shutil
 

@@ -41,7 +41,7 @@ def test_elsewhere_tensors_are_brought_plainly():
 
 @needs_cuda
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-5), ("bfloat16", 0.1)])
-def test_a_card_gives_what_the_cpu_gives(reference, dtype, tolerance):
+def test_cuda_gives_the_results_of_the_cpu(reference, dtype, tolerance):
     frames = 0.1 * np.random.default_rng(0).standard_normal((50, 1920)).astype(np.float32)
     embedded = []
     for options in (DeviceOptions("cpu"), DeviceOptions("cuda", dtype)):
@@ -54,7 +54,7 @@ def test_a_card_gives_what_the_cpu_gives(reference, dtype, tolerance):
 
 
 @needs_cuda
-def test_probabilities_on_a_card_are_the_references(reference):
+def test_probabilities_with_cuda_are_the_references(reference):
     """Within 3e-5: a codec in float64 is 1.4e-5 off as well, so much does the reference's own rounding do to it."""
     encoder = PeEncoder(Checkpoint.open(reference.folder, "reference"), DeviceOptions("cuda", "float32"))
     text = encoder.encode_text(reference.labels)

@@ -1,4 +1,4 @@
-"""Where the model has no memory left, that is said with a remedy, in whatever words torch says it."""
+"""An out-of-memory error names a remedy, whatever message torch gives."""
 
 from __future__ import annotations
 

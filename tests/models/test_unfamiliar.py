@@ -6,13 +6,13 @@ DOG, RAIN = np.eye(2, 8, dtype=np.float32)
 FAMILIAR = UnfamiliarLabels(weight=10 * np.stack([DOG, RAIN]), bias=np.array([-5, -5], np.float32), threshold=0.0)
 
 
-def test_labels_like_none_of_the_concepts_are_strange_whatever_their_length():
+def test_labels_like_none_of_the_concepts_are_unfamiliar_whatever_their_length():
     embeddings = np.stack([DOG, 0.01 * RAIN, DOG + 0.3 * RAIN, np.eye(8, dtype=np.float32)[5], -DOG])
     unfamiliar = FAMILIAR.detect(["dog", "rain", "a wet dog", "sonar", "the opposite of a dog"], embeddings)
     assert unfamiliar == ["sonar", "the opposite of a dog"]
 
 
-def test_what_was_saved_is_opened(tmp_path):
+def test_a_saved_file_is_opened(tmp_path):
     FAMILIAR.save(tmp_path)
     again = UnfamiliarLabels.open(tmp_path)
     assert again is not None and again.threshold == FAMILIAR.threshold
@@ -20,5 +20,5 @@ def test_what_was_saved_is_opened(tmp_path):
     np.testing.assert_array_equal(again.bias, FAMILIAR.bias)
 
 
-def test_a_checkpoint_need_not_say(tmp_path):
+def test_a_checkpoint_need_not_have_the_file(tmp_path):
     assert UnfamiliarLabels.open(tmp_path) is None

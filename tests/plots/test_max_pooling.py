@@ -20,7 +20,7 @@ ROWS = arrays(np.float32, st.integers(1, 400), elements=PROBABILITIES)
 def test_no_peak_is_lost_and_each_stays_in_its_place(values, n):
     pooled = peaks(values, n)
     assert len(pooled) == min(n, len(values))
-    # A value is in the column that holds its place, or in a neighbour where stretches are not all equally long.
+    # A value is in the column of its index, or in a neighbour where the groups of rows differ in size.
     for place, value in enumerate(values):
         column = place * len(pooled) // len(values)
         assert pooled[max(column - 1, 0) : column + 2].max() >= value

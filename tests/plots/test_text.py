@@ -1,4 +1,4 @@
-"""Whatever a label or a file is called can be drawn, in its place, without a complaint."""
+"""Labels and file names of any text can be drawn, in their place and without a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of recordings: read back, and found to say what the result says."""
+"""Timelines of recordings, read back and compared with the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in a page, as an HTML parser reads it: all that it needs, in bounds, and nothing from elsewhere."""
+"""The content of a page, as an HTML parser reads it: complete, bounded, and without external resources."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_nothing_in_the_page_is_elsewhere(tmp_path):
 
 @settings(max_examples=50)
 @given(label=st.text(min_size=1), file=st.text(min_size=1), message=st.text())
-def test_whatever_labels_names_and_errors_hold_stays_in_its_place(label, file, message):
+def test_labels_names_and_errors_of_any_text_stay_data(label, file, message):
     label, file = (text + "</script><!-- <script>" for text in (label, file))
     stream = io.StringIO()
     page = PageWriter(stream, PageOptions("report.html", EventOptions()), lambda *_: None)

@@ -1,4 +1,4 @@
-"""Ranks say what probabilities say, of every threshold that a page has."""
+"""Ranks are equivalent to probabilities, for every threshold of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints of strangers: whatever is in the folder is one line, within a moment, and no code of it runs."""
+"""Untrusted checkpoints: any fault in the folder is an error of one line, at once, and none of its code runs."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ FILES = ["config.json", "model.safetensors", "labels.txt", "preprocessor_config.
 @needs_pipes
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_no_file_is_refused_and_not_waited_for(checkpoint_copy, file, kind):
+def test_a_special_file_is_refused_and_does_not_block(checkpoint_copy, file, kind):
     place = checkpoint_copy / file
     place.unlink(missing_ok=True)
     {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda at: os.symlink("/dev/zero", at)}[kind](place)
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(checkpoint_copy, file, ki
 
 
 @needs_pipes
-def test_a_pipe_for_a_shard_or_a_tokenizer_is_refused_and_not_waited_for(checkpoint_copy):
+def test_a_pipe_for_a_shard_or_a_tokenizer_is_refused_and_does_not_block(checkpoint_copy):
     (checkpoint_copy / "tokenizer.json").unlink()
     os.mkfifo(checkpoint_copy / "tokenizer.json")
     with pytest.raises(CheckpointError, match="tokenizer"):
@@ -363,7 +363,7 @@ def test_no_code_beside_a_tokenizer_runs_where_the_folder_is_the_current_one(che
 
 
 @pytest.mark.parametrize("kind", ["damaged", "narrow", "not finite", "no threshold", "pipe", "no tensor"])
-def test_what_tells_familiar_labels_may_be_a_stranger_s_too(tmp_path, kind):
+def test_the_file_of_familiar_labels_may_be_untrusted_too(tmp_path, kind):
     weight, bias = torch.zeros(3, WIDTH), torch.zeros(3)
     file = tmp_path / "familiar.safetensors"
     metadata = {} if kind == "no threshold" else {"threshold": "nan" if kind == "not finite" else "0.5"}
@@ -382,7 +382,7 @@ def test_what_tells_familiar_labels_may_be_a_stranger_s_too(tmp_path, kind):
         found.detect(["rain"], torch.ones(1, WIDTH).numpy())
 
 
-def test_an_embedding_of_zeros_is_strange_and_no_warning(tmp_path):
+def test_an_embedding_of_zeros_is_unfamiliar_and_no_warning(tmp_path):
     tensors = {"weight": torch.ones(3, WIDTH), "bias": torch.zeros(3)}
     save_file(tensors, tmp_path / "familiar.safetensors", {"threshold": "0.5"})
     found = UnfamiliarLabels.open(tmp_path)
