@@ -187,18 +187,20 @@ class Encode:
             return _table(keys, [self._encoder] * len(keys))
         work, encoder = self._work, self._encoder
         news = chain.from_iterable(_news(each) for each in table["content"])
-        parts = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
+        encoded = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
         contents = [
-            self._whole(part, encoder) if isinstance(part, SegmentResult) and (place, last) == (0, True) else part
-            for (_, place, last), part in zip(keys, parts, strict=True)
+            self._whole(segment, encoder)
+            if isinstance(segment, SegmentResult) and (place, last) == (0, True)
+            else segment
+            for (_, place, last), segment in zip(keys, encoded, strict=True)
         ]
         return _table(keys, contents)
 
-    def _whole(self, part: SegmentResult, encoder: PeEncoder) -> RecordingResult | FileError:
+    def _whole(self, segment: SegmentResult, encoder: PeEncoder) -> RecordingResult | FileError:
         try:
-            return RecordingResult(gathered([part], self._reducer(encoder)), part.recording)
+            return RecordingResult(gathered([segment], self._reducer(encoder)), segment.recording)
         except Exception as error:
-            return FileError.caused_by(error, part.recording.file)
+            return FileError.caused_by(error, segment.recording.file)
 
     def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
         return self._work.question.reducer(encoder)

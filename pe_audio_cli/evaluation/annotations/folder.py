@@ -107,8 +107,8 @@ def check_durations(annotations: Annotations, durations: Mapping[str, float], st
     """Return the annotations of recordings with known ``durations``, in seconds, without rows beyond their ends.
 
     An offset a little beyond the end is clipped to the end: silently up to ``SLACK``, and unless ``strict`` up to
-    ``MOST_BEYOND``, listed in ``clipped``. Raises :class:`AnnotationError` for all others if it is, or if nothing is
-    left.
+    ``MOST_BEYOND``, listed in ``clipped``. Raises :class:`AnnotationError` for other late rows if ``strict``, or if no
+    row is left.
     """
     rows: dict[str, list[AnnotationRow]] = {}
     problems, clipped = [], []
