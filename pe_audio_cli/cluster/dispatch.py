@@ -124,7 +124,7 @@ class _Results(Generic[ResultT]):
         self._error: FileError | None = None
 
     def of(self, rows: Iterable[SegmentRow]) -> Iterator[ResultT | FileError]:
-        """The answer to each input whose last row is among these."""
+        """Yield the result of each input whose last row is among these."""
         for row in rows:
             content = _loaded(row)
             if isinstance(content, Fault):

@@ -179,7 +179,7 @@ class RayEngine:
             ) from error
 
     def _nodes(self) -> list[dict[str, float]]:
-        """The resources of each node that is alive."""
+        """Return the resources of each live node."""
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
     def _gpus_of_a_worker(self) -> float:

@@ -60,9 +60,9 @@ class Work:
     version: str = __version__
 
     def encoder(self) -> PeEncoder:
-        """The model with its audio tower.
+        """Load the model with its audio tower, in a worker.
 
-        Raises :class:`CheckpointError` if this machine has another one under that name, or another peaudio.
+        Raises :class:`CheckpointError` if this machine has another checkpoint of that name, or another peaudio.
         """
         from pe_audio_cli.models.backends.torch_encoder import PeEncoder
         from pe_audio_cli.models.checkpoint import Checkpoint
@@ -181,7 +181,7 @@ class Encode:
             self._encoder = Fault(FileError.caused_by(error, work.name).message)
 
     def __call__(self, table: Any) -> Any:
-        """One row for each segment; one that cannot be used, or encoded, has the error of its recording."""
+        """Return one row for each segment; a segment that cannot be encoded has the error of its recording."""
         keys = list(zip(*(table[name].to_pylist() for name in ("index", "place", "last")), strict=True))
         if isinstance(self._encoder, Fault):
             return _table(keys, [self._encoder] * len(keys))

@@ -85,7 +85,7 @@ def evaluate_scores(
 def _evaluate_events(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
 ) -> tuple[EvaluationReport, NDArray[np.bool_]]:
-    """The report, and for each label the truth of all frames, ``(n_labels, n)``."""
+    """Return the report, and for each label the truth of all frames, ``(n_labels, n)``."""
     labels = evaluation.labels
     recordings = [
         _recording(annotated, labels, evaluation.durations[annotated.file], each)
@@ -109,7 +109,7 @@ def _recording(annotated: Annotated, labels: Sequence[str], seconds: float, scor
 def _evaluate_clips(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
 ) -> tuple[EvaluationReport, NDArray[np.bool_]]:
-    """The report, and for each label the truth of all recordings, ``(n_labels, n)``."""
+    """Return the report, and for each label the truth of all recordings, ``(n_labels, n)``."""
     labels = evaluation.labels
     truth = np.array([[label in each.labels for label in labels] for each in evaluation.annotations.recordings])
     clips = Clips(np.concatenate(scores, axis=1)[: len(labels)].T, truth)

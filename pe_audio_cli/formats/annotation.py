@@ -134,7 +134,7 @@ class TextGridWriter(EventWriter):
 
 
 def _edges(result: LocalizeResult) -> dict[str, array[float]]:
-    """For each label the onset and offset of its events, in turn, in eight bytes each."""
+    """Return for each label the onsets and offsets of its events, in turn, as float64."""
     edges = {label: array("d") for label in result.labels}
     for event in result.events:
         edges[event.label].extend((event.start, event.end))
@@ -149,5 +149,5 @@ def _intervals(edges: Sequence[float], end: float) -> Iterator[tuple[float, floa
 
 
 def _exact(seconds: float) -> str:
-    """All digits of a time, and no exponent, which some readers do not know."""
+    """Return a time with all digits and without an exponent, which some readers do not support."""
     return f"{Decimal(repr(seconds)):f}"

@@ -19,7 +19,7 @@ _FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def json_text(encoded: str) -> str:
-    r"""A JSON text with everything escaped, as ``\uXXXX``, that is no UTF-8 or that ends a line for some readers."""
+    r"""Escape, as ``\uXXXX``, what is not UTF-8 in a JSON text, or ends a line for some readers."""
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
 
 

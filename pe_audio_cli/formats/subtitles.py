@@ -24,7 +24,7 @@ class VttWriter(EventWriter):
     several = False
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """The header, then cue by cue."""
+        """Yield the header, then the cues."""
         yield "WEBVTT\n"
         for event in result.events:
             payload = html.escape(self.escape(event.label), quote=False)
@@ -44,7 +44,7 @@ class SrtWriter(EventWriter):
     several = False
 
     def lines(self, result: LocalizeResult) -> Iterator[str]:
-        """Subtitle by subtitle, counted from 1."""
+        """Yield the subtitles, numbered from 1."""
         for index, event in enumerate(result.events, start=1):
             yield f"{index}\n{_span(event, ',')}\n{self.escape(event.label)}\n\n"
 

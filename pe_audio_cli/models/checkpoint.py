@@ -222,7 +222,7 @@ class Checkpoint:
                 raise CheckpointError(f"{self.name}: tensor {prefix}{name} has type {tensor.dtype[:20]}, not a float")
 
     def scalar(self, name: str) -> float:
-        """A tensor of one number, by its name in the audio model."""
+        """Return a tensor of one number, by its name in the audio model."""
         tensor = self._place(name).tensor
         if math.prod(tensor.shape) != 1 or not tensor.is_float:
             raise CheckpointError(f"{self.name}: tensor {name} has shape {tensor.shape}, not one number")
@@ -262,7 +262,7 @@ class Checkpoint:
         return self._index[name]
 
     def _read(self, name: str) -> torch.Tensor:
-        """A tensor in float32; all its numbers are finite."""
+        """Read a tensor as float32, and check that its numbers are finite."""
         from safetensors import safe_open
 
         place = self._place(name)
@@ -291,7 +291,7 @@ class Checkpoint:
         return CheckpointError(f"{self.name}: {file.name} is damaged ({_reason(error)}); fetch the checkpoint again")
 
     def _read_optional(self, name: str) -> bytes | None:
-        """A small file of the folder; None where there is none."""
+        """Read a small file of the folder; None if it does not exist."""
         try:
             return read_regular(self.folder / name, MOST_JSON_BYTES)
         except FileNotFoundError:
@@ -360,7 +360,7 @@ def library_faults(refusal: Callable[[BaseException], PeAudioError]) -> Iterator
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint, whether it is whole or in shards.
+    """Return the safetensors files of a checkpoint, one or several shards.
 
     Raises :class:`CheckpointError` if there is none, or if the list of shards cannot be read.
     """
@@ -377,7 +377,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path, name: str) -> list[str]:
-    """The names of the weight files that a list of shards refers to."""
+    """Return the names of the weight files in a list of shards."""
     places = _read_json(index, name).get("weight_map")
     shards = list(places.values()) if isinstance(places, dict) else []
     if not shards or not all(isinstance(shard, str) for shard in shards):

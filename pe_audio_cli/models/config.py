@@ -82,9 +82,9 @@ class AudioConfig:
 
     @classmethod
     def read(cls, section: Mapping[str, Any]) -> AudioConfig:
-        """From the ``audio_config`` of a checkpoint.
+        """Read the ``audio_config`` of a checkpoint.
 
-        Raises :class:`Unsupported`, and :class:`ValueError` where a field has a type or value that makes no sense.
+        Raises :class:`Unsupported`, and :class:`ValueError` if a field has an invalid type or value.
         """
         rope = _object(section, "rope_parameters")
         _require(section.get("hidden_act", "silu") == "silu", "another activation than SiLU")
@@ -116,7 +116,7 @@ class BertConfig:
 
     @classmethod
     def read(cls, section: Mapping[str, Any]) -> BertConfig:
-        """From the ``text_config`` of a checkpoint. Raises as :meth:`AudioConfig.read` does."""
+        """Read the ``text_config`` of a checkpoint. Raises as :meth:`AudioConfig.read` does."""
         _require(section.get("model_type") == "bert", "another text tower than BERT")
         _require(section.get("hidden_act", "gelu") == "gelu", "another activation than GELU")
         _require(section.get("position_embedding_type", "absolute") == "absolute", "relative positions")
@@ -127,7 +127,7 @@ class BertConfig:
 
 
 def read_strides(section: Mapping[str, Any]) -> tuple[int, ...]:
-    """The strides of the codec's stages, from the ``audio_config`` of a checkpoint. Raises :class:`ValueError`."""
+    """Return the strides of the codec's stages, from a checkpoint's ``audio_config``. Raises :class:`ValueError`."""
     stated = _object(section, "dac_config").get("downsampling_ratios")
     return CodecConfig().downsampling_ratios if stated is None else _strides(stated)
 
@@ -141,7 +141,7 @@ def check_section(section: Mapping[str, Any]) -> None:
 
 
 def plain_section(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy without all that is not about the model's own arithmetic, in nested objects too."""
+    """Return a copy without fields that do not describe the model, in nested objects too."""
     return {
         name: plain_section(value) if isinstance(value, Mapping) else value
         for name, value in section.items()
@@ -150,7 +150,7 @@ def plain_section(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """All values, however deep, with the name of the object's entry that they are in."""
+    """Yield all values, however deep, with the name of their field."""
     waiting: list[tuple[str, Any, int]] = [("config.json", section, 0)]
     n_seen = 0
     while waiting:
@@ -175,7 +175,7 @@ def _object(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _read(kind: type[ConfigT], section: Mapping[str, Any], **given: Any) -> ConfigT:
-    """The fields of ``kind`` that the section names, each of the type of its default, and numbers above zero."""
+    """Build ``kind`` from the fields of a section, each of the type of its default, and numbers above zero."""
     fields: tuple[Any, ...] = dataclasses.fields(kind)  # type: ignore[arg-type]
     values = {each.name: section[each.name] for each in fields if section.get(each.name) is not None} | given
     for each in fields:
@@ -185,7 +185,7 @@ def _read(kind: type[ConfigT], section: Mapping[str, Any], **given: Any) -> Conf
 
 
 def _value(name: str, kind: str, value: Any) -> Any:
-    """A value as a field of that type has it. Raises :class:`ValueError` if it makes no sense there."""
+    """Return a value for a field of that type. Raises :class:`ValueError` if it is not valid there."""
     if kind.startswith("tuple"):
         return _strides(value)
     if kind == "float":

@@ -244,7 +244,7 @@ class _Capped:
 
 
 def storage(repo: str) -> Path:
-    """The folder in the hub's cache that belongs to a checkpoint, whether it is there or not."""
+    """Return the folder of a checkpoint in the hub's cache, whether it exists or not."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 

@@ -81,7 +81,7 @@ def _is_ours(folder: Path, repo: str) -> bool:
 
 
 def _cache() -> dict[str, CachedRepoInfo]:
-    """The models in the hub's cache, by their hub ids."""
+    """Return the models in the hub's cache, by their hub ids."""
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     folder = cache_folder()

@@ -94,7 +94,7 @@ def check_name(options: ModelOptions) -> None:
 
 
 def local_folder(options: ModelOptions) -> Path | None:
-    """The folder of a checkpoint that ships or was named by its path; None for one of the hub.
+    """Return the folder of a shipped checkpoint, or of one named by its path; None for one of the hub.
 
     Raises :class:`CheckpointError` if there is no such folder, and :class:`UsageError` for a revision of one.
     """

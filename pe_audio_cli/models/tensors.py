@@ -41,7 +41,7 @@ class Tensor:
 
 
 def read_table(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, by their names.
+    """Read the table of a file: its tensors, by their names.
 
     Raises :class:`OSError` if it cannot be read or is no regular file, and :class:`ValueError` if it does not begin
     with a table whose sizes are those of the file; the text says what is wrong.

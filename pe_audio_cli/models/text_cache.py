@@ -84,7 +84,7 @@ class LabelCache:
         return np.stack([embeddings[label] for label in labels])
 
     def get(self, label: str) -> NDArray[np.float32] | None:
-        """The embedding ``(width,)`` of a label, or None if there is no valid entry."""
+        """Return the embedding ``(width,)`` of a label, or None if there is no valid entry."""
         key = self._key(label)
         file = self._file(key)
         if not all(map(_is_safe, (self.folder, file.parent))):
@@ -127,7 +127,7 @@ def _digest(key: bytes, numbers: bytes) -> bytes:
 
 
 def _read(file: Path, size: int) -> bytes:
-    """The content of a file that belongs to this user. Raises :class:`OSError` if it does not, or has another size."""
+    """Read a file of this user. Raises :class:`OSError` if it is another user's, or has another size."""
     with open(os.open(file, READ_PLAIN_FILE), "rb") as opened:
         status = os.fstat(opened.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size != size or not _is_ours(status):

@@ -73,7 +73,7 @@ class TagMap:
         return np.sort(np.argsort(-highest, kind="stable")[:n_shown])
 
     def _row_names(self) -> list[str]:
-        """The recording of each row, or the first and the last of those that share it."""
+        """Return the name of each row: its recording, or the first and the last of those that share it."""
         if self._share == 1:
             return [fit(name, MOST_LEFT, SMALL, keep="end") for name in self._names]
         rows = [self._names[first : first + self._share] for first in range(0, len(self._names), self._share)]
@@ -81,7 +81,7 @@ class TagMap:
         return [" to ".join(fit(name, width, SMALL, keep="end") for name in (row[0], row[-1])) for row in rows]
 
     def _facts(self, n_shown: int) -> tuple[str, str]:
-        """The heading, and a line under it."""
+        """Return the heading, and the line under it."""
         n_labels = len(self._labels)
         rows = f", up to {self._share} in a row: each cell shows the highest of them" if self._share > 1 else ""
         columns = (

@@ -65,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def without_glyphs(texts: Iterable[str]) -> list[str]:
-    """Those of the texts that hold a character, other than a control, that no font here has."""
+    """Return the texts with a character, other than a control, that no installed font has."""
     return [text for text in texts if printable(text) != terminal_text(text)]
 
 
@@ -99,7 +99,7 @@ def fit(text: str, width: float, size: int = NORMAL, lines: int = 1, keep: Keep 
 
 
 def _broken(text: str, fits: Callable[[str], bool]) -> tuple[str, str]:
-    """As many words as fit, or as much of a word, and the rest."""
+    """Return as many words as fit, or as much of a word, and the rest."""
     n = _most(lambda n: fits(text[:n]), len(text))
     space = text.rfind(" ", 1, n + 1)
     end = n if space == -1 else space
@@ -115,7 +115,7 @@ def _shortened(text: str, fits: Callable[[str], bool], keep: Keep) -> str:
 
 
 def _most(fits: Callable[[int], bool], longest: int) -> int:
-    """The largest number from 1 up to ``longest`` that fits; 1 even if it doesn't."""
+    """Return the largest number from 1 to ``longest`` that fits; 1 if none does."""
     return bisect_left(range(2, longest + 1), True, key=lambda n: not fits(n)) + 1
 
 

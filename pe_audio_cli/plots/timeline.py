@@ -85,7 +85,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
 
 
 def _heat(result: LocalizeResult, heard_alone: bool) -> dict[str, NDArray[np.float32]]:
-    """The rows to draw, one label at a time, in no more columns than there are pixels for."""
+    """Return the row of each label to draw, in no more columns than there are pixels."""
     assert result.frames is not None
     heard = {event.label for event in result.events} if heard_alone else set(result.labels)
     labels = [label for label in result.labels if label in heard] or result.labels

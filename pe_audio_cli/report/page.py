@@ -200,7 +200,7 @@ def _spectrogram_facts(spectrogram: Spectrogram) -> dict[str, Any]:
 
 
 def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32]:
-    """The first events as int32 of shape ``(n, 4)``: onset and offset frame, place of the label, rank of the peak."""
+    """Return the first events, int32 ``(n, 4)``: onset and offset frame, index of the label, rank of the peak."""
     places = {label: place for place, label in enumerate(result.labels)}
     rows = [
         (
@@ -234,7 +234,7 @@ def _frame() -> tuple[str, str]:
 
 
 def _bare(script: str) -> str:
-    """A script without its indentation and the lines that are comments alone, which every page would carry."""
+    """Return a script without indentation and comment lines, to keep pages small."""
     lines = (line.strip() for line in script.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "* ", "*/")))
 

@@ -42,17 +42,17 @@ def place(level: float, levels: Sequence[float]) -> int:
 
 
 def ranks(probability: NDArray[np.float32], levels: Sequence[float]) -> NDArray[np.uint8]:
-    """For each frame, how many of at most 255 rising ``levels`` its probability is above; shape ``(n_frames,)``."""
+    """Return for each frame the number of rising ``levels``, at most 255, that it is above, ``(n_frames,)``."""
     return np.searchsorted(np.array(levels, np.float32), probability).astype(np.uint8)
 
 
 def pooled(values: NDArray[Any], width: int) -> NDArray[Any]:
-    """The maxima of every ``width`` rows, the last of which may be of fewer."""
+    """Return the maxima of every ``width`` rows; the last group may have fewer."""
     return values if width == 1 else np.maximum.reduceat(values, np.arange(0, len(values), width))
 
 
 def shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A spectrogram's decibels, of any shape, as shades from 0 to 40: 2 dB each, the highest for the loudest."""
+    """Return a spectrogram's decibels, of any shape, as shades of 2 dB from 0 to 40; the loudest is 40."""
     above = levels - levels.max(initial=LOUDEST) + (N_SHADES - 1) * SHADE_DECIBELS
     rounded: NDArray[np.float32] = np.round(above / SHADE_DECIBELS)
     return rounded.clip(0, N_SHADES - 1).astype(np.uint8)

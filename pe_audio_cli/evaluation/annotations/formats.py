@@ -135,7 +135,7 @@ def _read(path: str, name: str, otherwise: Reader) -> Iterator[AnnotationRow | P
 
 
 def read_text(path: str) -> str:
-    """A text in UTF-8, with or without a byte order mark, or one of Praat's in UTF-16, which Praat itself prefers.
+    """Read a text in UTF-8, with or without a byte order mark, or a TextGrid in UTF-16, which Praat prefers.
 
     Raises :class:`AnnotationError` for any other.
     """

@@ -36,7 +36,7 @@ class RecordingLocator:
         return [found for found in find_recordings([self._folder]) if isinstance(found, str)]
 
     def find(self, name: str) -> str:
-        """The path of the recording.
+        """Return the path of the recording.
 
         Raises:
             LookupError: there is none, or there are several that could be meant; its text says so.

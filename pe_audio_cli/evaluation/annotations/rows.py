@@ -39,7 +39,7 @@ class Problem:
 
 
 def event_row(where: str, name: str, label: object, onset: object, offset: object) -> AnnotationRow | Problem:
-    """A strong label; the times are numbers, or text that holds one."""
+    """Return the row of a strong label; the times are numbers, or text that holds one."""
     if not name:
         return Problem(where, "there is no file name")
     start, end = seconds(onset), seconds(offset)
@@ -56,7 +56,7 @@ def event_row(where: str, name: str, label: object, onset: object, offset: objec
 
 
 def tag_row(where: str, name: str, label: str) -> AnnotationRow | Problem:
-    """A weak label; a blank one says that nothing is heard."""
+    """Return the row of a weak label; a blank one is a recording with no labels."""
     if not name:
         return Problem(where, "there is no file name")
     return AnnotationRow(where, name, label.strip() if label.strip() else None)

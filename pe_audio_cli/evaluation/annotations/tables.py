@@ -125,7 +125,7 @@ def separator_of(text: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of ``text``."""
+    """Return the first line of ``text``."""
     return text.partition("\n")[0].rstrip("\r")
 
 

@@ -43,19 +43,19 @@ class Calibration:
     bias: float
 
     def apply(self, scores: Scores) -> NDArray[np.float32]:
-        """The calibrated probabilities."""
+        """Return the calibrated probabilities."""
         return probabilities(self.scale * logit(scores) + self.bias)
 
 
 def logit(scores: Scores) -> NDArray[np.float64]:
-    """The logits of probabilities; of 0 and 1, those of the nearest probabilities that a float can tell from them."""
+    """Return the logits of probabilities; 0 and 1 are clipped to the nearest probabilities with a finite logit."""
     inside: NDArray[np.float64] = np.clip(np.asarray(scores, np.float64), LOWEST, HIGHEST)
     logits: NDArray[np.float64] = np.log(inside) - np.log1p(-inside)
     return logits
 
 
 def reliability_sums(scores: Scores, truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For each bin the number of scores, their sum, and the number of positives, ``(3, N_BINS)``."""
+    """Return for each bin the number of scores, their sum, and the number of positives, ``(3, N_BINS)``."""
     bins = np.minimum((scores * N_BINS).astype(np.intp), N_BINS - 1)
     return np.stack([np.bincount(bins, weights, N_BINS) for weights in (None, scores, truth)]).astype(np.float64)
 
@@ -70,7 +70,7 @@ def calibration_error(sums: NDArray[np.float64]) -> float:
 
 
 def reliability(sums: NDArray[np.float64]) -> tuple[Bin, ...]:
-    """The bins that hold anything."""
+    """Return the bins that are not empty."""
     edges = np.linspace(0, 1, N_BINS + 1)
     return tuple(
         Bin(float(low), float(high), int(count), float(total / count), float(positives / count))

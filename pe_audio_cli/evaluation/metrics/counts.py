@@ -25,7 +25,7 @@ Counts: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Precision, recall and their harmonic mean; NaN where there is nothing to be found, or for precision, found."""
+    """Precision, recall and their harmonic mean; NaN without references, or for precision, without detections."""
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
@@ -45,7 +45,7 @@ def event_counts(
 
 
 def segment_counts(recordings: Sequence[StrongRecording], label: int, options: EventOptions) -> Counts:
-    """Segments in which the label is heard, and in which it should be."""
+    """Segments in which the label is detected, and in which it is annotated."""
     rows = []
     for recording in recordings:
         found, references = (
@@ -63,7 +63,7 @@ def clip_counts(clips: Clips, label: int, threshold: float) -> Counts:
 
 
 def hits(counts: NDArray[np.integer[Any]]) -> Hits:
-    """The figures made of counts of shape ``(..., 3)``."""
+    """Return the metrics of counts of shape ``(..., 3)``."""
     right, found, wanted = np.moveaxis(counts.astype(np.float64), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = right / wanted

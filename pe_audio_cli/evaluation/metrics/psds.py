@@ -56,7 +56,7 @@ PSDS2 = PsdsOptions(0.1, 0.1, 0.3, 0.5, 1.0)
 def psds(
     recordings: Sequence[StrongRecording], options: PsdsOptions, weights: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The score in each resample, and that of each label alone, which has no spread.
+    """Return the score in each resample, and that of each label alone, which has no spread.
 
     A label without a reference is left out of the score; its own is NaN.
 

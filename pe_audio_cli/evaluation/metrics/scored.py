@@ -61,7 +61,7 @@ class Clips:
 
 
 def references_of(annotated: Annotated, labels: Sequence[str], duration: float) -> list[Spans]:
-    """Each label's references; an offset that the annotation has rounded up ends with the recording."""
+    """Return each label's references, with offsets clipped to the end of the recording."""
     return [
         np.array(
             [(each.onset, min(each.offset, duration)) for each in annotated.references if each.label == label]

@@ -35,7 +35,7 @@ class Collar:
 
 
 def overlaps(spans: Spans, references: Spans) -> tuple[Indices, Indices, NDArray[np.float64]]:
-    """Each pair of a span and a reference that overlap: their rows, and for how many seconds they do."""
+    """Return each pair of a span and a reference that overlap: their row indices, and the overlap in seconds."""
     first = np.searchsorted(references[:, 1], spans[:, 0], "right")
     stop = np.searchsorted(references[:, 0], spans[:, 1], "left")
     span, reference = _pairs(first, stop)
@@ -44,7 +44,7 @@ def overlaps(spans: Spans, references: Spans) -> tuple[Indices, Indices, NDArray
 
 
 def matches(found: Spans, references: Spans, collar: Collar) -> int:
-    """The most references that can each have a detection of its own, close enough at both ends.
+    """Return the size of the maximum matching of references and detections that are close enough at both ends.
 
     ``found`` are detections of one label in one recording, in order of time.
     """
@@ -62,7 +62,7 @@ def matches(found: Spans, references: Spans, collar: Collar) -> int:
 
 
 def active_segments(spans: Spans, duration: float, length: float) -> NDArray[np.bool_]:
-    """For each segment of ``length`` seconds of a recording, the last one perhaps cut short, whether any span is in it.
+    """Return True for each segment of ``length`` seconds that any span overlaps; the last segment may be shorter.
 
     A span that merely touches a segment is not in it.
     """

@@ -22,7 +22,7 @@ FORMATS = ("table", "json", "csv")
 
 
 def render(report: EvaluationReport, format: str, width: int | None = None) -> str:
-    """The text of a report in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
+    """Return a report in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
     if format == "json":
         return _json(report)
     if format == "csv":

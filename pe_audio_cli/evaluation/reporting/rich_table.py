@@ -36,7 +36,7 @@ NOTHING = "-"
 
 
 def table(report: EvaluationReport, width: int | None = None) -> str:
-    """The text of a report, ``width`` columns wide; None is the terminal's width, or a fixed one."""
+    """Return a report as text, ``width`` columns wide; None is the terminal's width, or a fixed one."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     text = StringIO()
     console = Console(file=text, width=width if width is not None or known else PLAIN_WIDTH, highlight=False)

@@ -122,7 +122,7 @@ class EventCandidates:
         self._counts: dict[EventOptions, Counts] = {}
 
     def first(self) -> Sequence[EventOptions]:
-        """Bare thresholds."""
+        """Return thresholds without post-processing."""
         return [EventOptions(threshold) for threshold in THRESHOLDS]
 
     def further(self) -> Iterator[Callable[[EventOptions], Sequence[EventOptions]]]:
@@ -150,11 +150,11 @@ class ClipCandidates:
         self._clips, self._label = clips, label
 
     def first(self) -> Sequence[float]:
-        """All thresholds."""
+        """Return all thresholds."""
         return THRESHOLDS
 
     def further(self) -> Iterator[Callable[[float], Sequence[float]]]:
-        """Nothing else."""
+        """Return an empty iterator: there are no other settings."""
         return iter(())
 
     def counts(self, options: float) -> Counts:
@@ -220,7 +220,7 @@ def _nearby(best: EventOptions) -> Sequence[float]:
 
 
 def _share(options: EventOptions) -> float | None:
-    """The offset threshold as a share of the threshold, one of those that are tried."""
+    """Return the offset threshold as a share of the threshold, rounded to one of ``OFFSET_SHARES``."""
     if options.offset_threshold is None:
         return None
     ratio = options.offset_threshold / options.threshold

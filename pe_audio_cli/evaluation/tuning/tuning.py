@@ -175,7 +175,7 @@ def _error(trial: _Trial[OptionsT], scores: NDArray[np.floating[Any]]) -> NDArra
 
 
 def _held_out_scores(trial: _Trial[OptionsT], folds: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-    """Each recording's scores, calibrated on those of the other folds."""
+    """Return each recording's scores, calibrated on the other folds."""
     scores: NDArray[np.floating[Any]] = trial.scores.copy()
     fold_of = folds[trial.owners]
     for fold in np.unique(folds):

@@ -46,7 +46,7 @@ class TextEncoder:
 
     @torch.inference_mode()
     def encode(self, label: str) -> NDArray[np.float32]:
-        """The text embedding of a label, of shape ``(dim,)``.
+        """Return the text embedding of a label, ``(dim,)``.
 
         Raises :class:`UsageError` for a label of more tokens than the text tower takes; it is not cut short. Raises
         :class:`CheckpointError` if the result is not an embedding.

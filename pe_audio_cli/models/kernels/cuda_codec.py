@@ -53,7 +53,7 @@ class CudaCodec(nn.Module):
     """Samples ``(1, 1, n_frames * 1920)`` to features ``(1, codebook_dim, n_frames)``."""
 
     def __init__(self, codec: nn.Sequential) -> None:
-        """From the modules that :meth:`AudioTower.take_codec` gives, on their device and in their dtype."""
+        """Take the modules of :meth:`AudioTower.take_codec`, on their device and in their dtype."""
         super().__init__()
         encoder, self.bottleneck = codec
         assert isinstance(encoder, DacEncoder)

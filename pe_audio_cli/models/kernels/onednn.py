@@ -30,7 +30,7 @@ class Product(nn.Module):
         self.weight = weight if self.packed is None else None
 
     def forward(self, rows: torch.Tensor, onto: torch.Tensor | None = None) -> torch.Tensor:
-        """The product; its sum with ``onto`` if that is given, which must be of the product's shape."""
+        """Return the product, added to ``onto`` if that is given, which must have the product's shape."""
         if self.packed is not None:
             return _multiply(rows, self.packed, self.bias, onto)
         assert self.weight is not None

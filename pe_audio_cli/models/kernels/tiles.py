@@ -60,7 +60,7 @@ class TiledCodec(nn.Module):
     """Samples ``(1, 1, n_frames * 1920)`` to features ``(1, codebook_dim, n_frames)``, on the CPU."""
 
     def __init__(self, codec: nn.Sequential, dtype: torch.dtype, compiled: bool = False) -> None:
-        """From the modules that :meth:`AudioTower.take_codec` gives, which are used up.
+        """Take the modules of :meth:`AudioTower.take_codec`, which are changed.
 
         With ``compiled``, Snakes between convolutions are left to ``torch.compile``.
         """
@@ -86,7 +86,7 @@ class TiledCodec(nn.Module):
         return features
 
     def _behind_first(self, samples: Rows) -> Source:
-        """The first convolution, a tile at a time: all of its output would be 12 MB a second."""
+        """Return the first convolution as a source, computed by tile: its whole output would be 12 MB a second."""
         padded, reach = _rows_of(samples), self.first.reach
 
         def read(start: int, stop: int) -> Rows:

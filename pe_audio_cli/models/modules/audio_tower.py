@@ -176,7 +176,10 @@ class AudioTower(nn.Module):
         self.head_dim, self.rope_theta = config.head_dim, config.rope_theta
 
     def take_codec(self) -> nn.Sequential:
-        """The codec, samples ``(batch, 1, n_frames * 1920)`` to features ``(batch, codebook_dim, n_frames)``."""
+        """Remove and return the codec.
+
+        It maps samples ``(batch, 1, n_frames * 1920)`` to features ``(batch, codebook_dim, n_frames)``.
+        """
         return nn.Sequential(self.embedder.pop("dac_encoder"), self.embedder.pop("bottleneck"))
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -190,7 +193,7 @@ class AudioTower(nn.Module):
 
 
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Each query's mixture of the values, ``(batch, heads, length, head_dim)`` all.
+    """Return the attention of queries to values, all ``(batch, heads, length, head_dim)``.
 
     torch's own function takes twice as long as its three steps in bfloat16 on a CPU. There they are written out, for
     a few queries at a time, so that scores stay in the processor's cache.
