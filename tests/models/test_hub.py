@@ -118,7 +118,7 @@ def test_a_break_of_which_the_client_knows_nothing_is_taken_up_while_something_c
     if ends_well:
         assert contents(find(REPO))[WEIGHTS] == weights
     else:
-        with pytest.raises(CheckpointError, match=r"could not be fetched \(the wire was cut\)"):
+        with pytest.raises(CheckpointError, match=r"could not be downloaded \(the wire was cut\)"):
             find(REPO)
 
 
@@ -175,7 +175,7 @@ def test_a_checkpoint_without_safetensors_is_refused(hub):
     ("repo", "revision", "says"),
     [
         ("facebook/nothing", None, "there is no model facebook/nothing on the hub, or it needs a token"),
-        ("a--b/c", None, "could not be fetched"),
+        ("a--b/c", None, "could not be downloaded"),
         (REPO, "v9", f"{REPO} has no revision v9: check --revision"),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_gated_checkpoint_says_how_to_get_in(hub):
 
 def test_a_hub_that_is_ill_is_named(hub, no_patience):
     hub.failing = True
-    with pytest.raises(CheckpointError, match=r"could not be fetched \(.*500"):
+    with pytest.raises(CheckpointError, match=r"could not be downloaded \(.*500"):
         find(REPO)
 
 
@@ -286,7 +286,7 @@ def test_a_sum_that_is_none_is_no_path(hub, tmp_path, sha256):
     place.parent.mkdir()
     place.write_text("somebody's")
     hub.lies[WEIGHTS] = {"lfs": {"sha256": sha256, "size": 20_000, "pointerSize": 130}}
-    with pytest.raises(CheckpointError, match=r"could not be fetched|holds a name, sum or size that cannot be one"):
+    with pytest.raises(CheckpointError, match=r"could not be downloaded|holds a name, sum or size that cannot be one"):
         find(REPO)
     assert place.read_text() == "somebody's" and not hub.asked
     assert [path.name for path in tmp_path.rglob("*.incomplete")] == [place.name]
@@ -311,7 +311,7 @@ def test_a_name_that_leaves_the_folder_is_no_path(hub, tmp_path, name):
 @pytest.mark.parametrize("size", [-1, 10**30, "20", True, 2.5])
 def test_a_size_that_is_none_is_refused(hub, size):
     hub.lies[WEIGHTS] = {"lfs": {"sha256": "a" * 64, "size": size, "pointerSize": 130}}
-    with pytest.raises(CheckpointError, match=r"cannot be one|could not be fetched"):
+    with pytest.raises(CheckpointError, match=r"cannot be one|could not be downloaded"):
         find(REPO)
     assert not hub.asked
 
