@@ -1,4 +1,4 @@
-"""A condition in SQL that a user gives, within a time that a user sets.
+"""A condition in SQL that a user gives, within a time and a room in memory that a user sets.
 
 DuckDB heeds an interruption between two portions of rows. So the query runs in a thread of its own, and whoever waits
 for it can be interrupted, or lose patience, at any time.
@@ -19,10 +19,12 @@ from pe_audio_cli.errors import UsageError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LIMIT", "seconds_allowed", "within"]
+__all__ = ["LIMIT", "MEMORY_LIMIT", "bytes_allowed", "seconds_allowed", "within"]
 
 LIMIT = "PEAUDIO_MAX_WHERE_SECONDS"
 DEFAULT_SECONDS = 10.0  # a condition on ten million windows takes two
+MEMORY_LIMIT = "PEAUDIO_MAX_WHERE_BYTES"
+DEFAULT_BYTES = 2 << 30  # DuckDB's own limit does not count the text and lists that an expression makes
 PATIENCE = 1.0  # seconds for a query to end that has been interrupted
 POLL_SECONDS = 0.2  # in which a Ctrl-C is heard on systems where it does not end a wait
 
@@ -31,22 +33,34 @@ AnswerT = TypeVar("AnswerT")
 
 def seconds_allowed() -> float:
     """How long a condition may take. Raises :class:`UsageError` if the environment sets no sensible number."""
-    given = os.environ.get(LIMIT, "")
+    return _allowed(LIMIT, "seconds", DEFAULT_SECONDS)
+
+
+def bytes_allowed() -> float:
+    """How much memory it may take. Raises :class:`UsageError` if the environment sets no sensible number."""
+    return _allowed(MEMORY_LIMIT, "bytes", DEFAULT_BYTES)
+
+
+def _allowed(variable: str, unit: str, default: float) -> float:
+    given = os.environ.get(variable, "")
     try:
-        seconds = float(given) if given else DEFAULT_SECONDS
+        value = float(given) if given else default
     except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise UsageError(f"{LIMIT} is a number of seconds above 0: got {given!r}")
-    return seconds
+        value = math.nan
+    if not value > 0:
+        raise UsageError(f"{variable} is a number of {unit} above 0: got {given!r}")
+    return value
 
 
-def within(seconds: float, connection: DuckDBPyConnection, ask: Callable[[DuckDBPyConnection], AnswerT]) -> AnswerT:
+def within(
+    seconds: float, room: float, connection: DuckDBPyConnection, ask: Callable[[DuckDBPyConnection], AnswerT]
+) -> AnswerT:
     """What ``ask`` gets from ``connection``, which nobody else uses and which is closed in the end.
 
     A query that does not even heed its interruption, because DuckDB is within one expression, is left to itself.
 
-    Raises :class:`TimeoutError` if it takes longer, and what ``ask`` raises.
+    Raises :class:`TimeoutError` if it takes longer, :class:`MemoryError` if the process grows by more than ``room``
+    bytes meanwhile, and what ``ask`` raises.
     """
     answers: list[AnswerT] = []
     errors: list[BaseException] = []
@@ -63,7 +77,7 @@ def within(seconds: float, connection: DuckDBPyConnection, ask: Callable[[DuckDB
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        if not _wait(done, seconds):
+        if not _wait(done, seconds, _most_memory() + room):
             raise TimeoutError
     except BaseException:
         connection.interrupt()
@@ -75,10 +89,22 @@ def within(seconds: float, connection: DuckDBPyConnection, ask: Callable[[DuckDB
     return answers[0]
 
 
-def _wait(done: threading.Event, seconds: float) -> bool:
+def _wait(done: threading.Event, seconds: float, most: float) -> bool:
     while seconds > 0 and not done.wait(min(seconds, POLL_SECONDS)):
         seconds -= POLL_SECONDS
+        if _most_memory() > most:
+            raise MemoryError
     return done.is_set()
+
+
+def _most_memory() -> int:
+    """The most bytes that this process has had in memory; 0 on Windows, where only the time is limited."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _hush() -> None:

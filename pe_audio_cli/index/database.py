@@ -31,7 +31,7 @@ from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import publish
 from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError, StoreError, UsageError
-from pe_audio_cli.index.condition import LIMIT, seconds_allowed, within
+from pe_audio_cli.index.condition import LIMIT, MEMORY_LIMIT, bytes_allowed, seconds_allowed, within
 from pe_audio_cli.index.files import check_index, clear_way, place_of, private_folder
 from pe_audio_cli.index.schema import CLIPS, COUNT, MAX, TABLES, About, damaged, read_about
 
@@ -182,7 +182,8 @@ class Database:
     def ids(self, where: str) -> NDArray[np.int64]:
         """The windows for which a condition in SQL holds, as rising ids.
 
-        Raises :class:`UsageError` for a condition that DuckDB does not understand, or that takes too long.
+        Raises :class:`UsageError` for a condition that DuckDB does not understand, or that takes too long, or too much
+        memory.
         """
         import duckdb
 
@@ -190,7 +191,7 @@ class Database:
             raise UsageError(f"the condition is blank: there are {COLUMNS}")
         query = f"SELECT id FROM ({CLIPS}) AS clips WHERE (\n{where}\n) ORDER BY id"
         of_condition = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
-        seconds = seconds_allowed()
+        seconds, room = seconds_allowed(), bytes_allowed()
 
         def ask(cursor: DuckDBPyConnection) -> NDArray[np.int64]:
             if len(cursor.extract_statements(query)) != 1:
@@ -199,13 +200,16 @@ class Database:
 
         with _read_errors_explained(self.path):
             try:
-                return within(seconds, self._new_cursor(), ask)
+                return within(seconds, room, self._new_cursor(), ask)
             except TimeoutError as error:
                 raise UsageError(
                     f"the condition {where!r} takes longer than {seconds:g} s: make it simpler, or set {LIMIT} to more"
                 ) from error
-            except duckdb.OutOfMemoryException as error:
-                raise UsageError(f"the condition {where!r} needs more memory than there is: make it simpler") from error
+            except (duckdb.OutOfMemoryException, MemoryError) as error:
+                raise UsageError(
+                    f"the condition {where!r} needs too much memory: make it simpler, or set {MEMORY_LIMIT} to more "
+                    f"than {room:.0f}"
+                ) from error
             except of_condition as error:
                 raise UsageError(
                     f"the condition {where!r} does not work: {_reason(error)}; there are {COLUMNS}"

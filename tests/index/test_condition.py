@@ -14,7 +14,7 @@ import pytest
 from shelf import N_WINDOWS, fill
 
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.index.condition import LIMIT
+from pe_audio_cli.index.condition import LIMIT, MEMORY_LIMIT
 from pe_audio_cli.index.database import Database
 
 FOREVER = "(SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c) > 0"
@@ -41,10 +41,11 @@ def test_a_condition_that_takes_too_long_is_one_line_and_the_next_one_works(inde
         assert len(database.ids("true")) == 3 * N_WINDOWS
 
 
+@pytest.mark.parametrize(("variable", "unit"), [(LIMIT, "seconds"), (MEMORY_LIMIT, "bytes")])
 @pytest.mark.parametrize("limit", ["0", "-1", "nan", "soon"])
-def test_a_limit_that_is_none_is_refused(index, monkeypatch, limit):
-    monkeypatch.setenv(LIMIT, limit)
-    with Database.open(index) as database, pytest.raises(UsageError, match="a number of seconds above 0"):
+def test_a_limit_that_is_none_is_refused(index, monkeypatch, limit, variable, unit):
+    monkeypatch.setenv(variable, limit)
+    with Database.open(index) as database, pytest.raises(UsageError, match=f"a number of {unit} above 0"):
         database.ids("true")
 
 
@@ -65,19 +66,29 @@ def test_ctrl_c_ends_a_condition_at_once(index):
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_condition_that_heeds_nothing_is_left_to_itself(index):
-    """In a process of its own, which must end too, and say nothing but that."""
+def search_apart(index: Path, where: str, **limits: str) -> str:
+    """What a condition comes to in a process of its own, which must end too, and say nothing but that."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom pe_audio_cli.errors import UsageError\n"
         "from pe_audio_cli.index.database import Database\n"
         "with Database.open(Path(sys.argv[1])) as database:\n"
         "    try:\n        database.ids(sys.argv[2])\n    except UsageError as error:\n        print(error)\n"
     )
-    environment = {**os.environ, LIMIT: "0.2", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", code, index, IN_ONE_EXPRESSION]
+    environment = {**os.environ, **limits, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, index, where]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "takes longer than 0.2 s" in done.stdout
+    return done.stdout
+
+
+def test_a_condition_that_heeds_nothing_is_left_to_itself(index):
+    assert "takes longer than 0.2 s" in search_apart(index, IN_ONE_EXPRESSION, **{LIMIT: "0.2"})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is not watched there")
+def test_one_value_that_fills_the_memory_is_one_line(index):
+    said = search_apart(index, "length(printf('%2000000000d', 1)) > 5", **{LIMIT: "60", MEMORY_LIMIT: "100000000"})
+    assert f"needs too much memory: make it simpler, or set {MEMORY_LIMIT} to more than 100000000" in said
 
 
 @pytest.mark.parametrize(
