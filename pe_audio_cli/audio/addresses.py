@@ -37,6 +37,7 @@ UNESCAPED = re.compile(
 WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 GONE = 410  # what HTTP says where something was once, as it says 404 where nothing is
 HIDDEN = "***"
+MAX_REASON = 200  # characters of what a library says; it may repeat what a server sent
 SHORTEST_SECRET = 4  # characters; a shorter one is found all over a text by chance
 
 # Parameters that grant access, by what their names hold or are: of AWS, Google, Azure, Alibaba, Akamai, CloudFront and
@@ -190,6 +191,7 @@ def _check_kind(address: Address) -> None:
 
 def _refusal(address: Address, error: BaseException, stall: float) -> Exception:
     reason = _scrubbed(" ".join(str(error).split()) or type(error).__name__, address.full)
+    reason = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return error
     if isinstance(error, FileNotFoundError) or getattr(error, "status", None) == GONE:

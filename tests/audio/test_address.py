@@ -229,6 +229,11 @@ def test_a_folder_and_odd_failures_are_one_error(
     assert "\n" not in error.message
 
 
+def test_what_a_server_says_is_told_in_part(bucket: Callable[[Any], None]) -> None:
+    bucket(fail_with(ValueError("a bad status line: " + 100_000 * "x")))
+    assert len(refusal("s3://bucket/a").message) < 500
+
+
 # Which addresses
 
 
