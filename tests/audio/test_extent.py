@@ -305,6 +305,13 @@ def test_all_data_chunks_of_a_wav_are_heard_in_turn(recordings: Recordings, n_ch
     assert warnings == (f"it has {n_chunks} data chunks: all were read",)
 
 
+def test_a_last_data_chunk_that_was_never_finished_is_heard_once(recordings: Recordings) -> None:
+    content = recordings.pcm(48_000)
+    more = b"data" + struct.pack("<I", 0x7FFF_FFFF) + content
+    samples, _ = heard(recordings.wav("a.wav", content, after=more))
+    np.testing.assert_allclose(samples, np.frombuffer(2 * content, "<i2") / 2**15, atol=1e-6)
+
+
 def test_a_matlab_file_that_claims_less_than_it_holds_says_so(recordings: Recordings) -> None:
     file = recordings.sound("a.mat", recordings.noise(96_000), SAMPLE_RATE, "MAT4", "PCM_16")
     assert heard(file)[1] == ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import soundfile
@@ -86,18 +87,18 @@ class SndfileSource:
         check_header(file, self.sample_rate, self.channels)
         self.header_is_wrong = self._check_flac(opened)
         self._more = self._other_chunks(whole)
-        if rest is not None and rest.kind == "samples":
+        if rest is not None and rest.kind == "samples" and not self._more:
             self._look_beyond(rest)
 
-    def _other_chunks(self, whole: Opened) -> list[soundfile.SoundFile]:
-        """The samples of further data chunks."""
+    def _other_chunks(self, whole: Opened) -> list[Excerpt]:
+        """Further data chunks."""
         places = [] if self._extent is None else list(self._extent.more)
         if not places or self._sound.subtype not in WIDTHS:
             n_bytes = sum(stop - start for start, stop in places)
             self.warnings += [f"{n_bytes:,} bytes in further data chunks were not read"] if places else []
             return []
         self.warnings.append(f"it has {len(places) + 1} data chunks: all were read")
-        return [self._samples(part_of(whole, start, stop)) for start, stop in places]
+        return [part_of(whole, start, min(stop, size_of(whole))) for start, stop in places]
 
     def _check_flac(self, opened: Opened) -> str | None:
         """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
@@ -179,7 +180,7 @@ class SndfileSource:
         size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
         frames = 0
         try:
-            for sound in (self._sound, *self._more):
+            for sound in chain([self._sound], map(self._samples, self._more)):
                 while len(block := sound.read(size, dtype="float32", always_2d=True)):
                     frames += len(block)
                     yield Block(block, self.sample_rate)
@@ -216,5 +217,4 @@ class SndfileSource:
 
     def close(self) -> None:
         """Free what libsndfile holds; the file stays open."""
-        for sound in (self._sound, *self._more):
-            sound.close()
+        self._sound.close()
