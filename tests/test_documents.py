@@ -1,4 +1,4 @@
-"""The commands and Python snippets of docs/, run in order, each page in a folder of its own."""
+"""The commands and Python snippets of the README and of docs/, run in order, each page in a folder of its own."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from pe_audio_cli.cli.app import app
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 RECORDINGS = ROOT / "examples" / "recordings"
-PAGES = sorted(DOCS.rglob("*.md"))
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = re.compile(r"[|&;<>$]|\\\"")  # what only a shell understands
+MOST_WORDS = 1500  # of the README
 NUMBER = re.compile(r"\d+\.\d+")
 BAR = re.compile(r"[─▏▎▍▌▋▊▉█]")
 
@@ -184,6 +186,10 @@ def test_the_page_of_commands_is_up_to_date(script: Callable[[str], ModuleType])
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"^ +- (\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE))
     assert listed == {str(page.relative_to(DOCS).as_posix()) for page in DOCS.rglob("*.md")}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of(README).split()) <= MOST_WORDS
 
 
 def test_pictures_are_small() -> None:

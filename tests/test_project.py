@@ -25,6 +25,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pe_audio_cli"
 DISTRIBUTION = "pe-audio-cli"
 DEVELOPMENT = frozenset({"dev", "docs"})  # extras that no user needs
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -168,13 +169,23 @@ def test_the_documents_name_what_exists(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+def test_what_contributors_are_told_to_touch_exists_and_is_little() -> None:
+    table = (
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| to add | touch |")[2].partition("\n\n")[0]
+    )
+    rows = [re.findall(r"`([^`]+)`", line) for line in table.splitlines()[2:]]
+    assert rows and all(1 <= len(row) <= 4 for row in rows)
+    named = [ROOT / name if name.startswith(("tests/", "docs/")) else PACKAGE / name for row in rows for name in row]
+    missing = [path for path in named if not (path.parent if "NEW" in path.name else path).exists()]
+    assert missing == []
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Makefile", *SCRIPTS], ids=relative)
 def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    for command, flags in re.findall(
-        r"peaudio (tag|localize|embed|index|search|eval)\b([^|\n`]*)", path.read_text(encoding="utf-8")
-    ):
-        known = {flag for parameter in commands[command].params for flag in parameter.opts} | {"--help"}
+    for command, flags in re.findall(rf"peaudio ({'|'.join(commands)})\b([^|\n`]*)", path.read_text(encoding="utf-8")):
+        leaves = [commands[command], *getattr(commands[command], "commands", {}).values()]
+        known = {flag for leaf in leaves for parameter in leaf.params for flag in parameter.opts} | {"--help"}
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", flags)) <= known
 
 
