@@ -184,7 +184,7 @@ def test_the_page_of_commands_is_up_to_date(script: Callable[[str], ModuleType])
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    listed = set(re.findall(r"^ +- (\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE))
+    listed = set(re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE))
     assert listed == {str(page.relative_to(DOCS).as_posix()) for page in DOCS.rglob("*.md")}
 
 
