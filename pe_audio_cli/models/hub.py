@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pe_audio_cli._paths import expanduser
-from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError
+from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError, UsageError
 from pe_audio_cli.models.checkpoint import weight_files
 from pe_audio_cli.models.download import WANTED, Download, OnBytes, more_room
 
@@ -46,6 +46,7 @@ def find(repo: str, revision: str | None = None, offline: bool = False, on_bytes
     Raises:
         CheckpointError: there is no such checkpoint, or the hub is unreachable.
         RunError: the disk is full.
+        UsageError: HF_ENDPOINT is no address.
     """
     here = cached(repo, revision)
     if here is not None:
@@ -109,14 +110,26 @@ def _check_reach(repo: str, offline: bool) -> None:
         raise CheckpointError(f"there is no home folder to store {repo} in: set HF_HOME to a folder of yours")
     if offline or constants.HF_HUB_OFFLINE:
         raise CheckpointError(f"{repo} is not on this machine and the network is switched off: {_remedy(repo)}")
+    host, port = _host_and_port(constants.ENDPOINT)
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return  # only the proxy can reach the hub
-    url = urlsplit(constants.ENDPOINT)
-    port = url.port if url.port is not None else {"http": 80}.get(url.scheme, 443)
     try:
-        socket.create_connection((url.hostname or "", port), timeout=PROBE_SECONDS).close()
+        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
     except OSError as error:
         raise CheckpointError(f"{repo} is not on this machine and the hub is unreachable: {_remedy(repo)}") from error
+
+
+def _host_and_port(endpoint: str) -> tuple[str, int]:
+    try:
+        url = urlsplit(endpoint)
+        port = url.port if url.port is not None else {"http": 80, "https": 443}[url.scheme]
+    except (KeyError, ValueError):  # no port is known, or what stands there is none
+        host = None
+    else:
+        host = url.hostname if url.scheme in ("http", "https") else None
+    if not host:
+        raise UsageError(f"HF_ENDPOINT is no address of a hub: got {endpoint!r}; unset it, or name one with https://")
+    return host, port
 
 
 def _remedy(repo: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from stub_hub import tag
 from support import REFERENCE
 
-from pe_audio_cli.errors import CheckpointError, RunError
+from pe_audio_cli.errors import CheckpointError, RunError, UsageError
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.download import storage
 from pe_audio_cli.models.hub import Pulled, cached, find, pull
@@ -256,6 +256,16 @@ def test_a_pull_makes_do_with_what_is_here_where_the_hub_is_out_of_reach(hub, mo
     assert pull(REPO) == Pulled(folder, is_new=False, is_latest=False)
     with pytest.raises(CheckpointError, match="the hub is unreachable"):
         pull("facebook/pe-a-frame-base")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["hub.example", "ftp://hub.example:21", "https://", "http://[::1", "http://a:99999", "https://a:port"]
+)
+def test_an_endpoint_that_is_no_address_is_said(hub, monkeypatch, endpoint):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    for fetch in (find, pull):
+        with pytest.raises(UsageError, match="HF_ENDPOINT is no address of a hub"):
+            fetch(REPO)
 
 
 def test_a_pinned_revision_stays_what_it_is(hub):
