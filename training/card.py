@@ -78,7 +78,7 @@ def _new(labels: Sequence[str]) -> str:
 
 
 def _strangers(figures: Mapping[str, float], before: Mapping[str, float]) -> str:
-    lines = ["| figure | mini 1 | mini 2 | wanted |", "| --- | --- | --- | --- |"]
+    lines = ["| figure | mini 2 | mini 3 | wanted |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {name} | {before[name]:.2f} | {value:.2f} | {WANTED.get(name, '')} |" for name, value in figures.items()
     ]
@@ -121,7 +121,8 @@ def _authors(work: Path) -> list[str]:
 
 
 def _repositories(work: Path) -> str:
-    found = {row["package"]: row["licence"] for row in _rows(work) if "/" in row["package"]}
+    rows = (row for row in _rows(work) if "/" in row["package"] and not row["package"].startswith("@"))  # npm's
+    found = {row["package"]: row["licence"] for row in rows}
     lines = ["| repository | licence |", "| --- | --- |"]
     return "\n".join(lines + [f"| github.com/{name} | {licence} |" for name, licence in sorted(found.items())])
 

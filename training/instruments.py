@@ -144,6 +144,8 @@ def phrase(preset: Preset, rng: np.random.Generator) -> list[Note]:
 
 
 def _rhythm(rng: np.random.Generator) -> list[Note]:
+    if rng.random() < 0.35:
+        return _hits(rng)
     step = rng.uniform(0.12, 0.25)
     kick, snare, hat = 36, int(rng.choice([38, 40])), int(rng.choice([42, 46, 51]))
     notes = []
@@ -156,21 +158,32 @@ def _rhythm(rng: np.random.Generator) -> list[Note]:
     return notes
 
 
+def _hits(rng: np.random.Generator) -> list[Note]:
+    """One drum or cymbal alone, struck once or a few times."""
+    key, step = int(rng.choice([35, 36, 38, 40, 41, 42, 45, 46, 48, 49, 50, 51, 57])), rng.uniform(0.4, 3.0)
+    count = int(rng.integers(1, max(2, int(PLAYED_SECONDS / step))))
+    return [Note(place * step, place * step + 0.1, key, int(rng.integers(40, 125))) for place in range(count)]
+
+
 def _tune(rng: np.random.Generator, tonic: int) -> list[Note]:
+    """Loud or soft, legato or detached; now and then single notes, as collections of samples hold them."""
     scale = [tonic + 12 * octave + step for octave in range(2) for step in (MAJOR, MINOR)[rng.integers(2)]]
-    kind = rng.choice(["chords", "scale", "arpeggio", "melody"])
-    step = rng.uniform(0.6, 1.4) if kind == "chords" else rng.uniform(0.15, 0.6)
+    kind = str(rng.choice(["chords", "scale", "arpeggio", "melody", "single", "single"]))
+    step = rng.uniform(*{"chords": (0.6, 1.4), "single": (1.2, PLAYED_SECONDS)}.get(kind, (0.15, 0.6)))
+    held = rng.uniform(0.3, 0.98)
+    softest, span = int(rng.integers(30, 90)), int(rng.integers(8, 38))
     notes = []
-    for place in range(int(PLAYED_SECONDS / step)):
+    for place in range(max(1, int(PLAYED_SECONDS / step))):
         first = int(rng.integers(0, 7))
         degrees = {
             "chords": (first, first + 2, first + 4),
             "scale": (place % len(scale),),
             "arpeggio": ((0, 2, 4, 7)[place % 4],),
             "melody": (int(rng.integers(0, 10)),),
+            "single": (first,),
         }[kind]
-        velocity = int(rng.integers(60, 120))
-        notes += [Note(place * step, (place + 0.95) * step, scale[degree], velocity) for degree in degrees]
+        velocity = softest + int(rng.integers(0, span))
+        notes += [Note(place * step, (place + held) * step, scale[degree], velocity) for degree in degrees]
     return notes
 
 

@@ -80,8 +80,8 @@ class MixtureOptions:
     offset: float = 0.12  # share of scenes that lie beside zero, which the lowest band shows and nobody hears
     offset_level: tuple[float, float] = (-75.0, -20.0)  # in that band
     narrow: float = 0.3  # share of sounds that lack the lowest bands, the highest, or some in between
-    worn: float = 0.25  # share of sounds that come out of a telephone or a low-rate codec
-    dull: float = 0.15  # share of scenes of which nothing is left above some frequency
+    worn: float = 0.35  # share of sounds that come out of a telephone or a low-rate codec
+    dull: float = 0.25  # share of scenes of which nothing is left above some frequency
     dull_from: int = 19  # the lowest band, 2 kHz, that may be the first to be lost
 
 

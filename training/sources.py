@@ -3,6 +3,7 @@
 ::
 
     WORK/debs/          the Debian packages of packages.csv, fetched with apt-get
+    WORK/npm/           the npm packages of npm.csv, fetched with npm
     WORK/unpacked/      what is in them
     WORK/clips/         48 kHz, mono, 16-bit FLAC of at most 10 s, by concept; nothing trimmed, no level changed
     WORK/manifest.csv   a row a clip: what is heard, whose recording it is, and whether it is kept from training
@@ -21,8 +22,10 @@ import csv
 import hashlib
 import io
 import itertools
+import json
 import re
 import subprocess
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -42,7 +45,7 @@ PIECES = 2  # of a long recording at most: the next recording teaches more
 AUDIBLE = 0.003  # peak, about -50 dB below full scale, of what is worth its label: long recordings hold pauses
 JOINED_SECONDS = (3.0, 6.0)  # of short notes, steps or keystrokes, one after the other
 FADE = 240  # samples, 5 ms: no click where a note that was cut short meets the next
-PHRASES = 1  # on each instrument of a soundfont
+PHRASES = 3  # on each instrument of a soundfont
 SIGNALS = 8  # of each kind
 MOST = 24  # recordings that a rule may take: the next package teaches more than the next take
 SEED = 0
@@ -74,6 +77,7 @@ SOUNDFONTS = (
     ("musescore-general-soundfont-small", "MuseScore_General_Lite.sf3", "fluid", MELODIC),
     ("timgm6mb-soundfont", "TimGM6mb.sf2", "timgm6mb", GENERAL_MIDI),
     ("csound-soundfont", "sf_GMbank.sf2", "csound", [*MELODIC, *instruments.EFFECTS, *instruments.GS_EFFECTS]),
+    ("denemo-data", "A320U.sf2", "airfont", MELODIC),
     ("avldrums.lv2-soundfont", "Black_Pearl_4_LV2.sf2", "black_pearl", instruments.ONLY_KIT),
     ("avldrums.lv2-soundfont", "Red_Zeppelin_4_LV2.sf2", "red_zeppelin", instruments.ONLY_KIT),
 )
@@ -188,9 +192,32 @@ def read_rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def packages() -> dict[str, Package]:
-    """packages.csv by name."""
-    return {row["package"]: Package(**row) for row in read_rows("packages.csv")}
+def packages(table: str = "packages.csv") -> dict[str, Package]:
+    """A table of packages by name."""
+    return {row["package"]: Package(**row) for row in read_rows(table)}
+
+
+def fetch_npm(work: Path, names: Iterable[str]) -> None:
+    """Download and unpack what is missing of npm; CalledProcessError where npm fails."""
+    (work / "npm").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        target = work / "unpacked" / name
+        if not target.exists():
+            unfinished = target.with_name(f"{target.name}.part")
+            unfinished.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(_npm_archive(work, name)) as archive:
+                for member in archive.getmembers():
+                    if member.isfile() and ".." not in Path(member.name).parts:
+                        archive.extract(member, unfinished)
+            unfinished.rename(target)
+
+
+def _npm_archive(work: Path, name: str) -> Path:
+    """The package as npm packs it; downloaded where it is missing."""
+    pattern = f"{name.removeprefix('@').replace('/', '-')}-[0-9]*.tgz"
+    if not list((work / "npm").glob(pattern)):
+        subprocess.run(["npm", "pack", "--silent", name], cwd=work / "npm", check=True, stdout=subprocess.DEVNULL)
+    return next((work / "npm").glob(pattern))
 
 
 def fetch(work: Path, names: Iterable[str]) -> None:
@@ -406,13 +433,24 @@ def licences(work: Path, sources: Iterable[Package]) -> Iterator[dict[str, objec
             ).stdout.strip()
             for field in ("Version", "Homepage")
         )
-        yield {
-            "package": source.package,
-            "version": version,
-            "licence": source.licence,
-            "attribution": source.attribution,
-            "homepage": homepage,
-        }
+        yield _licence(source, version, homepage)
+
+
+def npm_licences(work: Path, sources: Iterable[Package]) -> Iterator[dict[str, object]]:
+    """The same of npm packages."""
+    for source in sources:
+        said = json.loads((work / "unpacked" / source.package / "package" / "package.json").read_text("utf-8"))
+        yield _licence(source, said["version"], said.get("homepage", ""))
+
+
+def _licence(source: Package, version: str, homepage: str) -> dict[str, object]:
+    return {
+        "package": source.package,
+        "version": version,
+        "licence": source.licence,
+        "attribution": source.attribution,
+        "homepage": homepage,
+    }
 
 
 # --- the pool: recordings from public repositories ---
@@ -448,8 +486,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pool", type=Path, metavar="FOLDER", help="recordings from public repositories")
     options = parser.parse_args(arguments)
 
-    sources = packages()
-    fetch(options.work, sources)
+    debian, npm = packages(), packages("npm.csv")
+    fetch(options.work, debian)
+    fetch_npm(options.work, npm)
+    sources = debian | npm
     library = Library(options.work)
     rules = defaultdict(list)
     for row in read_rows("recordings.csv"):
@@ -465,7 +505,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add_pool(library, options.pool)
     names = [field.name for field in fields(Clip)]
     write_table(options.work / "manifest.csv", names, map(asdict, library.clips))
-    rows = list(licences(options.work, sources.values()))
+    rows = [*licences(options.work, debian.values()), *npm_licences(options.work, npm.values())]
     write_table(options.work / "licences.csv", list(rows[0]), rows)
 
 

@@ -31,11 +31,11 @@ from training.going_on import take_up
 from training.kinds import KINDS, any_of
 from training.logarithm import LogNetwork
 from training.mixtures import SURE, Bank, Mixer, MixtureOptions, Scenes
-from training.student import Student
+from training.student import Student, hasten
 from training.teacher import class_names
 
 SHARE_EVERY = 20  # steps, after which processes share their weights and the first keeps its state
-RANKING = 0.5  # of telling which of the concepts a labelled sound is, against 1 for each kind by itself
+RANKING = 1.0  # of telling which of the concepts a labelled sound is, against 1 for each kind by itself
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TrainOptions:
     layers: int = 3
     intermediate: int = 512
     codec_dim: int = 128
-    shapes: tuple[tuple[int, float], ...] = ((8, 5.0), (8, 5.0), (4, 10.0))  # scenes, seconds, by turns
+    shapes: tuple[tuple[int, float], ...] = ((16, 5.0), (16, 5.0), (8, 10.0))  # scenes, seconds, by turns
     warm_up: int = 40
     heads: float = 0.5  # of the learning rate, for what every logit depends on
     weight_decay: float = 0.05
@@ -92,6 +92,7 @@ class Trainer:
             options.hidden, options.layers, options.hidden // 32, options.intermediate, options.codec_dim
         )
         self.student = Student(config, len(KINDS), network.last.bias.item(), mean, whiten)
+        hasten(self.student)
         if options.start is not None:
             take_up(self.student, options.start, network)
         self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}

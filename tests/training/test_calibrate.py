@@ -24,7 +24,7 @@ def test_backgrounds_and_unknown_sounds_are_told_by_low_probabilities_and_right_
     for calibrated in (calibrate.fit(logits, labels)(logits), calibrate.held_out(logits, labels, groups)):
         probability = calibrated.sigmoid()
         right = torch.tensor([probability[row, LABELS.index(label)] for row, label in enumerate(labels[:100])])
-        assert (probability[100:].amax(1) < 0.5).float().mean() > 0.85
+        assert (probability[100:].amax(1) < 0.5).float().mean() > 0.9
         assert (right > 0.3).float().mean() > 0.8
 
 

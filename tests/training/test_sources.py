@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import itertools
 import re
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +146,7 @@ def test_held_packages_are_marked(tmp_path: Path, farm: Path) -> None:
 
 
 def test_the_tables_agree_and_name_no_licence_that_forbids_use() -> None:
-    packages = sources.packages()
+    packages = sources.packages() | sources.packages("npm.csv")
     rules = [Rule(**row) for row in sources.read_rows("recordings.csv")]
     assert {rule.package for rule in rules} <= packages.keys()
     assert {package for package, *_ in sources.SOUNDFONTS} <= packages.keys()
@@ -153,3 +155,30 @@ def test_the_tables_agree_and_name_no_licence_that_forbids_use() -> None:
     for package in packages.values():
         assert package.licence and package.attribution
         assert not re.search("NC|ND|non-?commercial", package.licence)
+
+
+def packed(folder: Path, files: dict[str, bytes]) -> None:
+    """An npm package as ``npm pack`` leaves it in ``folder``."""
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "someone-sounds-1.2.0.tgz", "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_an_npm_package_is_unpacked_once_and_nothing_lands_outside(tmp_path: Path) -> None:
+    said = b'{"version": "1.2.0", "homepage": "https://example.org"}'
+    packed(tmp_path / "npm", {"package/A4.mp3": b"note", "package/package.json": said, "../outside": b"no"})
+    sources.fetch_npm(tmp_path, ["@someone/sounds"])
+    folder = tmp_path / "unpacked" / "@someone" / "sounds"
+    assert (folder / "package" / "A4.mp3").read_bytes() == b"note"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and "npm" not in path.parts) == [
+        "A4.mp3",
+        "package.json",
+    ]
+    (folder / "package" / "A4.mp3").write_bytes(b"kept")
+    sources.fetch_npm(tmp_path, ["@someone/sounds"])
+    assert (folder / "package" / "A4.mp3").read_bytes() == b"kept"
+    (row,) = sources.npm_licences(tmp_path, [Package("@someone/sounds", "CC0", "someone", "")])
+    assert (row["version"], row["homepage"], row["licence"]) == ("1.2.0", "https://example.org", "CC0")
