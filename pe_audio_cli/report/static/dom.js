@@ -1,4 +1,4 @@
-// Small parts of the page.
+// Small elements of the page.
 
 function newButton(text, onClick) {
   const button = textElement("button", text);
@@ -19,7 +19,7 @@ function counted(n_events) {
   return n_events === 1 ? "1 event" : `${n_events === 0 ? "no" : n_events} events`;
 }
 
-/** 5.2, 1:05.2 or 1:00:05.2, in the unit of the longest time that is shown with it, `longest` seconds. */
+/** Format a time as 5.2, 1:05.2 or 1:00:05.2, in the unit of `longest` seconds. */
 function clock(time, decimals, longest = time) {
   const units = Math.round(time * 10 ** decimals);
   const minutes = Math.floor(units / 60 / 10 ** decimals);
@@ -31,7 +31,7 @@ function clock(time, decimals, longest = time) {
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${padded}`;
 }
 
-/** The seconds of a time as `clock` writes it, in any of its units; NaN for anything else. */
+/** Parse a time as `clock` writes it, in any of its units, to seconds; NaN for anything else. */
 function secondsOf(text) {
   const match = /^(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)$/.exec(text.trim());
   if (match === null) return NaN;
@@ -39,7 +39,7 @@ function secondsOf(text) {
   return (60 * hours + minutes) * 60 + seconds;
 }
 
-/** With two decimals, or more where they are needed. */
+/** Format with two decimals, or more if needed. */
 function exactText(number, decimals = 2) {
   const text = number.toFixed(decimals);
   return Number(text) === number ? text : String(number);

@@ -1,10 +1,10 @@
-// Pictures: the spectrogram, the track of a label, the seconds under them. A view is {start, end} in seconds.
+// Drawing of the spectrogram, the tracks of labels, and the time axis. A view is {start, end} in seconds.
 
 const TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const TICK_PIXELS = 70; // room for one on the axis
 const NARROWEST_EVENT = 2; // pixels
 
-/** A canvas with as many dots as the screen has, to be drawn on in CSS pixels. */
+/** A canvas in the resolution of the screen, drawn on in CSS pixels. */
 function cleared(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   canvas.width = Math.round(width * devicePixelRatio);
@@ -33,7 +33,7 @@ function rgb(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
 
-/** A spectrogram as a picture of one dot for each column and band, low frequencies at the bottom. */
+/** A spectrogram as an image of one pixel for each column and band, low frequencies at the bottom. */
 function spectrogramPicture(recording, palette) {
   const { columns, bands, shades: n_shades } = recording.spectrogram;
   const picture = new OffscreenCanvas(columns, bands);
@@ -50,7 +50,7 @@ function spectrogramPicture(recording, palette) {
   return picture;
 }
 
-/** The colour at a fraction of the way through a palette, opaque. */
+/** The opaque colour at a fraction of a palette. */
 function mixed(palette, fraction) {
   const place = fraction * (palette.length - 1);
   const low = Math.min(Math.floor(place), palette.length - 2);
@@ -79,7 +79,7 @@ function drawSpectrogram(canvas, recording, picture, view, colour) {
   }
 }
 
-/** One label: its probability as a hill, the thresholds as lines, its events as bars. */
+/** Draw one label: its probability as an area, the thresholds as lines, its events as bars. */
 function drawTrack(canvas, recording, view, onset, events, chosen, colour) {
   const { pen, width, height } = cleared(canvas);
   const place = recording.labels.indexOf(canvas.dataset.label);
@@ -117,7 +117,7 @@ function drawLevel(pen, level, dashes, width, height, colour) {
   pen.stroke();
 }
 
-/** The events in view and where they are, in pixels; of those of a long night that fall on the same, the first. */
+/** The events in view and their positions in pixels; of several at the same pixels, the first. */
 function* barsOf(events, chosen, view, width) {
   const scale = width / (view.end - view.start);
   let drawn = 0; // pixels from the left
@@ -144,7 +144,7 @@ function drawBar(pen, { left, wide }, height, isChosen, ink) {
   pen.lineWidth = 1;
 }
 
-/** Times below the tracks, in the unit of the whole recording, `longest` seconds. */
+/** Draw the times below the tracks, in the unit of `longest` seconds, the whole recording. */
 function drawAxis(canvas, view, longest, colour) {
   const { pen, width } = cleared(canvas);
   const seconds = view.end - view.start;

@@ -1,7 +1,7 @@
-// Frame probabilities to events: the rule of pe_audio_cli/detection/events.py, step by step.
+// Frame probabilities to events, by the algorithm of pe_audio_cli/detection/events.py.
 //
-// A frame's rank is how many of the thresholds its probability is above, so that `rank > k` is what
-// `probability > thresholds[k]` is to the command line. `rule` is {offset, median, gap, shortest}: the place of the
+// A frame's rank is the number of thresholds that its probability is above, so that `rank > k` is equivalent to
+// `probability > thresholds[k]`. `rule` is {offset, median, gap, shortest}: the index of the
 // offset threshold, and lengths in frames; null is off. Spans are flat arrays: onset, offset, onset, offset ..., the
 // offset being the first frame after an event.
 
@@ -14,7 +14,7 @@ function findSpans(ranks, onset, rule) {
   return spans;
 }
 
-/** Active from where the rank is above `onset` until it is no longer above `offset`. */
+/** Hysteresis: active from a rank above `onset` until it is not above `offset`. */
 function activity(ranks, onset, offset) {
   const active = new Uint8Array(ranks.length);
   let state = 0;
@@ -25,7 +25,7 @@ function activity(ranks, onset, offset) {
   return active;
 }
 
-/** The state of most of the `width` frames (an odd number) around each frame; silence beyond the ends. */
+/** Median filter: the majority of the `width` frames (an odd number) around each; inactive beyond the ends. */
 function medianFiltered(active, width) {
   const half = (width - 1) / 2;
   const filtered = new Uint8Array(active.length);
@@ -48,7 +48,7 @@ function runs(active) {
   return spans;
 }
 
-/** `spans` with those joined that lie at most `gap` frames apart. */
+/** Merge spans that are at most `gap` frames apart. */
 function merged(spans, gap) {
   const joined = [];
   for (let place = 0; place < spans.length; place += 2) {

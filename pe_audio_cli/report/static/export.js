@@ -1,5 +1,5 @@
-// The list of events as files: what `--format csv`, `raven`, `audacity`, `srt` and `vtt` write, but for probabilities,
-// of which the page knows two decimals.
+// The list of events as files in the formats csv, raven, audacity, srt and vtt of the command line, except that
+// probabilities have two decimals.
 
 const WHITE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"; // as Python counts
 const BLANK = new RegExp(`[${WHITE}]`);
@@ -57,7 +57,7 @@ function ravenText(recordings) {
   return text;
 }
 
-/** SubRip, with what players take for markup or a time line in full width. */
+/** SubRip, with characters in full width where players would see markup or a time line. */
 function srtText(events) {
   const fullWidth = (sign) => String.fromCharCode(sign.charCodeAt(0) + 0xfee0);
   const spelt = (label) => oneLine(label).replace(/[<>{}\\]|(?<=\p{Nd}):(?=\p{Nd})/gu, fullWidth);
@@ -71,7 +71,7 @@ function vttText(events) {
   return `WEBVTT\n${events.map((event) => `\n${cueTimes(event, ".")}\n${spelt(event.label)}\n`).join("")}`;
 }
 
-/** In whole milliseconds, of which an event lasts one at least: no player shows less. */
+/** Whole milliseconds, at least one for an event, since players show nothing shorter. */
 function cueTimes(event, decimal) {
   const start = evenlyRounded(event.start * 1000);
   const end = Math.max(evenlyRounded(event.end * 1000), start + 1);
@@ -84,13 +84,13 @@ function cueTimes(event, decimal) {
   return `${written(start)} --> ${written(end)}`;
 }
 
-/** As Python rounds: of two whole numbers that are equally near, to the even one. */
+/** Round half to even, as Python does. */
 function evenlyRounded(number) {
   const below = Math.floor(number);
   return number - below === 0.5 ? below + (below % 2) : Math.round(number);
 }
 
-/** As Python writes a number with so many decimals, which it rounds to even where `toFixed` rounds up. */
+/** Format with a fixed number of decimals as Python does, half to even, where `toFixed` rounds up. */
 function fixed(number, decimals) {
   const exact = number.toFixed(80); // all digits of a time
   const cut = exact.length - 80 + decimals;
@@ -98,27 +98,27 @@ function fixed(number, decimals) {
   return isTie ? exact.slice(0, cut) : number.toFixed(decimals);
 }
 
-/** Quoted only where readers of CSV would take the beginning for that of a quoted cell. */
+/** Quote only if the text begins with a quotation mark, which CSV readers treat as a quoted cell. */
 function tsvCell(text) {
   return text.startsWith('"') ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Quoted where RFC 4180 asks for it. */
+/** Quote as RFC 4180 requires. */
 function csvCell(text) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** With an apostrophe before it where a spreadsheet could take it for a formula. */
+/** Prefix an apostrophe if a spreadsheet could treat the text as a formula. */
 function cellText(text) {
   return FORMULA.test(text) ? `'${utf8Text(text)}` : utf8Text(text);
 }
 
-/** Controls that are white space as a blank, the others as U+FFFD. */
+/** Replace white space controls by a blank, other controls by U+FFFD. */
 function oneLine(text) {
   return utf8Text(text).replace(CONTROL, (control) => (BLANK.test(control) ? " " : "\ufffd"));
 }
 
-/** Lone surrogates, which stand for bytes of a file name that are no UTF-8, as `\udcXX`. */
+/** Escape lone surrogates, which stand for bytes of a file name that are not UTF-8, as `\udcXX`. */
 function utf8Text(text) {
   return text.replace(/\p{Surrogate}/gu, (lone) => `\\u${lone.charCodeAt(0).toString(16)}`);
 }

@@ -1,10 +1,10 @@
-// The list of events, and what the reader changes in it.
+// The list of events, and its editing.
 
 const ROWS = 200; // events listed at once
 const SHORTEST_PLAY = 0.4; // seconds that are heard of an event at least: less is a click
 const NEW_EVENT = 1; // seconds
 
-/** Work out the events again, after the threshold, the rule, the filter or the reader's changes. */
+/** Compute the events again, after a change of the threshold, the rule, the filter or an event. */
 function refresh() {
   const { recording, onset, rule } = state;
   state.events = recording.events(onset, rule);
@@ -25,12 +25,12 @@ function refresh() {
   draw();
 }
 
-/** Whether the filter lets a label through, whatever its case. */
+/** True if a label matches the filter, ignoring case. */
 function isShown(label) {
   return label.toLowerCase().includes(state.filter.trim().toLowerCase());
 }
 
-/** Show how long a gap or an event is at a slider, in frames, of which null is none. */
+/** Show the length of a slider, in frames; null is off. */
 function showLength(name, frames) {
   const output = element[`${name}-value`];
   element[name].value = frames ?? 0;
@@ -81,7 +81,7 @@ function timeText(time) {
   return clock(time, Number.isInteger(Math.round(time * 1e6) / 1e4) ? 2 : 3, state.recording.duration);
 }
 
-/** The row of an event, once the page of the list is shown on which it is. */
+/** Show the page of the list with an event, and return its row. */
 function rowOf(event) {
   const place = state.shown.indexOf(event);
   if (place < 0) return undefined;
@@ -138,14 +138,14 @@ function newTimeInput(name, time) {
   return input;
 }
 
-/** What is wrong with a time, or an empty text. */
+/** The error message for a time; empty if it is valid. */
 function timeProblem(time) {
   const { duration } = state.recording;
   if (Number.isNaN(time)) return `A time is written as in the list, ${unitText()}.`;
   return time > duration ? `The recording ends at ${timeText(duration)}.` : "";
 }
 
-/** What the times of the recording are written in. */
+/** The unit of the times of the recording. */
 function unitText() {
   const { duration } = state.recording;
   return duration < 60 ? "(s)" : duration < 3600 ? "(min:s)" : "(h:min:s)";
@@ -158,7 +158,7 @@ function startChange(event) {
   element.events.querySelector(".form input").select();
 }
 
-/** Begin an event at the cursor. */
+/** Add an event at the cursor. */
 function startEvent() {
   const { recording, chosen } = state;
   const start = Math.min(player.time, Math.max(recording.duration - NEW_EVENT, 0));
@@ -190,7 +190,7 @@ function removeEvent(event) {
   (rowOf(next)?.querySelector("td:last-child button:last-child") ?? element.add).focus();
 }
 
-/** Put `now` in the place of an event; either may be null. */
+/** Replace an event by `now`; either may be null. */
 function applyChange(event, now) {
   state.recording.change(event, now);
   state.unsaved = true;
@@ -205,7 +205,7 @@ function undo() {
 
 // Files
 
-/** All recordings that could be read, each with its events: a table holds any number. */
+/** All readable recordings, each with its events, for tables of several recordings. */
 async function allEvents() {
   const all = [];
   for (const recording of recordings.filter(({ error }) => error === undefined)) {

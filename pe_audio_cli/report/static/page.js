@@ -1,4 +1,4 @@
-// Which recording is shown, and what the reader's keys and clicks do.
+// Selection of the recording, and handlers of keys and clicks.
 
 const LONGEST_SLIDER = 2; // seconds, of a gap or of the shortest event, unless the command asked for more
 
@@ -107,7 +107,7 @@ const TIMELINE_KEYS = {
 
 let byKeyboard = false; // how the reader has come to what has the focus
 
-/** Whether a key is meant for what has the focus: text, or a button that was reached by keyboard. */
+/** True if a key belongs to the focused element: text, or a button reached by keyboard. */
 function keyIsTaken(key) {
   if (key.ctrlKey || key.metaKey || key.altKey || !state.recording?.isLoaded) return true;
   if (key.target.matches("input:not([type=range])")) return true;

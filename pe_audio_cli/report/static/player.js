@@ -1,7 +1,7 @@
-// Plays a recording, the whole of it or an event, and knows where it is; without a sound there is only the place.
+// Plays a recording or one of its events, and has the position; without audio there is only the position.
 
 class Player {
-  /** `onMove` is told of every new place, `onChange` when it plays or stops, `onProblem` when there is no sound. */
+  /** `onMove` is called for every new position, `onChange` on play and stop, `onProblem` if there is no audio. */
   constructor(audio, { onMove, onChange, onProblem }) {
     this.audio = audio;
     this.onMove = onMove;
@@ -14,7 +14,7 @@ class Player {
     });
   }
 
-  /** Take another recording; null is one without a sound. */
+  /** Load another recording; null is one without audio. */
   load(url) {
     this.audio.pause();
     this.stopAt = null;
@@ -49,7 +49,7 @@ class Player {
     else this.play();
   }
 
-  /** From `start` to `end` seconds. */
+  /** Play from `start` to `end` seconds. */
   hear(start, end) {
     this.seek(start);
     this.stopAt = end;

@@ -1,7 +1,7 @@
-// A recording as the page holds it: its facts, its frames, and what the reader has changed.
+// A recording of the page: its metadata, its frames, and the changes of the reader.
 //
 // An event is {label, onset, offset, start, end, probability}: frames, seconds, and the probability of its highest
-// frame, which is null where the page cannot know it. Events are never changed, but replaced.
+// frame, null if unknown. Events are immutable; a change replaces them.
 
 class Recording {
   constructor(facts, place, settings) {
@@ -16,7 +16,7 @@ class Recording {
     return this.file === "-" ? "standard input" : this.file.split(/[/\\]/).pop();
   }
 
-  /** Whether the threshold can be moved: not where frames are too many for a page. */
+  /** True if the threshold can be changed: the page has all frames of the recording. */
   get exact() {
     return this.pool === 1;
   }
@@ -40,7 +40,7 @@ class Recording {
     this.peaks = this.rows.map((row) => highest(row, 0, row.length));
   }
 
-  /** Where the sound is: a link, a URL of what is embedded, or null. */
+  /** The source of the audio: a link, a URL of the embedded audio, or null. */
   soundUrl() {
     if (this.soundType !== null && this.embedded === undefined) {
       this.embedded = URL.createObjectURL(new Blob([bytesOf(`sound-${this.place}`)], { type: this.soundType }));
@@ -48,7 +48,7 @@ class Recording {
     return this.soundType === null ? this.link : this.embedded;
   }
 
-  /** The events at a threshold by a rule, with the reader's changes, by start and then by label. */
+  /** The events at a threshold by a rule, with the reader's changes, sorted by start and label. */
   events(onset, rule) {
     const corrected = this.edits.map(({ was }) => was).filter((event) => event !== null);
     const found = this.found(onset, rule).filter((event) => !corrected.some((was) => overlap(was, event)));
@@ -56,7 +56,7 @@ class Recording {
     return found.concat(changed).sort((a, b) => a.start - b.start || this.orderOf(a) - this.orderOf(b));
   }
 
-  /** What the command line finds at a threshold by a rule. */
+  /** The events that the command line finds at a threshold by a rule. */
   found(onset, rule) {
     if (!this.exact) return this.foundBefore();
     return this.rows.flatMap((row, place) => {
@@ -84,7 +84,7 @@ class Recording {
     return { label: this.labels[place], onset, offset, start: onset / framesPerSecond, end, probability: values[rank] };
   }
 
-  /** An event of the reader's own making, from `start` to `end` seconds. */
+  /** An event added by the reader, from `start` to `end` seconds. */
   eventOf(label, start, end) {
     const onset = Math.floor(start * this.settings.framesPerSecond);
     const offset = Math.ceil(end * this.settings.framesPerSecond);
@@ -99,7 +99,7 @@ class Recording {
     return place < 0 ? this.labels.length : this.order[place];
   }
 
-  /** Put `now` in the place of an event; null for one adds, for the other removes. */
+  /** Replace an event by `now`; null for the event adds one, null for `now` removes it. */
   change(event, now) {
     this.history.push(this.edits);
     const earlier = event === null ? undefined : this.edits.find((edit) => edit.now === event);
@@ -133,7 +133,7 @@ async function inflated(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** What is in the page, with what follows from it: `values` are the probabilities that ranks stand for. */
+/** Read the data of the page, and derive values from it: `values` are the probabilities of ranks. */
 function readPage() {
   const settings = JSON.parse(document.getElementById("settings").text);
   const { thresholds } = settings;

@@ -1,4 +1,4 @@
-// What the page knows and shows.
+// The state of the page.
 
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
 const { settings, recordings } = readPage();

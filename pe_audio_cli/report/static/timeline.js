@@ -1,4 +1,4 @@
-// The timeline: spectrogram, tracks, axis and cursor, over the part of the recording that is in view.
+// The timeline: spectrogram, tracks, axis and cursor of the visible part of the recording.
 
 const TRACKS = 12; // labels shown unless the reader wants all
 const SHORTEST_VIEW = 0.5; // seconds
@@ -24,7 +24,7 @@ function draw() {
   drawAxis(element.axis, view, recording.duration, colour);
 }
 
-/** Make a row for each label, unless they are there. */
+/** Make a row for each label, unless the rows exist. */
 function makeTracks() {
   const shown = trackLabels();
   const canvases = [...element.tracks.querySelectorAll("canvas")];
@@ -40,7 +40,7 @@ function makeTracks() {
   element.tracks.append(more);
 }
 
-/** The labels that have a track: the twelve most probable of many, or all, and those that the reader has made. */
+/** The labels with a track: the twelve most probable of many, or all, and those added by the reader. */
 function trackLabels() {
   const { recording, allTracks } = state;
   const { labels, peaks } = recording;
@@ -64,7 +64,7 @@ function newTrack(label) {
   return row;
 }
 
-/** Put the cursor and the clock where the player is, which stays in view while it plays. */
+/** Move the cursor and the clock to the position of the player, which stays in view while it plays. */
 function showPlace() {
   const { recording } = state;
   if (!recording?.isLoaded) return;
@@ -79,13 +79,13 @@ function showPlace() {
   element.timeline.ariaValueText = `${clock(time, 2, recording.duration)} of ${clock(recording.duration, 2)}`;
 }
 
-/** Move the view to a time, unless it is there. */
+/** Move the view to a time, unless it is visible. */
 function bringIntoView(time) {
   const { start, end } = state.view;
   if (time < start || time > end) look(time - 0.05 * (end - start), end - start);
 }
 
-/** Show `seconds` of the recording from `start` on, as far as there is so much of it. */
+/** Show up to `seconds` of the recording from `start`. */
 function look(start, seconds) {
   const { duration } = state.recording;
   const length = Math.min(Math.max(seconds, SHORTEST_VIEW), duration);
@@ -95,7 +95,7 @@ function look(start, seconds) {
   showPlace();
 }
 
-/** Show `factor` times as much, with `time` staying where it is. */
+/** Zoom out by `factor`, with `time` at a fixed position. */
 function zoom(factor, time) {
   const { start, end } = state.view;
   const middle = time >= start && time <= end ? time : (start + end) / 2;
@@ -119,7 +119,7 @@ function timeAt(pointer) {
   return Math.min(Math.max(time, 0), state.recording.duration);
 }
 
-/** The event of a label that is at a time, give or take two pixels. */
+/** The event of a label at a time, with a tolerance of two pixels. */
 function eventAround(label, time) {
   const slack = (2 * (state.view.end - state.view.start)) / element.spectrogram.clientWidth;
   return state.events.find(
