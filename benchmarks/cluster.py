@@ -27,10 +27,10 @@ RECORDINGS = (8, 24)  # in a run and in a longer one
 CLIP = 1.0  # seconds
 FILES = 100  # clips on the disk, which a list names again and again
 SHARE = 10  # clips in the longer list for each in the shorter
-CONDUCTOR = b"ray::PipelineActor"  # as Ray names the process
+PIPELINE_ACTOR = b"ray::PipelineActor"  # as Ray names the process
 
 SCALING_HEADER = ("", "cores", "start and end, s", "times real time", "efficiency", "same output")
-CLIPS_COLUMNS = ("s", "driver, MB", "conductor, MB")
+CLIPS_COLUMNS = ("s", "driver, MB", "pipeline actor, MB")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Watched:
     seconds: float
     output: str
     driver: int | None = None
-    conductor: int | None = None
+    actor: int | None = None
 
 
 def measure(options: Options) -> str:
@@ -73,8 +73,8 @@ def measure(options: Options) -> str:
         f"checkpoint {checkpoint.name}; the difference of the two runs tells the speed, the rest is start and end. "
         "Each run is confined to as many cores as it has workers or threads, Ray's own processes with it. "
         "*Efficiency* is the speed of a core relative to this process on one. Then clips of 1 s with a checkpoint of "
-        "next to no cost, on one core; the driver is the process that the user starts, the conductor its deputy in "
-        "the cluster."
+        "next to no cost, on one core; the driver is the process that the user starts, "
+        "the pipeline actor its deputy in the cluster."
     )
     with tempfile.TemporaryDirectory(prefix="peaudio-cluster-") as work:
         scaling = _scaling(checkpoint, Path(work), options)
@@ -83,23 +83,23 @@ def measure(options: Options) -> str:
 
 def watch(program: Program, cores: int) -> Watched:
     """Run a program on so many cores. Raises :class:`subprocess.CalledProcessError` if it fails."""
-    others = set(_conductors())
+    others = set(_pipeline_actors())
     start = time.perf_counter()
     with _confined(cores):
         process = subprocess.Popen(program.command, env=program.environment, stdout=subprocess.PIPE, text=True)
-    lines, driver, conductors = [], None, dict[int, int | None]()
+    lines, driver, actors = [], None, dict[int, int | None]()
     with process:
         assert process.stdout is not None
         for line in process.stdout:
             if not lines:
-                conductors = dict.fromkeys(set(_conductors()) - others)
+                actors = dict.fromkeys(set(_pipeline_actors()) - others)
             lines.append(line)
             driver = _larger(driver, peak_memory(process.pid))
-            conductors = {pid: _larger(peak, peak_memory(pid)) for pid, peak in conductors.items()}
+            actors = {pid: _larger(peak, peak_memory(pid)) for pid, peak in actors.items()}
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, program.command)
-    conductor = max(filter(None, conductors.values()), default=None)
-    return Watched(time.perf_counter() - start, "".join(lines), driver, conductor)
+    actor = max(filter(None, actors.values()), default=None)
+    return Watched(time.perf_counter() - start, "".join(lines), driver, actor)
 
 
 def _scaling(checkpoint: Path, work: Path, options: Options) -> str:
@@ -129,10 +129,10 @@ def _clips(work: Path, options: Options) -> str:
         ]
         took = [run.seconds for run in runs]
         each = (took[1] - took[0]) / (counts[1] - counts[0])
-        held = [*(run.driver for run in runs), *(run.conductor for run in runs)]
+        held = [*(run.driver for run in runs), *(run.actor for run in runs)]
         rows.append([engine.name, *(f"{s:.1f}" for s in took), f"{1000 * each:.2f}", *map(_megabytes, held)])
-    seconds, driver, conductor = ([f"{what}, {count:,} clips" for count in counts] for what in CLIPS_COLUMNS)
-    return table(["", *seconds, "ms a clip", *driver, *conductor], rows)
+    seconds, driver, actor = ([f"{what}, {count:,} clips" for count in counts] for what in CLIPS_COLUMNS)
+    return table(["", *seconds, "ms a clip", *driver, *actor], rows)
 
 
 def _run(engine: Engine, checkpoint: Path, files: Sequence[Path], work: Path, options: Options) -> Watched:
@@ -153,11 +153,11 @@ def _confined(cores: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _conductors() -> Iterator[int]:
-    """The processes that are conductors now."""
+def _pipeline_actors() -> Iterator[int]:
+    """The processes that are pipeline actors now."""
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if command.read_bytes().startswith(CONDUCTOR):
+            if command.read_bytes().startswith(PIPELINE_ACTOR):
                 yield int(command.parent.name)
         except OSError:  # it has ended meanwhile
             continue
