@@ -132,10 +132,10 @@ class _Subprocess:
             late.cancel()
         if not answer.endswith(b"\n"):
             raise self._checkpoint.bad_tokenizer(_cause(self._process.wait()))
-        told = json.loads(answer)
-        if "error" in told:
-            raise self._checkpoint.bad_tokenizer(told["error"])
-        return told["answer"]
+        reply = json.loads(answer)
+        if "error" in reply:
+            raise self._checkpoint.bad_tokenizer(reply["error"])
+        return reply["answer"]
 
 
 def _cause(code: int) -> str:
@@ -163,18 +163,18 @@ def serve() -> None:
     line = b"null"
     while line:
         _limit_time(begin.cpu_seconds)
-        told: dict[str, Any] = {}
+        reply: dict[str, Any] = {}
         try:
             if tokenize is None:
                 tokenize = READERS[begin.kind](Path(begin.folder))
-                told["answer"] = None
+                reply["answer"] = None
             else:
-                told["answer"] = tokenize(json.loads(line))
+                reply["answer"] = tokenize(json.loads(line))
         except BaseException as error:  # a panic of Rust is no Exception
-            told["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
+            reply["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        sys.stdout.buffer.write(json.dumps(reply).encode() + b"\n")
         sys.stdout.buffer.flush()
-        line = b"" if "error" in told else sys.stdin.buffer.readline()
+        line = b"" if "error" in reply else sys.stdin.buffer.readline()
 
 
 def _import_for(kind: Kind) -> None:

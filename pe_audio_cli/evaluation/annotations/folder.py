@@ -95,12 +95,12 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
     read = list(read_folder(path, locator) if is_folder else read_file(path))
     rows, problems = _placed(read, locator)
     rows, contradictions = _without_contradictions(rows)
-    said = [str(problem) for problem in (*problems, *contradictions)]
-    if said and (strict or not rows):
-        raise AnnotationError(said)
+    messages = [str(problem) for problem in (*problems, *contradictions)]
+    if messages and (strict or not rows):
+        raise AnnotationError(messages)
     if not rows:
         raise AnnotationError([f"{path} has no annotations of any recording"])
-    return replace(_assembled(rows), problems=tuple(said))
+    return replace(_assembled(rows), problems=tuple(messages))
 
 
 def check_durations(annotations: Annotations, durations: Mapping[str, float], strict: bool = True) -> Annotations:
@@ -118,12 +118,12 @@ def check_durations(annotations: Annotations, durations: Mapping[str, float], st
             continue
         for row in recording.rows:
             late = _too_late(row, duration)
-            said = f"{row.where}: {late} is beyond the end of {recording.file}, which is at {duration:g} s"
+            message = f"{row.where}: {late} is beyond the end of {recording.file}, which is at {duration:g} s"
             if late is not None and (strict or not _ends_a_little_late(row, duration)):
-                problems.append(said)
+                problems.append(message)
                 continue
             if late is not None:
-                clipped.append(said)
+                clipped.append(message)
             rows.setdefault(recording.file, []).append(row)
     if (problems and strict) or not rows:
         raise AnnotationError([*annotations.problems, *problems])
@@ -164,16 +164,16 @@ def _without_contradictions(
     kept: dict[str, list[AnnotationRow]] = {}
     problems = []
     for file, of_recording in rows.items():
-        said: dict[tuple[str | None, float | None, float | None], AnnotationRow] = {}
+        seen: dict[tuple[str | None, float | None, float | None], AnnotationRow] = {}
         for row in of_recording:
-            first = said.setdefault((row.label, row.onset, row.offset), row)
+            first = seen.setdefault((row.label, row.onset, row.offset), row)
             if first is not row:
                 problems.append(Problem(row.where, f"a duplicate of {first.where}"))
-        if len(said) > 1 and (None, None, None) in said:
-            silent = said.pop((None, None, None))
+        if len(seen) > 1 and (None, None, None) in seen:
+            silent = seen.pop((None, None, None))
             what = f"it says that {silent.name} has no labels, but other rows have some"
             problems.append(Problem(silent.where, what))
-        kept[file] = list(said.values())
+        kept[file] = list(seen.values())
     return kept, problems
 
 

@@ -25,8 +25,8 @@ __all__ = [
     "TunedLabel",
     "Tuning",
     "confusion_of",
+    "estimate_text",
     "report_of",
-    "said",
 ]
 
 # The names of the metrics in tables, in the order in which they are shown.
@@ -164,7 +164,7 @@ def estimates(figures: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]
     return {name: value for name, value in known.items() if value is not None}
 
 
-def said(figure: Estimate) -> str:
+def estimate_text(figure: Estimate) -> str:
     """Return a metric with its interval as text."""
     if figure.low is None or figure.high is None:
         return f"{figure.value:.3f}"

@@ -23,7 +23,7 @@ from pe_audio_cli.evaluation.reporting.evaluation_report import (
     LabelReport,
     Subject,
     Tuning,
-    said,
+    estimate_text,
 )
 from pe_audio_cli.formats.escaping import terminal_text
 
@@ -130,12 +130,14 @@ def _tuning(tuning: Tuning) -> Iterator[RenderableType]:
         grid.add_row(Text(terminal_text(each.label)), *cells, _settings(each.settings))
     yield grid
     for name, before in tuning.before.items():
-        told = f"mean {TITLES[name]} {said(before)}, tuned {said(tuning.after[name])}, cross-validated"
-        yield Padding(told, (0, 0, 0, 1))
+        summary = (
+            f"mean {TITLES[name]} {estimate_text(before)}, tuned {estimate_text(tuning.after[name])}, cross-validated"
+        )
+        yield Padding(summary, (0, 0, 0, 1))
     missed = [terminal_text(each.label) for each in tuning.labels if each.missed]
     if missed:
-        told = f"no threshold reaches {tuning.goal}, so the nearest was taken: {', '.join(missed)}"
-        yield Padding(Text(told), (0, 0, 0, 1))
+        summary = f"no threshold reaches {tuning.goal}, so the nearest was taken: {', '.join(missed)}"
+        yield Padding(Text(summary), (0, 0, 0, 1))
 
 
 def _settings(settings: LabelSettings) -> str:

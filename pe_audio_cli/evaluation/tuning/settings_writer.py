@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile, settings_text
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.evaluation_report import TITLES, EvaluationReport, TunedLabel, Tuning, said
+from pe_audio_cli.evaluation.reporting.evaluation_report import (
+    TITLES,
+    EvaluationReport,
+    TunedLabel,
+    Tuning,
+    estimate_text,
+)
 from pe_audio_cli.formats.escaping import terminal_text
 
 __all__ = ["tuned_text"]
@@ -60,4 +66,4 @@ def _remark(tuned: TunedLabel) -> str:
 
 
 def _figures(figures: Mapping[str, Estimate]) -> str:
-    return ", ".join(f"{TITLES[name]} {said(figure)}" for name, figure in figures.items())
+    return ", ".join(f"{TITLES[name]} {estimate_text(figure)}" for name, figure in figures.items())
