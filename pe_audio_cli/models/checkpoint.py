@@ -181,7 +181,7 @@ class Checkpoint:
     def embedding_width(self) -> int:
         """The number of dimensions of an embedding."""
         name = TEXT_HEAD + "proj.weight"
-        shape = self._place(name).tensor.shape
+        shape = self._location(name).tensor.shape
         if len(shape) != 2 or shape[0] == 0:
             raise CheckpointError(f"{self.name}: tensor {name} has shape {shape}, which is not a matrix")
         return shape[0]
@@ -210,7 +210,9 @@ class Checkpoint:
 
         Raises :class:`CheckpointError` that names the first tensor that is missing, unexpected or of another shape.
         """
-        tensors = {name.removeprefix(prefix): place for name, place in self._index.items() if name.startswith(prefix)}
+        tensors = {
+            name.removeprefix(prefix): location for name, location in self._index.items() if name.startswith(prefix)
+        }
         self._check_names(wanted, tensors, prefix)
         for name, shape in wanted.items():
             tensor = tensors[name].tensor
@@ -223,15 +225,15 @@ class Checkpoint:
 
     def scalar(self, name: str) -> float:
         """Return a tensor of one number, by its name in the audio model."""
-        tensor = self._place(name).tensor
+        tensor = self._location(name).tensor
         if math.prod(tensor.shape) != 1 or not tensor.is_float:
             raise CheckpointError(f"{self.name}: tensor {name} has shape {tensor.shape}, not one number")
         return float(self._read(name).item())
 
     @cached_property
-    def _index(self) -> dict[str, _Place]:
+    def _index(self) -> dict[str, _TensorLocation]:
         """The location of each tensor, by its name in the audio model."""
-        places: dict[str, _Place] = {}
+        locations: dict[str, _TensorLocation] = {}
         for file in weight_files(self.folder):
             try:
                 table = read_table(file)
@@ -242,11 +244,11 @@ class Checkpoint:
             for stored, tensor in table.items():
                 name = self._name_in_audio_model(stored)
                 if name is not None:
-                    places[name] = _Place(file, stored, tensor)
-        strays = sorted(name for name in places if not name.startswith(KNOWN_TENSORS))
+                    locations[name] = _TensorLocation(file, stored, tensor)
+        strays = sorted(name for name in locations if not name.startswith(KNOWN_TENSORS))
         if strays:
             raise CheckpointError(f"{self.name}: unexpected tensor {_cut(strays[0])}{_and_others(strays)}")
-        return places
+        return locations
 
     def _name_in_audio_model(self, stored: str) -> str | None:
         prefix = AUDIO_PREFIX[self.layout]
@@ -256,7 +258,7 @@ class Checkpoint:
         # Some tools that save tied weights write the text tower a second time, inside the audio model.
         return name if stored.startswith(prefix) and not name.startswith(TEXT_TOWER) else None
 
-    def _place(self, name: str) -> _Place:
+    def _location(self, name: str) -> _TensorLocation:
         if name not in self._index:
             raise CheckpointError(f"{self.name}: tensor {name} is missing")
         return self._index[name]
@@ -265,12 +267,12 @@ class Checkpoint:
         """Read a tensor as float32, and check that its numbers are finite."""
         from safetensors import safe_open
 
-        place = self._place(name)
+        location = self._location(name)
         with (
-            library_faults(lambda error: self._damaged(place.file, error)),
-            safe_open(place.file, framework="pt") as opened,
+            library_faults(lambda error: self._damaged(location.file, error)),
+            safe_open(location.file, framework="pt") as opened,
         ):
-            tensor: torch.Tensor = opened.get_tensor(place.stored).float()
+            tensor: torch.Tensor = opened.get_tensor(location.stored).float()
         if tensor.numel() and not all(
             math.isfinite(extreme) for extreme in tensor.aminmax()
         ):  # both are NaN if any number is
@@ -332,7 +334,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _TensorLocation:
     """The location of a tensor: its file, its name in that file, and its type and shape."""
 
     file: Path
@@ -378,8 +380,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path, name: str) -> list[str]:
     """Return the names of the weight files in a list of shards."""
-    places = _read_json(index, name).get("weight_map")
-    shards = list(places.values()) if isinstance(places, dict) else []
+    locations = _read_json(index, name).get("weight_map")
+    shards = list(locations.values()) if isinstance(locations, dict) else []
     if not shards or not all(isinstance(shard, str) for shard in shards):
         raise CheckpointError(f"{name}: {index.name} names no weight files")
     # A name with a folder in it could point anywhere on the machine.

@@ -21,7 +21,7 @@ __all__ = [
     "LEVEL_COLOURS",
     "LEVEL_RANGE",
     "TAG_COLOURS",
-    "band_place",
+    "band_position",
     "colour_bar",
     "hertz_ticks",
     "probability_colours",
@@ -63,12 +63,12 @@ def _clock(seconds: float, unit: str) -> str:
 def hertz_ticks(frequencies: NDArray[np.float64], highest: float) -> tuple[list[float], list[str]]:
     """Octaves up to ``highest`` Hz: their places among bands whose centres are ``frequencies``, and their names."""
     shown = [hertz for hertz in OCTAVES if frequencies[0] <= hertz <= highest]
-    return [band_place(hertz, frequencies) for hertz in shown], [
+    return [band_position(hertz, frequencies) for hertz in shown], [
         f"{hertz} Hz" if hertz < 1_000 else f"{hertz // 1_000} kHz" for hertz in shown
     ]
 
 
-def band_place(hertz: float, frequencies: NDArray[np.float64]) -> float:
+def band_position(hertz: float, frequencies: NDArray[np.float64]) -> float:
     """Return the position of a frequency among bands, the first of which reaches from 0 to 1."""
     return float(np.interp(hertz, frequencies, np.arange(len(frequencies)) + 0.5, right=len(frequencies)))
 

@@ -15,7 +15,7 @@ from pe_audio_cli.plots.max_pooling import bars, peaks
 from pe_audio_cli.plots.scales import (
     LEVEL_COLOURS,
     LEVEL_RANGE,
-    band_place,
+    band_position,
     colour_bar,
     hertz_ticks,
     probability_colours,
@@ -135,7 +135,7 @@ def _draw_spectrogram(axes: Axes, spectrogram: Spectrogram, recording: Recording
     time_axis(axes.xaxis, recording.duration)
     axes.tick_params(axis="x", labelbottom=False)
     highest = recording.sample_rate / 2
-    axes.set_ylim(0, band_place(highest, spectrogram.frequencies))
+    axes.set_ylim(0, band_position(highest, spectrogram.frequencies))
     places, names = hertz_ticks(spectrogram.frequencies, highest)
     axes.set_yticks(places, labels=names)
     return ends

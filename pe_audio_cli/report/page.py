@@ -26,7 +26,16 @@ from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
 from pe_audio_cli.detection.events import EventOptions, n_heard_frames
 from pe_audio_cli.formats.annotation import RavenWriter
 from pe_audio_cli.report.link import relative_url
-from pe_audio_cli.report.quantize import N_SHADES, base64_text, deflated, place, pooled, ranks, shades, thresholds
+from pe_audio_cli.report.quantize import (
+    N_SHADES,
+    base64_text,
+    deflated,
+    pooled,
+    ranks,
+    shades,
+    threshold_index,
+    thresholds,
+)
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
@@ -154,8 +163,8 @@ def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
     return {
         "framesPerSecond": FRAMES_PER_SECOND,
         "thresholds": levels,
-        "onset": place(options.threshold, levels),
-        "offset": None if options.offset_threshold is None else place(options.offset_threshold, levels),
+        "onset": threshold_index(options.threshold, levels),
+        "offset": None if options.offset_threshold is None else threshold_index(options.offset_threshold, levels),
         "median": options.median_frames,
         "gap": options.gap_frames,
         "shortest": options.shortest_frames,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.detection.events import EventOptions
 
-__all__ = ["N_SHADES", "base64_text", "deflated", "place", "pooled", "ranks", "shades", "thresholds"]
+__all__ = ["N_SHADES", "base64_text", "deflated", "pooled", "ranks", "shades", "threshold_index", "thresholds"]
 
 STEPS = 200  # of the threshold from 0 to 1: half a hundredth each, so that ranks round correctly to hundredths
 SHADE_DECIBELS = 2.0  # from one shade of a spectrogram to the next
@@ -36,7 +36,7 @@ def thresholds(options: EventOptions) -> list[float]:
     return [by_float32[key] for key in sorted(by_float32)]
 
 
-def place(level: float, levels: Sequence[float]) -> int:
+def threshold_index(level: float, levels: Sequence[float]) -> int:
     """Return the index of a threshold among all ``levels``."""
     return int(np.searchsorted(np.array(levels, np.float32), np.float32(level)))
 

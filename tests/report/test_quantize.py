@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.report.quantize import base64_text, deflated, place, pooled, ranks, shades, thresholds
+from pe_audio_cli.report.quantize import base64_text, deflated, pooled, ranks, shades, threshold_index, thresholds
 
 probabilities = arrays(np.float32, st.integers(0, 50), elements=st.floats(0, 1, width=32))
 
 
 @given(probabilities, st.floats(0, 1), st.floats(0, 1))
-def test_a_rank_is_above_a_place_where_the_probability_is_above_its_threshold(row, one, other):
+def test_a_rank_is_above_an_index_where_the_probability_is_above_its_threshold(row, one, other):
     levels = thresholds(EventOptions(max(one, other), min(one, other)))
     found = ranks(row, levels)
     assert found.dtype == np.uint8
@@ -27,13 +27,13 @@ def test_a_rank_is_above_a_place_where_the_probability_is_above_its_threshold(ro
 
 
 @given(st.floats(0, 1), st.none() | st.floats(0, 1))
-def test_every_half_hundredth_and_the_users_own_thresholds_have_a_place(threshold, offset):
+def test_every_half_hundredth_and_the_users_own_thresholds_have_an_index(threshold, offset):
     offset = None if offset is None else min(offset, threshold)
     levels = thresholds(EventOptions(threshold, offset))
     assert len(levels) <= 256
     assert levels == sorted(levels)
     for level in (threshold, *(() if offset is None else (offset,)), *(step / 200 for step in range(201))):
-        assert np.float32(levels[place(level, levels)]) == np.float32(level)
+        assert np.float32(levels[threshold_index(level, levels)]) == np.float32(level)
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 3))), st.integers(1, 50))
