@@ -2,9 +2,10 @@
 
 ::
 
-    this process          cluster ─────────────         ────────────────────────────────────────────────────── labels,
-    files  ────>  pipeline  ──> decoding tasks ────> encoding actors order, writers <────  pipeline
-    <───────────────────────────────┘
+    this process          cluster
+    ─────────────         ──────────────────────────────────────────────────────
+    labels, files  ────>  pipeline ──> decoding tasks ──> encoding actors
+    order, writers <────  pipeline <──────────────────────────┘
 
 Ray recovers from the loss of a worker or node where it can; :mod:`pe_audio_cli.cluster.dispatch` handles the rest.
 """
