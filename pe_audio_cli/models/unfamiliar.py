@@ -51,7 +51,10 @@ class UnfamiliarLabels:
             read_table(file)
             with safe_open(file, framework="np") as tensors:
                 weight, bias = (tensors.get_tensor(name).astype(np.float32) for name in ("weight", "bias"))
-                threshold = float(tensors.metadata()["threshold"])
+                metadata = tensors.metadata() or {}
+            if "threshold" not in metadata:
+                raise ValueError("it has no threshold")
+            threshold = float(metadata["threshold"])
         if weight.ndim != 2 or bias.shape != weight.shape[:1] or not len(bias):
             raise _damaged(ValueError(f"shapes {weight.shape} and {bias.shape}"))
         if not all(np.isfinite(numbers).all() for numbers in (weight, bias, threshold)):

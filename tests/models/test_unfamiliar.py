@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
+from safetensors.numpy import save_file
 
+from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
 DOG, RAIN = np.eye(2, 8, dtype=np.float32)
@@ -22,3 +25,10 @@ def test_a_saved_file_is_opened(tmp_path):
 
 def test_a_checkpoint_need_not_have_the_file(tmp_path):
     assert UnfamiliarLabels.open(tmp_path) is None
+
+
+@pytest.mark.parametrize("metadata", [None, {"made_by": "somebody"}], ids=["no metadata", "others"])
+def test_a_file_without_a_threshold_is_refused_in_plain_words(tmp_path, metadata):
+    save_file({"weight": FAMILIAR.weight, "bias": FAMILIAR.bias}, tmp_path / "familiar.safetensors", metadata)
+    with pytest.raises(CheckpointError, match=r"is damaged \(it has no threshold\)"):
+        UnfamiliarLabels.open(tmp_path)
