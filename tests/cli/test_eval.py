@@ -485,6 +485,13 @@ def test_a_dash_stands_for_standard_output(labelled: Path, folder: Path, monkeyp
     assert set(os.listdir()) == before
 
 
+def test_a_dash_is_no_file_for_tuned_settings(labelled: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    ran = Ran("eval", labelled, "--audio", folder, "--tune", "-")
+    assert (ran.code, ran.out, Path("-").exists()) == (2, "", False)
+    assert "name it with --tune out.toml" in ran.err
+
+
 def test_the_report_goes_to_a_file_as_a_whole(labelled: Path, folder: Path) -> None:
     out = folder.parent / "report.csv"
     assert Ran("eval", labelled, "--audio", folder, "-o", out).out == ""

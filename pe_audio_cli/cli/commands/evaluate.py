@@ -131,6 +131,8 @@ def _tune_options(flags: TuneFlags) -> TuningOptions | None:
     from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
 
     goal = Goal.parse(flags.goal)
+    if str(flags.tune) == "-":
+        raise UsageError("--tune needs a file, since standard output has the figures: name it with --tune out.toml")
     if flags.tune is not None:
         return TuningOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
     if flags.tune_postprocessing or flags.tune_calibration or goal != Goal():
