@@ -25,10 +25,10 @@ demo: $(INSTALLED) ## tag and localize the recordings in examples/
 test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-lint: $(INSTALLED) ## ruff and mypy, as CI runs them
+lint: $(INSTALLED) ## ruff, and mypy for each system, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(foreach system,linux darwin win32,$(BIN)/mypy --platform $(system) --cache-dir .mypy_cache/$(system) &&) true
 
 format: $(INSTALLED) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

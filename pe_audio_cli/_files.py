@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
 import re
 import secrets
 import stat
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeAlias
 
 from pe_audio_cli._paths import Unusable, exists, is_link, reason
+from pe_audio_cli._system import is_alive, lock
 from pe_audio_cli.errors import OutputError
 
 __all__ = [
@@ -247,7 +249,7 @@ class Lock:
             raise _foreign(self.path)
         owner = _content(descriptor)
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise OutputError(
@@ -258,7 +260,7 @@ class Lock:
     def _refuse_if_alive(self, owner: bytes) -> None:
         """What counts where the file system knows no locks."""
         named = OWNER.fullmatch(owner)
-        if named is None or (named[2].decode(errors="replace") == _machine() and not _is_alive(int(named[1]))):
+        if named is None or (named[2].decode(errors="replace") == _machine() and not is_alive(int(named[1]))):
             return
         raise OutputError(
             f"{self._output} seems to be written by another run{_named(owner)}: wait for its end, or remove {self.path}"
@@ -276,20 +278,6 @@ class Lock:
         except OSError:
             _remove_open(descriptor, self.path)  # a full disk
             raise
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # far from what is in it, so that others can read that
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _content(descriptor: int) -> bytes:
@@ -319,17 +307,7 @@ def _named(owner: bytes) -> str:
 
 
 def _machine() -> str:
-    return "".join(os.uname().nodename.split()) if hasattr(os, "uname") else ""
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return "".join(platform.node().split())
 
 
 class NewFile:
@@ -436,7 +414,7 @@ def growing(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     with BufferedWriter(create(part)) as file:
         try:
             with contextlib.suppress(OSError):  # tells sweep() that somebody is at it; on Windows being open does
-                _lock(file.fileno())
+                lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -464,7 +442,7 @@ def sweep(target: Path) -> None:
 def _remove_if_idle(part: Path) -> None:
     with contextlib.suppress(OSError, OutputError):  # it is being written, or was never ours
         with open_helper(part, "r+b") as file:
-            _lock(file.fileno())
+            lock(file.fileno())
             _remove_open(file.fileno(), part)
         if sys.platform == "win32":
             os.unlink(part)

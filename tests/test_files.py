@@ -204,7 +204,7 @@ def test_a_lock_without_the_systems_help_goes_by_the_process(tmp_path, monkeypat
     def no_locks(_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(_files, "_lock", no_locks)
+    monkeypatch.setattr(_files, "lock", no_locks)
     first, second = (Lock(tmp_path / "o.lock", tmp_path / "o") for _ in range(2))
     first.take()
     with pytest.raises(OutputError, match="seems to be written by another run"):

@@ -18,7 +18,8 @@ PACKAGE = "pe_audio_cli"
 FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
-GROUND = {"_extras", "_files", "_paths", "_small_files", "results", "errors"}  # what every subpackage stands on
+# What every subpackage stands on.
+GROUND = {"_extras", "_files", "_paths", "_small_files", "_system", "results", "errors"}
 AUDIO = GROUND | {"audio"}
 MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
@@ -41,9 +42,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"errors", "_files", "_paths", "_small_files"},
     "errors": set(),
     "_extras": {"errors"},
-    "_files": {"_paths", "errors"},
+    "_files": {"_paths", "_system", "errors"},
     "_paths": set(),
     "_small_files": set(),
+    "_system": set(),
 }
 
 MODEL_ONLY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"}

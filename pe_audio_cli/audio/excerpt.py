@@ -6,6 +6,8 @@ import io
 import os
 from typing import Any, BinaryIO, TypeAlias
 
+from pe_audio_cli._system import pread
+
 __all__ = ["Excerpt", "Opened", "part_of", "read_at", "size_of"]
 
 
@@ -47,7 +49,7 @@ class Excerpt(io.RawIOBase):
     def read_at(self, place: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``place`` on."""
         count = min(count, self._size - place)
-        content = os.pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
+        content = pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
         head = self._head[place : place + count]
         return head + content[len(head) :]
 
@@ -75,7 +77,7 @@ def part_of(opened: Opened, start: int, stop: int) -> Excerpt:
 
 def read_at(opened: Opened, place: int, count: int) -> bytes:
     """Up to ``count`` bytes of an open file, or of an excerpt of one, from ``place`` on."""
-    return opened.read_at(place, count) if isinstance(opened, Excerpt) else os.pread(opened.fileno(), count, place)
+    return opened.read_at(place, count) if isinstance(opened, Excerpt) else pread(opened.fileno(), count, place)
 
 
 def size_of(opened: Opened) -> int:

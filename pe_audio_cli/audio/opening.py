@@ -10,8 +10,9 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from io import FileIO
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from pe_audio_cli._system import pread
 from pe_audio_cli.audio.addresses import fetch, is_address
 from pe_audio_cli.audio.inputs import DataInput, Samples
 from pe_audio_cli.errors import InputError, RunError
@@ -45,7 +46,7 @@ def open_recording(file: str) -> BinaryIO:
         mode = os.stat(file).st_mode
         if stat.S_ISREG(mode):
             return open(file, "rb")
-        if stat.S_ISFIFO(mode):
+        if sys.platform != "win32" and stat.S_ISFIFO(mode):
             with FileIO(os.open(file, os.O_RDONLY | os.O_NONBLOCK)) as pipe:  # plainly, it would wait for a writer
                 return _spooled(_pipe(file, pipe))
     except (OSError, ValueError) as error:
@@ -71,7 +72,7 @@ def check_readable(file: str, opened: BinaryIO) -> None:
     begin = max(0, os.lseek(opened.fileno(), 0, os.SEEK_CUR) - BEFORE_BYTES)
     end = begin + LOOK_BYTES
     with system_errors_of(file):
-        while begin < end and (some := os.pread(opened.fileno(), end - begin, begin)):
+        while begin < end and (some := pread(opened.fileno(), end - begin, begin)):
             begin += len(some)
 
 
@@ -132,6 +133,9 @@ def _fetched(address: str) -> BinaryIO:
             fetch(address, copy)
         except OSError as error:
             raise _no_room(error) from error
+        if sys.platform == "win32":  # where what is open cannot be removed
+            with open(copy, "rb") as opened:
+                return _spooled(_chunks(address, opened))
         return open(copy, "rb")
 
 
@@ -143,7 +147,8 @@ def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:
         raise InputError(
             file, "unreadable", "nothing writes into this pipe: start the program that does, then this one"
         )
-    os.set_blocking(pipe.fileno(), True)
+    if sys.platform != "win32":  # which has no pipes among its files
+        os.set_blocking(pipe.fileno(), True)
     if first is not None:
         yield first
     yield from _chunks(file, pipe)
@@ -161,7 +166,7 @@ def _chunks(file: str, stream: BinaryIO | FileIO) -> Iterator[bytes]:
 def _spooled(chunks: Iterable[bytes | bytearray | memoryview]) -> BinaryIO:
     try:
         with contextlib.ExitStack() as on_failure:
-            spool = on_failure.enter_context(tempfile.TemporaryFile())
+            spool = cast("BinaryIO", on_failure.enter_context(tempfile.TemporaryFile()))  # a wrapper on Windows
             spool.writelines(chunks)
             spool.flush()
             on_failure.pop_all()

@@ -60,7 +60,7 @@ def _interrupted_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    named = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     deadly = [number for number in named if signal.getsignal(number) is signal.SIG_DFL]
     for number in deadly:
         signal.signal(number, signal.default_int_handler)

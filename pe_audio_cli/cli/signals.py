@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ __all__ = ["GRACE_SECONDS", "StopSwitch", "end_soon", "stop_switch"]
 GRACE_SECONDS = 7.0  # for the recording in hand, after a SIGTERM
 LAST_SECONDS = 2.0  # for all that is to be tidied up, once the recording in hand has been given up
 
-POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # sent by programs
+# Sent by programs; the last one on Windows, where it is also what closing the console sends.
+POLITE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 SIGNALS = (signal.SIGINT, *POLITE)
 
 
@@ -118,10 +120,10 @@ class _Watch:
 def _interrupt_main_thread() -> None:
     """Press once more: a real signal, since nothing else wakes a thread that waits for the system."""
     identity = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and identity is not None:
+    if sys.platform != "win32" and identity is not None:
         signal.pthread_kill(identity, signal.SIGTERM)
     else:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)  # the only one that wakes a main thread which sleeps on Windows
 
 
 def _end_now(on_stuck: Callable[[], None]) -> None:

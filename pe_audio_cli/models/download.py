@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from pe_audio_cli._paths import expanduser
+from pe_audio_cli._system import lock
 from pe_audio_cli.errors import CheckpointError, PeAudioError, RunError
 from pe_audio_cli.models.checkpoint import Checkpoint, weight_files
 
@@ -321,10 +322,8 @@ def _size(file: Path) -> int:
 
 def _lock(descriptor: int, repo: str) -> None:
     """Lock the file against other downloads until it is closed."""
-    import fcntl  # Windows has none
-
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
     except BlockingIOError as error:
         raise CheckpointError(f"another process is fetching {repo}: wait until it is done") from error
 

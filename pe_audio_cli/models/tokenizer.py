@@ -211,11 +211,13 @@ READERS: dict[Kind, Callable[[Path], Tokenize]] = {"bare": _read_bare, "auto": _
 
 
 def _limit_memory(spare_bytes: int) -> None:
-    try:
-        import resource
+    if sys.platform == "win32":  # which has no such limits
+        return
+    import resource
 
+    try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except (ImportError, OSError):  # no such limits on this system
+    except OSError:  # macOS does not hold processes to it
         return
     most = pages * resource.getpagesize() + spare_bytes
     with contextlib.suppress(OSError, ValueError):
@@ -224,12 +226,11 @@ def _limit_memory(spare_bytes: int) -> None:
 
 
 def _limit_time(cpu_seconds: int) -> None:
+    if sys.platform == "win32":  # the timeout of the calling process is enough
+        return
+    import resource
     import time
 
-    try:
-        import resource
-    except ImportError:  # the timeout of the calling process is enough
-        return
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + cpu_seconds, hard))
