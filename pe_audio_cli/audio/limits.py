@@ -26,6 +26,7 @@ class Limits:
             holds up to half a second of it in a byte.
         packet_bytes: a packet of compressed sound, as the container holds it.
         frame_bytes: a frame of decoded sound, all channels together.
+        index_bytes: what the header of an MP4 makes the decoder hold before it has read any sound.
         stall_seconds: how long an address may take until the next bytes arrive; in all it may take as long as it takes.
     """
 
@@ -33,6 +34,7 @@ class Limits:
     seconds_per_byte: float = 1.0
     packet_bytes: int = 16 << 20
     frame_bytes: int = 32 << 20
+    index_bytes: int = 256 << 20
     stall_seconds: float = 30.0
 
     @classmethod

@@ -235,3 +235,56 @@ def test_a_text_in_a_wav_claims_nothing(recordings: Recordings, text: str) -> No
         recordings.wav("b.wav", recordings.pcm(), after=info),
     ):
         assert heard(file) == (1.0, "None")
+
+
+def box(name: bytes, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return struct.pack(">I4s", len(content) + 8, name) + content
+
+
+def headers_of(count: int, duration: int, kind: bytes) -> bytes:
+    """The headers of an MP4 whose sound is ``count`` frames of 4 bytes, each of ``duration`` samples."""
+    entry = bytes(6) + struct.pack(">H8xHHHHI", 1, 2, 16, 0, 0, 48_000 << 16)
+    tables = (
+        box(b"stsd", bytes(4), struct.pack(">I", 1), box(kind, entry)),
+        box(b"stts", bytes(4), struct.pack(">III", 1, count, duration)),
+        box(b"stsc", bytes(4), struct.pack(">IIII", 1, 1, count, 1)),
+        box(b"stsz", bytes(4), struct.pack(">II", 4, count)),
+        box(b"stco", bytes(4), struct.pack(">II", 1, 40)),
+    )
+    media = (
+        box(b"mdhd", bytes(12), struct.pack(">III", 48_000, count, 0)),
+        box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        box(b"minf", box(b"smhd", bytes(8)), box(b"stbl", *tables)),
+    )
+    movie = box(b"mvhd", bytes(12), struct.pack(">II", 1_000, 1_000), bytes(80))
+    return box(b"moov", movie, box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", *media)))
+
+
+def compressed(headers: bytes, padding: int = 0) -> bytes:
+    """The same as QuickTime compresses them."""
+    content = headers + box(b"free", bytes(padding))
+    packed = struct.pack(">I", len(content)) + zlib.compress(content, 9)
+    return box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", packed)))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        headers_of(100_000_000, 1_024, b"mp4a"),
+        headers_of(100_000_000, 2, b"sowt"),
+        compressed(headers_of(100_000_000, 1_024, b"mp4a")),
+        compressed(headers_of(10, 1_024, b"mp4a"), 300 << 20),
+    ],
+    ids=["frames", "samples of two", "compressed frames", "much that is compressed"],
+)
+def test_headers_of_an_mp4_that_claim_huge_tables(recordings: Recordings, headers: bytes) -> None:
+    file = recordings.raw("a.mov", box(b"ftyp", b"isomiso2") + box(b"mdat", bytes(4_000)) + headers)
+    assert "PEAUDIO_MAX_INDEX_BYTES" in refusal(file)
+
+
+def test_long_pcm_in_an_mp4_is_within_the_limit(recordings: Recordings) -> None:
+    headers = headers_of(100_000_000, 1, b"sowt")
+    file = recordings.raw("a.mov", box(b"ftyp", b"qt  iso2") + box(b"mdat", bytes(4_000)) + headers)
+    with open_audio(str(file)) as stream:
+        assert sum(map(len, stream.blocks())) > 0

@@ -20,6 +20,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
+from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import beginning_after, id3_size, is_no_sound, next_recording
 from pe_audio_cli.audio.frames import TRANSPORT_BYTES
@@ -85,6 +86,8 @@ class FFmpegSource:
             opened = part_of(opened, 0, self.next_recording)  # or FFmpeg takes what follows for more of the first
         self._opened = opened
         self._limits = Limits.of_environment()
+        if (claimed := index_bytes(opened)) > self._limits.index_bytes:
+            raise InputError(file, "decode", f"its header claims {claimed:,} bytes of tables: {remedy('index_bytes')}")
         self._gap_left = self._limits.gap_seconds
         self.warnings: list[str] = []
         self._start: float | None = None  # seconds; the time stamp of the timeline's zero
