@@ -177,8 +177,9 @@ def _bands(samples: Samples, sample_rate: int) -> _Bands:
     loudest = np.repeat(own.argmax(axis=0), n_bins)
     reference = spectrum[loudest, :, np.arange(len(loudest))].T
     shared = _in_bands(spectrum.real * reference.real + spectrum.imag * reference.imag, starts)
-    # Of few values, a correlation may be large by chance: its standard error is that of as many complex numbers.
-    opposed = -np.clip(np.sqrt(2 / (n_bins * n_transforms)), -OPPOSED, 0.95) if len(samples) >= size else -0.95
+    # Of few values, a correlation may be large by chance: its standard error is that of as many complex numbers, and
+    # of less than a transform it says nothing.
+    opposed = -np.clip(np.sqrt(2 / (n_bins * n_transforms)), -OPPOSED, 0.95) if len(samples) >= size else -2.0
     signs = np.where(shared < opposed * np.sqrt(own * own.max(axis=0)), np.float32(-1), np.float32(1))
     turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
     summed, aligned = (_in_bands(_power(each), starts) for each in (spectrum.sum(axis=0), turned.sum(axis=0)))
