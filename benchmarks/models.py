@@ -89,10 +89,10 @@ def our_start(folder: Path, dtype: str, compile: bool, cache: Path) -> Callable[
 
 def our_tagger(folder: Path, dtype: str = "float32") -> Callable[[Path], None]:
     """What ``peaudio tag`` does with a recording once the model is loaded, in windows of 30 s."""
-    from pe_audio_cli.detection.scoring import TagOptions
     from pe_audio_cli.inference.runner import tag, window_options
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
+    from pe_audio_cli.options import TagOptions
 
     encoder = _ours(folder, dtype, "cpu")
     query = Query(("a dog barking",), np.ones((1, _checkpoint(folder).embedding_width), np.float32))

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pe_audio_cli.api import Model, load
-    from pe_audio_cli.detection.events import EventOptions
-    from pe_audio_cli.detection.scoring import TagOptions
     from pe_audio_cli.errors import PeAudioError
     from pe_audio_cli.index.search import Index
+    from pe_audio_cli.options import EventOptions, TagOptions
     from pe_audio_cli.results import (
         EmbedResult,
         Event,
@@ -52,9 +51,8 @@ __all__ = [
 
 # Where each name lives. They are imported when first asked for, so that `peaudio --help` does not wait for torch.
 _HOMES = {
-    "pe_audio_cli.detection.events": ("EventOptions",),
-    "pe_audio_cli.detection.scoring": ("TagOptions",),
     "pe_audio_cli.errors": ("PeAudioError",),
+    "pe_audio_cli.options": ("EventOptions", "TagOptions"),
     "pe_audio_cli.results": (
         "EmbedResult",
         "Event",

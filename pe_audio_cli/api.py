@@ -22,33 +22,59 @@ a thread while results are made, so neither files nor samples may be changed mea
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.inputs import Inputs, listed
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
-from pe_audio_cli.detection.scoring import Aggregate, TagOptions
 from pe_audio_cli.inference.runner import DEFAULT_WINDOW, embed, localize, tag, window_options
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Unit, check_unit
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.models.caching import CachingEncoder
 from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.options import EventOptions, TagOptions, options_of
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.options import EventRules, TagRules
 
 __all__ = ["Model", "load"]
 
 Labels: TypeAlias = "str | Sequence[str] | None"
 OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
+
+
+CallT = TypeVar("CallT", bound=Callable[..., Any])
+
+
+def _takes(options: type) -> Callable[[CallT], CallT]:
+    """Show the options of a class among the keywords of a function, for ``help()`` and for notebooks."""
+
+    def shown(call: CallT) -> CallT:
+        signature = inspect.signature(call)
+        *parameters, rules = signature.parameters.values()
+        assert rules.kind is inspect.Parameter.VAR_KEYWORD
+        hints = get_type_hints(options)
+        names = options_of(options)
+        kinds = {name: hints[name] if type(None) in get_args(hints[name]) else hints[name] | None for name in names}
+        keywords = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in kinds.items()
+        ]
+        call.__signature__ = signature.replace(parameters=[*parameters, *keywords])  # type: ignore[attr-defined]
+        return call
+
+    return shown
 
 
 class Model:
@@ -80,21 +106,19 @@ class Model:
 
         return carried_settings(find_checkpoint(self._options, task).folder, task)
 
+    @_takes(TagOptions)
     def tag(
         self,
         inputs: Inputs,
         labels: Labels = None,
         options: TagOptions | None = None,
         *,
-        top_k: int | None = None,
-        threshold: float | None = None,
-        aggregate: Aggregate | None = None,
-        per_window: bool | None = None,
         template: str = "{}",
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
         batch_size: int | None = None,
         audio_track: int | None = None,
+        **rules: Unpack[TagRules],
     ) -> Iterator[TagResult | FileError]:
         """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
 
@@ -102,17 +126,13 @@ class Model:
             inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
                 pairs of samples and their rate, as the module's docstring says.
             labels: plain words, one or several; None asks for all of the checkpoint's own.
-            options: the four that follow, as one value; those that are given win over it. None leaves what is not
-                given to the settings that the checkpoint carries.
-            top_k: only so many of the most probable labels.
-            threshold: only labels whose probability is at or above it.
-            aggregate: how the windows of a long recording are summed up, ``max`` (the default) or ``mean``.
-            per_window: the tags of each window too.
+            options: which tags are shown. None leaves what is not given to the settings that the checkpoint carries.
             template: wraps every label; ``{}`` stands for it.
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
             batch_size: windows that are encoded at once; None leaves it to the device.
             audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
+            rules: options by their names, such as ``threshold=0.5``, which win over ``options``; None is not given.
 
         Yields:
             A result for each recording, or a :class:`FileError` for one that cannot be read.
@@ -121,25 +141,20 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
-        given = {"top_k": top_k, "threshold": threshold, "aggregate": aggregate, "per_window": per_window}
         settings = self._settings("tag") if options is None else SettingsFile()
-        rules = settings.tag_options(*_with(TagOptions() if options is None else options, given))
+        chosen = settings.tag_options(*_with(TagOptions() if options is None else options, rules))
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
-        return tag(find_recordings(listed(inputs)), encoder, query, rules, encoding)
+        return tag(find_recordings(listed(inputs)), encoder, query, chosen, encoding)
 
+    @_takes(EventOptions)
     def localize(
         self,
         inputs: Inputs,
         labels: Labels = None,
         options: EventOptions | None = None,
         *,
-        threshold: float | None = None,
-        offset_threshold: float | None = None,
-        median: float | None = None,
-        merge_gap: float | None = None,
-        min_duration: float | None = None,
         tidy: bool = False,
         template: str = "{}",
         frames: bool = False,
@@ -147,6 +162,7 @@ class Model:
         overlap: float | None = None,
         batch_size: int | None = None,
         audio_track: int | None = None,
+        **rules: Unpack[EventRules],
     ) -> Iterator[LocalizeResult | FileError]:
         """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
 
@@ -154,13 +170,8 @@ class Model:
             inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
                 pairs of samples and their rate, as the module's docstring says.
             labels: plain words, one or several; None asks for the checkpoint's own.
-            options: the five that follow, as one value; those that are given win over it. None leaves what is not
-                given to the settings that the checkpoint carries, ``EventOptions()`` leaves them out.
-            threshold: a label is heard where its probability is above it.
-            offset_threshold: events go on until the probability is no longer above it.
-            median: seconds; events and gaps shorter than half of this vanish.
-            merge_gap: seconds; events that lie no further apart become one.
-            min_duration: seconds; shorter events vanish.
+            options: how events are found. None leaves what is not given to the settings that the checkpoint carries,
+                ``EventOptions()`` leaves them out.
             tidy: one event for a sound that lasts, see :meth:`EventOptions.tidied`; what is given wins over it.
             template: wraps every label; ``{}`` stands for it.
             frames: keep the frame probabilities, one every 40 ms.
@@ -168,6 +179,7 @@ class Model:
             overlap: seconds that windows share; None is the default of the task.
             batch_size: windows that are encoded at once; None leaves it to the device.
             audio_track: which sound of a file with several, counted from 1; None is the one that players choose.
+            rules: options by their names, such as ``merge_gap=0.5``, which win over ``options``; None is not given.
 
         Yields:
             A result for each recording, or a :class:`FileError` for one that cannot be read.
@@ -176,14 +188,12 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
-        given = {"threshold": threshold, "offset_threshold": offset_threshold, "median": median}
-        given |= {"merge_gap": merge_gap, "min_duration": min_duration}
         settings = self._settings("localize") if options is None else SettingsFile()
-        rules = settings.event_options(*_with(EventOptions() if options is None else options, given), tidy=tidy)
+        chosen = settings.event_options(*_with(EventOptions() if options is None else options, rules), tidy=tidy)
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
         query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
-        return localize(find_recordings(listed(inputs)), encoder, query, rules, encoding, frames)
+        return localize(find_recordings(listed(inputs)), encoder, query, chosen, encoding, frames)
 
     def embed(
         self,
@@ -257,9 +267,14 @@ def load(
     return Model(options, DeviceOptions(device, dtype, threads, compile))
 
 
-def _with(options: OptionsT, given: Mapping[str, object]) -> tuple[OptionsT, Set[str]]:
-    """Options with what else was given, by its field's name, and those names; None is not given."""
-    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+def _with(options: OptionsT, given: Mapping[str, Any]) -> tuple[OptionsT, Set[str]]:
+    """Options with what else was given, by its field's name, and those names; None is not given.
+
+    Raises :class:`TypeError` for a name that no option has.
+    """
+    if unknown := given.keys() - options_of(options).keys():
+        raise TypeError(f"there is no option {min(unknown)!r}: there are {', '.join(options_of(options))}")
+    named = {name: value for name, value in given.items() if value is not None}
     return replace(options, **named), named.keys()
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
-from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.events import find_events
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound
 

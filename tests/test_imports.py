@@ -19,7 +19,7 @@ FOLDER = Path(pe_audio_cli.__file__).parent
 PEAUDIO = Path(sys.executable).with_name("peaudio")
 
 # What every subpackage stands on.
-GROUND = {"_extras", "_files", "_paths", "_small_files", "_system", "results", "errors"}
+GROUND = {"_extras", "_files", "_paths", "_small_files", "_system", "results", "errors", "options"}
 AUDIO = GROUND | {"audio"}
 MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": AUDIO,
     "audio": GROUND,
     "results": {"errors", "_files", "_paths", "_small_files"},
+    "options": {"errors"},
     "errors": set(),
     "_extras": {"errors"},
     "_files": {"_paths", "_system", "errors"},

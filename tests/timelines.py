@@ -9,9 +9,10 @@ import unicodedata
 import numpy as np
 from hypothesis import strategies as st
 
-from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.events import find_events
 from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.registry import writer_for
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.results import LocalizeResult, Recording, Result
 
 AWKWARD = "\t\n\r\x0b\x0c\x1c\x85\u2028\u2029\0\x1b\x7f \u00a0\\\"'`,;:#<>&{}[]()=+-@*/|%$~^!?._0aé犬🐕\u202e\ufeff"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.options import EventOptions
 from training.evaluate import Array
 from training.strangers import FIRST_LABELS, Scene, Stranger, scene_figures
 

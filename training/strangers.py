@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import read_settings
 from pe_audio_cli.evaluation.metrics.counts import Counts, event_counts, hits, segment_counts
 from pe_audio_cli.evaluation.metrics.scored import StrongRecording
+from pe_audio_cli.options import EventOptions
 from training.concepts import FIRST
 from training.evaluate import Array, Judge, auroc, loudest_stretch
 from training.features import read

@@ -22,13 +22,13 @@ from pe_audio_cli.outputs.files import is_folder, refuse_to_overwrite
 if TYPE_CHECKING:
     from pe_audio_cli.audio.framing import WindowOptions
     from pe_audio_cli.detection.label_settings import SettingsFile
-    from pe_audio_cli.detection.options import PerLabel
     from pe_audio_cli.inference.labels import LabelOptions
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.options import PerLabel
     from pe_audio_cli.outputs.base import Output
     from pe_audio_cli.outputs.journal import Settings
     from pe_audio_cli.outputs.report_page import Report

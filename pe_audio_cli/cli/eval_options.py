@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pe_audio_cli.cli.flags import AudioTrack, DeviceFlags, ModelFlags, VerbosityFlags, WindowFlags
+from pe_audio_cli.cli.flags import AudioTrack, DeviceFlags, FlagsOf, ModelFlags, VerbosityFlags, WindowFlags
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["ExamFlags", "FindFlags", "ReportFlags", "TuneFlags", "WordFlags"]
 
 WORDS, FOUND, TUNE, OUTPUT = "Words", "How labels are found", "Tuning", "Output"
+EVENT_HELP = {"threshold": "0.3 for strong labels, 0.5 for weak ones.", "": "As in localize."}
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,9 @@ class FindFlags:
             rich_help_panel=FOUND,
         ),
     ] = None
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="0.3 for strong labels, 0.5 for weak ones.", rich_help_panel=FOUND),
-    ] = None
-    offset_threshold: Annotated[
-        float | None, typer.Option(metavar="P", help="As in localize.", rich_help_panel=FOUND)
-    ] = None
-    median: Annotated[float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)] = (
-        None
+    events: Annotated[dict[str, float], FlagsOf(EventOptions, FOUND, given_only=True, help=EVENT_HELP)] = field(
+        default_factory=dict
     )
-    merge_gap: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
-    ] = None
-    min_duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="As in localize.", rich_help_panel=FOUND)
-    ] = None
     audio_track: AudioTrack = None
     tidy: Annotated[bool, typer.Option("--tidy", help="As in localize.", rich_help_panel=FOUND)] = False
     aggregate: Annotated[

@@ -1,7 +1,8 @@
 """Every shared flag, once.
 
 A group of flags is a frozen dataclass whose fields carry their flag. :func:`with_flags` lets a command take whole
-groups, and shows their fields to Typer as if the command had listed them.
+groups, and shows their fields to Typer as if the command had listed them. The flags of options that a subpackage
+defines (:mod:`pe_audio_cli.options`) are made of what their fields tell: see :class:`FlagsOf`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -20,6 +21,7 @@ from typer.core import TyperCommand
 from pe_audio_cli._paths import unnameable
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.registry import choices
+from pe_audio_cli.options import Option, options_of
 
 __all__ = [
     "AudioTrack",
@@ -27,6 +29,7 @@ __all__ = [
     "Command",
     "DeviceFlags",
     "EngineFlags",
+    "FlagsOf",
     "InputFlags",
     "LabelFlags",
     "ModelFlags",
@@ -46,6 +49,56 @@ OUTPUTS = ("output", "plot", "report", "tune", "index")  # the flags that name w
 FIRST_PANELS = ("Results", "Events")
 LAST_PANELS = ("Labels", "Report", "Output", "Windows", "Model", "Cluster")
 EVENT_FORMATS = [name for name in choices("localize") if name not in choices("tag")]
+
+
+@dataclass(frozen=True)
+class FlagsOf:
+    """Annotates a parameter that takes options: each is a flag.
+
+    Attributes:
+        options: the class that defines them.
+        panel: under which they stand in help.
+        given_only: the parameter is no object of the class but holds the values that were given, by their names.
+        help: what stands in place of an option's own help, by its name; ``""`` stands for all others.
+    """
+
+    options: type
+    panel: str
+    given_only: bool = False
+    help: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        """Each flag as a parameter of a command."""
+        hints = get_type_hints(self.options)
+        fields = {field.name: field for field in dataclasses.fields(self.options)}
+        for name, known in options_of(self.options).items():
+            kind, default = hints[name], fields[name].default
+            if self.given_only:
+                kind, default = kind | None, None
+            flag = self._flag(name, known, kind)
+            yield inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, flag]
+            )
+
+    def _flag(self, name: str, known: Option, kind: Any) -> Any:
+        is_count = int in (kind, *get_args(kind))
+        return typer.Option(
+            *([f"--{name.replace('_', '-')}"] if kind is bool else []),
+            metavar=known.metavar,
+            min=int(known.low) if is_count else None,
+            help=self.help.get(name, self.help.get("", known.help)),
+            rich_help_panel=self.panel,
+        )
+
+    def build(self, values: dict[str, Any]) -> Any:
+        """What the parameter is, of its flags' values, which are taken out of ``values``.
+
+        Raises :class:`UsageError` if a value is out of its range.
+        """
+        own = {name: values.pop(name) for name in options_of(self.options)}
+        if self.given_only:
+            return {name: value for name, value in own.items() if value is not None}
+        return self.options(**own)
 
 
 AudioTrack: TypeAlias = Annotated[
@@ -391,7 +444,7 @@ def given_flags(context: typer.Context) -> frozenset[str]:
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take groups of flags: Typer is shown the fields that they are made of."""
     hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    groups = {name: hint for name, hint in hints.items() if _is_group(hint)}
     parameters = [
         shown
         for name, parameter in inspect.signature(command).parameters.items()
@@ -432,11 +485,24 @@ def _panel_place(parameter: inspect.Parameter) -> int:
     return 0 if panel is None or panel.startswith(FIRST_PANELS) else 1
 
 
+def _is_group(hint: Any) -> bool:
+    """Whether a parameter of this type takes several flags."""
+    return dataclasses.is_dataclass(hint) or _flags_of(hint) is not None
+
+
+def _flags_of(hint: Any) -> FlagsOf | None:
+    extras = hint.__metadata__ if get_origin(hint) is Annotated else ()
+    return next((each for each in extras if isinstance(each, FlagsOf)), None)
+
+
 def _flags(group: Any) -> Iterator[inspect.Parameter]:
     """The flags of a group, and of the groups in it."""
+    if (options := _flags_of(group)) is not None:
+        yield from options.parameters()
+        return
     hints = get_type_hints(group, include_extras=True)
     for field in dataclasses.fields(group):
-        if dataclasses.is_dataclass(hints[field.name]):
+        if _is_group(hints[field.name]):
             yield from _flags(hints[field.name])
             continue
         default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
@@ -447,11 +513,11 @@ def _flags(group: Any) -> Iterator[inspect.Parameter]:
 
 def _build(group: Any, values: dict[str, Any]) -> Any:
     """A group of its flags' values, which are taken out of ``values``."""
-    hints = get_type_hints(group)
+    if (options := _flags_of(group)) is not None:
+        return options.build(values)
+    hints = get_type_hints(group, include_extras=True)
     fields = {
-        field.name: _build(hints[field.name], values)
-        if dataclasses.is_dataclass(hints[field.name])
-        else values.pop(field.name)
+        field.name: _build(hints[field.name], values) if _is_group(hints[field.name]) else values.pop(field.name)
         for field in dataclasses.fields(group)
     }
     return group(**fields)

@@ -33,17 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
-from pe_audio_cli.detection.options import PerLabel, check_range
+from pe_audio_cli.options import EventOptions, PerLabel
 from pe_audio_cli.results import Event
 
-__all__ = ["EventOptions", "Events", "find_events", "n_heard_frames", "spans"]
-
-# What --tidy stands for: at 0.3 without any rule, one sound that lasts comes out in dozens of pieces.
-TIDY_OFFSET = 1 / 3  # of the threshold: hysteresis
-TIDY_GAP = 1.0  # seconds
-TIDY_DURATION = 0.4  # seconds
-
-LONGEST = 3600.0  # seconds that a median filter, a gap to merge or a minimum duration may be
+__all__ = ["Events", "FrameRules", "find_events", "n_heard_frames", "spans"]
 
 Activity: TypeAlias = NDArray[np.bool_]
 Spans: TypeAlias = NDArray[np.intp]  # (n_spans, 2): onset and offset frames, the offset exclusive
@@ -51,53 +44,29 @@ EVENT = np.dtype([("onset", np.int32), ("offset", np.int32), ("label", np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class EventOptions:
-    """How events are found; what each value does to the timeline stands at the top of this module.
+class FrameRules:
+    """The lengths of :class:`~pe_audio_cli.options.EventOptions` in whole frames; None is off.
 
-    Thresholds are probabilities, lengths are seconds; None is off.
+    The report hands them to its ``events.js`` under these names.
 
-    Raises:
-        UsageError: a value is out of its range.
+    Attributes:
+        median: width of the median filter, an odd number.
+        gap: the longest gap that is merged.
+        shortest: the shortest event that stays.
     """
 
-    threshold: float = 0.3
-    offset_threshold: float | None = None
-    median: float | None = None
-    merge_gap: float | None = None
-    min_duration: float | None = None
+    median: int | None
+    gap: int | None
+    shortest: int | None
 
-    def __post_init__(self) -> None:
-        check_range("the threshold", self.threshold, 0, 1, "from 0 to 1")
-        if self.offset_threshold is not None:
-            allowed = f"from 0 to the threshold ({self.threshold:g})"
-            check_range("the offset threshold", self.offset_threshold, 0, self.threshold, allowed)
-        lengths = {"median": self.median, "merge gap": self.merge_gap, "minimum duration": self.min_duration}
-        for name, seconds in lengths.items():
-            if seconds is not None:
-                check_range(f"the {name}", seconds, 0, LONGEST, f"from 0 to {LONGEST:g} s")
-
-    def tidied(self) -> EventOptions:
-        """One documented set of rules, ``--tidy``, at this threshold: one sound that lasts is one event.
-
-        An event goes on down to a third of the threshold, gaps of up to 1 s are closed, events under 0.4 s vanish.
-        """
-        offset = float(f"{self.threshold * TIDY_OFFSET:.6g}")  # 0.1, not 0.09999999999999999
-        return EventOptions(self.threshold, offset, None, TIDY_GAP, TIDY_DURATION)
-
-    @property
-    def median_frames(self) -> int | None:
-        """Width of the median filter, an odd number of frames; None is off."""
-        return None if self.median is None else 2 * math.floor(_frames(self.median) / 2) + 1
-
-    @property
-    def gap_frames(self) -> int | None:
-        """The longest gap that is merged; None is off."""
-        return None if self.merge_gap is None else math.floor(_frames(self.merge_gap))
-
-    @property
-    def shortest_frames(self) -> int | None:
-        """The shortest event that stays; None is off."""
-        return None if self.min_duration is None else math.ceil(_frames(self.min_duration))
+    @classmethod
+    def of(cls, options: EventOptions) -> FrameRules:
+        """The lengths of ``options``."""
+        return cls(
+            None if options.median is None else 2 * math.floor(_frames(options.median) / 2) + 1,
+            None if options.merge_gap is None else math.floor(_frames(options.merge_gap)),
+            None if options.min_duration is None else math.ceil(_frames(options.min_duration)),
+        )
 
 
 class Events(Sequence[Event]):
@@ -179,13 +148,14 @@ def spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> list
 
 def _spans(probability: NDArray[np.floating[Any]], options: EventOptions) -> Spans:
     active = _threshold(probability, options.threshold, options.offset_threshold)
-    if options.median_frames is not None:
-        active = _median(active, options.median_frames)
+    rules = FrameRules.of(options)
+    if rules.median is not None:
+        active = _median(active, rules.median)
     found = _runs(active)
-    if options.gap_frames is not None:
-        found = _merge(found, options.gap_frames)
-    if options.shortest_frames is not None:
-        found = found[found[:, 1] - found[:, 0] >= options.shortest_frames]
+    if rules.gap is not None:
+        found = _merge(found, rules.gap)
+    if rules.shortest is not None:
+        found = found[found[:, 1] - found[:, 0] >= rules.shortest]
     return found
 
 

@@ -28,16 +28,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from pe_audio_cli import _paths
 from pe_audio_cli._small_files import read_small
-from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.detection.options import PerLabel, check_range, shown
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.options import EventOptions, PerLabel, TagOptions, check_range, options_of, shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,7 +52,7 @@ Command: TypeAlias = Literal["tag", "localize"]
 FILE = "settings.toml"  # in a checkpoint's folder
 NO_SETTINGS = "none"  # in place of a file's name: not even the checkpoint's own
 
-EVENT_FIELDS = tuple(each.name for each in fields(EventOptions))
+EVENT_FIELDS = tuple(options_of(EventOptions))
 TAG_FIELDS = ("threshold",)
 CALIBRATION_FIELDS = ("scale", "bias")
 MOST_CHARACTERS = 60  # of a label, in a message
@@ -63,18 +61,17 @@ LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit co
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """What is set for one label; None and an empty tuple leave it to the command.
+    """What is set for one label.
+
+    ``wordings`` are what the model is asked; none is the label itself. ``rules`` are options of the command by their
+    fields' names; what is not among them is left to the command.
 
     Raises:
         UsageError: the calibration is no calibration.
     """
 
     wordings: tuple[str, ...] = ()
-    threshold: float | None = None
-    offset_threshold: float | None = None
-    median: float | None = None
-    merge_gap: float | None = None
-    min_duration: float | None = None
+    rules: Mapping[str, float] = field(default_factory=dict)
     scale: float = 1.0
     bias: float = 0.0
 
@@ -86,6 +83,10 @@ class LabelSettings:
     def calibrates(self) -> bool:
         """Whether it changes probabilities."""
         return (self.scale, self.bias) != (1.0, 0.0)
+
+    def flat(self) -> dict[str, Any]:
+        """All of it by name, as a settings file has it."""
+        return {"wordings": self.wordings, **self.rules, "scale": self.scale, "bias": self.bias}
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,7 @@ class SettingsFile:
         )
 
     def _set(self, names: Collection[str], settings: LabelSettings) -> dict[str, float]:
-        values = {name: getattr(settings, name) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: settings.rules[name] for name in names if name in settings.rules}
 
     def _checked(
         self, values: dict[str, float], combined: Callable[[dict[str, float]], OptionsT], of: str = ""
@@ -231,7 +231,9 @@ def _label(path: Path, command: Command, label: str, values: object) -> LabelSet
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise UsageError(f"{where}: {name} must be a number")
     try:
-        return LabelSettings(tuple(wordings), **numbers)
+        calibration = {name: numbers[name] for name in CALIBRATION_FIELDS if name in numbers}
+        rules = {name: numbers[name] for name in EVENT_FIELDS if name in numbers}
+        return LabelSettings(tuple(wordings), rules, **calibration)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 
@@ -249,11 +251,11 @@ def settings_text(settings: SettingsFile, command: Command, head: str, remarks: 
 
 
 def _lines(settings: LabelSettings) -> Iterator[str]:
-    default = asdict(LabelSettings())
-    for name, value in asdict(settings).items():
+    default = LabelSettings().flat()
+    for name, value in settings.flat().items():
         if name == "wordings" and value:
             yield f"wordings = [{', '.join(map(_quoted, value))}]"
-        elif value != default[name]:
+        elif value != default.get(name):
             yield f"{name} = {value!r}"
 
 

@@ -7,46 +7,15 @@ normalizing either embedding; each label is judged by itself, so probabilities d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pe_audio_cli.detection.options import check_range, shown
-from pe_audio_cli.errors import UsageError
+from pe_audio_cli.options import Aggregate
 from pe_audio_cli.results import Tag
 
-__all__ = ["Aggregate", "TagOptions", "aggregate", "heard_without", "logits", "probabilities", "rank"]
-
-Aggregate: TypeAlias = Literal["max", "mean"]
-
-
-@dataclass(frozen=True, slots=True)
-class TagOptions:
-    """Which tags of a recording are shown.
-
-    ``top_k`` keeps that many of the most probable labels, ``threshold`` those whose probability is at or above it;
-    None keeps all. ``aggregate`` makes one probability of those of a longer recording's windows, each of which
-    counts the same. ``per_window`` asks for the tags of each window too.
-
-    Raises:
-        UsageError: a value is out of its range.
-    """
-
-    top_k: int | None = None
-    threshold: float | None = None
-    aggregate: Aggregate = "max"
-    per_window: bool = False
-
-    def __post_init__(self) -> None:
-        if self.top_k is not None and (not isinstance(self.top_k, Integral) or self.top_k < 1):
-            raise UsageError(f"top-k must be 1 or more: got {shown(self.top_k)}")
-        if self.threshold is not None:
-            check_range("the threshold", self.threshold, 0, 1, "from 0 to 1")
-        if self.aggregate not in get_args(Aggregate):
-            raise UsageError(f"windows are aggregated by {' or '.join(get_args(Aggregate))}: got {self.aggregate!r}")
+__all__ = ["aggregate", "heard_without", "logits", "probabilities", "rank"]
 
 
 def logits(audio: ArrayLike, text: ArrayLike, scale: float, bias: float) -> NDArray[np.float64]:

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
-from pe_audio_cli.detection.options import PerLabel
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations
 from pe_audio_cli.evaluation.metrics.bootstrap import mean_over_labels, resamples
 from pe_audio_cli.evaluation.metrics.measure import measure_clips, measure_strong
@@ -29,6 +26,7 @@ from pe_audio_cli.evaluation.reporting.evaluation_report import (
 )
 from pe_audio_cli.evaluation.tuning.threshold_search import assign_folds
 from pe_audio_cli.evaluation.tuning.tuning import TuningOptions, tune_clips, tune_strong
+from pe_audio_cli.options import EventOptions, PerLabel, TagOptions
 
 __all__ = ["CLIP_THRESHOLD", "Evaluation", "EvaluationOptions", "evaluate_scores"]
 

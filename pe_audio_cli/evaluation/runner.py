@@ -12,9 +12,8 @@ import numpy as np
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
 from pe_audio_cli.audio.decoding import open_audio
-from pe_audio_cli.detection.events import EventOptions, n_heard_frames
+from pe_audio_cli.detection.events import n_heard_frames
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import AnnotationError, RunError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durations
 from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
@@ -23,6 +22,7 @@ from pe_audio_cli.inference.labels import class_labels
 from pe_audio_cli.inference.runner import localize, tag
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.options import EventOptions, TagOptions
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:

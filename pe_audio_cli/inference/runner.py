@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pe_audio_cli.audio.framing import WindowOptions
-from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.detection.options import PerLabel
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import Embedding, Unit
 from pe_audio_cli.inference.tasks.localization import Localizing
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.options import EventOptions, PerLabel, TagOptions
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.formats.draft import put
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.files import is_folder
 from pe_audio_cli.outputs.journal import Entry, Settings

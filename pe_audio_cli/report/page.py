@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import islice
 from string import Template
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
-from pe_audio_cli.detection.events import EventOptions, n_heard_frames
+from pe_audio_cli.detection.events import FrameRules, n_heard_frames
 from pe_audio_cli.formats.annotation import RavenWriter
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report.link import relative_url
 from pe_audio_cli.report.quantize import (
     N_SHADES,
@@ -165,9 +166,7 @@ def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
         "thresholds": levels,
         "onset": threshold_index(options.threshold, levels),
         "offset": None if options.offset_threshold is None else threshold_index(options.offset_threshold, levels),
-        "median": options.median_frames,
-        "gap": options.gap_frames,
-        "shortest": options.shortest_frames,
+        **asdict(FrameRules.of(options)),
     }
 
 

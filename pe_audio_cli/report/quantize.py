@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["N_SHADES", "base64_text", "deflated", "pooled", "ranks", "shades", "threshold_index", "thresholds"]
 

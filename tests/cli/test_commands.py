@@ -20,8 +20,7 @@ from pe_audio_cli import __version__
 from pe_audio_cli.cli.app import app
 from pe_audio_cli.cli.commands.localize import localize
 from pe_audio_cli.cli.commands.tag import tag
-from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.detection.scoring import TagOptions
+from pe_audio_cli.options import EventOptions, TagOptions
 
 MODEL = str(REFERENCE / "pe-a-frame-tiny")
 LABELS = "a dog barking,rain falling,door knock"

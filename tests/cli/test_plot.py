@@ -15,7 +15,7 @@ from support import write_tone
 from typer.testing import CliRunner, Result
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.plots.text import without_glyphs
 
 pytestmark = pytest.mark.usefixtures("encoder_without_a_model")

@@ -15,7 +15,6 @@ from support import LevelEncoder, write_tone
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, Lost, RecordingResult, dispatched
 from pe_audio_cli.cluster.reorder_buffer import SegmentRow
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.inference.pipeline import encode_news
 from pe_audio_cli.inference.reader import read
@@ -23,6 +22,7 @@ from pe_audio_cli.inference.segments import Collector, SegmentResult, gathered, 
 from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
+from pe_audio_cli.options import TagOptions
 from pe_audio_cli.results import FileError
 
 WINDOWS = WindowOptions(1.0, 0.0)

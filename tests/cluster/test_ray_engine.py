@@ -25,13 +25,13 @@ from typer.testing import CliRunner
 
 from pe_audio_cli.api import load
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.inference.runner import tag, window_options
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, find_checkpoint
+from pe_audio_cli.options import TagOptions
 from pe_audio_cli.results import FileError, TagResult
 
 ray = pytest.importorskip("ray", reason="no run on a cluster is tested: pip install 'pe-audio-cli[ray]'")

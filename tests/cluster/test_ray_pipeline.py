@@ -14,8 +14,6 @@ from support import REFERENCE, LevelEncoder, write_tone
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, RecordingResult
 from pe_audio_cli.cluster.ray_pipeline import Encode, Work, decode
-from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.inference.segments import SegmentResult, gathered
 from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
@@ -25,6 +23,7 @@ from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, anchored, find_checkpoint
+from pe_audio_cli.options import EventOptions, TagOptions
 from pe_audio_cli.results import FileError, LocalizeResult
 
 pa = pytest.importorskip("pyarrow")

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_audio_cli.detection import events as detect_events
-from pe_audio_cli.detection.events import EventOptions, Events, spans
+from pe_audio_cli.detection.events import Events, spans
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.options import EventOptions
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.detection.scoring import TagOptions, aggregate, logits, probabilities, rank
+from pe_audio_cli.detection.scoring import aggregate, logits, probabilities, rank
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.options import TagOptions
 from pe_audio_cli.results import Tag
 
 

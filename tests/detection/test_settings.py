@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import (
     LabelSettings,
     SettingsFile,
@@ -18,8 +17,8 @@ from pe_audio_cli.detection.label_settings import (
     settings_in,
     settings_text,
 )
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.options import EventOptions, TagOptions
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 seconds = st.none() | st.floats(0, 3600)
@@ -30,8 +29,10 @@ def label_settings(draw: st.DrawFn) -> LabelSettings:
     threshold = draw(st.none() | st.floats(0, 1))
     lower = draw(st.none() | st.floats(0, 0.3 if threshold is None else threshold))
     scale, bias = draw(st.floats(1e-6, 1e6)), draw(st.floats(-1e6, 1e6))
-    lengths = [draw(seconds) for _ in range(3)]
-    return LabelSettings(tuple(draw(st.lists(texts, max_size=3))), threshold, lower, *lengths, scale, bias)
+    lengths = {name: draw(seconds) for name in ("median", "merge_gap", "min_duration")}
+    rules = {"threshold": threshold, "offset_threshold": lower, **lengths}
+    chosen = {name: value for name, value in rules.items() if value is not None}
+    return LabelSettings(tuple(draw(st.lists(texts, max_size=3))), chosen, scale, bias)
 
 
 @given(st.dictionaries(texts, label_settings(), min_size=1, max_size=4), texts)
@@ -83,7 +84,7 @@ def test_what_stands_above_the_labels_holds_for_all_of_them(tmp_path: Path) -> N
     alone = edited(tmp_path, "[localize]\nmin_duration = 0.5\n")
     assert read_settings(alone, "localize").event_options(EventOptions()).own == {}
     again = edited(tmp_path, settings_text(read_settings(alone, "localize"), "localize", "", {}))
-    assert read_settings(again, "localize").default == LabelSettings(min_duration=0.5)
+    assert read_settings(again, "localize").default == LabelSettings(rules={"min_duration": 0.5})
 
 
 def test_a_checkpoint_may_carry_settings_for_either_command(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_checkpoint_may_carry_settings_for_either_command(tmp_path: Path) -> N
 def test_a_threshold_of_ones_own_moves_the_offset_threshold_that_a_checkpoint_carries(
     given: float, carried: float, share: float
 ) -> None:
-    own = LabelSettings(threshold=carried, offset_threshold=carried * share, merge_gap=0.5)
+    own = LabelSettings(rules={"threshold": carried, "offset_threshold": carried * share, "merge_gap": 0.5})
     settings = SettingsFile("settings.toml", default=own, carried=True)
     rule = settings.event_options(EventOptions(given), {"threshold"}).default
     assert (rule.threshold, rule.merge_gap) == (given, 0.5)

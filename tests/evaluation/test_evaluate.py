@@ -11,10 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
-from pe_audio_cli.detection.options import PerLabel
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, Reference
 from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
 from pe_audio_cli.evaluation.prompts import LabelPrompt, label_prompts
@@ -22,6 +19,7 @@ from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
 from pe_audio_cli.evaluation.reporting.render import render
 from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
 from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
+from pe_audio_cli.options import EventOptions, PerLabel, TagOptions
 
 LABELS = ["dog", "rain", "wind"]
 
@@ -223,6 +221,6 @@ def test_settings_hold_tuned_labels_and_those_that_were_not_tuned(tmp_path) -> N
     (tmp_path / "out.toml").write_text(text, encoding="utf-8")
     read = read_settings(tmp_path / "out.toml", "localize")
     assert list(read.labels) == LABELS and (read.model, read.fingerprint) == ("m", "0123")
-    assert read.labels["dog"].threshold == report.tuning.labels[0].settings.threshold
+    assert read.labels["dog"].rules["threshold"] == report.tuning.labels[0].settings.rules["threshold"]
     assert read.labels["dog"].wordings == () and read.labels["wind"] == LabelSettings()
     assert "# not annotated, so not tuned" in text and "cross-validated" in text

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from scenes import sets
 from support import REFERENCE
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.evaluation.metrics.counts import event_counts, hits, segment_counts
 from pe_audio_cli.evaluation.metrics.psds import PSDS1, PSDS2, psds
 from pe_audio_cli.evaluation.metrics.scored import StrongRecording
+from pe_audio_cli.options import EventOptions
 
 KNOWN = json.loads((REFERENCE / "detection_metrics.json").read_text(encoding="utf-8"))
 ONCE = np.ones((1, 1), np.int64)

@@ -17,11 +17,11 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from scenes import sets  # noqa: E402
 
-from pe_audio_cli.detection.events import EventOptions  # noqa: E402
 from pe_audio_cli.evaluation.metrics.counts import event_counts, hits, segment_counts  # noqa: E402
 from pe_audio_cli.evaluation.metrics.psds import PSDS1, PSDS2, PsdsOptions, psds  # noqa: E402
 from pe_audio_cli.evaluation.metrics.ranking import ranking  # noqa: E402
 from pe_audio_cli.evaluation.metrics.scored import StrongRecording  # noqa: E402
+from pe_audio_cli.options import EventOptions  # noqa: E402
 
 RATE = 20_000.0  # false positives per hour: in scenes this short, a few
 LABELS = ["0", "1", "2"]

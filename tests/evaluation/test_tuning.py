@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import sets
 
-from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.events import find_events
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.evaluation.metrics.counts import event_counts, hits
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
@@ -22,6 +22,7 @@ from pe_audio_cli.evaluation.tuning.threshold_search import (
     assign_folds,
     search_thresholds,
 )
+from pe_audio_cli.options import EventOptions
 
 NOW = EventOptions()
 

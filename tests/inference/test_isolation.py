@@ -12,8 +12,6 @@ from support import LevelEncoder
 from pe_audio_cli.audio.decoding import AudioStream
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
-from pe_audio_cli.detection.events import EventOptions
-from pe_audio_cli.detection.scoring import TagOptions
 from pe_audio_cli.inference import pipeline, reader
 from pe_audio_cli.inference.tasks import localization
 from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine, Question
@@ -21,6 +19,7 @@ from pe_audio_cli.inference.tasks.embedding import Embedding
 from pe_audio_cli.inference.tasks.localization import Localizing
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
+from pe_audio_cli.options import EventOptions, TagOptions
 from pe_audio_cli.results import FileError
 
 WINDOWS = WindowOptions(1.0, 0.0)

@@ -12,10 +12,10 @@ from drawings import png_pixels, svg_texts
 from pages import result_of
 from support import write_tone
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.formats.base import Command, WriteOptions
 from pe_audio_cli.formats.registry import writer_for
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.file import FileOutput
 from pe_audio_cli.outputs.folder import FolderOutput

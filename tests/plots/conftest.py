@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.events import find_events
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.results import LocalizeResult, Recording, Spectrogram
 
 Make = Callable[..., LocalizeResult]

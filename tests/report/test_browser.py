@@ -21,11 +21,12 @@ from support import write_tone
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
-from pe_audio_cli.detection.events import EventOptions, find_events
+from pe_audio_cli.detection.events import find_events
 from pe_audio_cli.formats.annotation import AudacityWriter, RavenWriter
 from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.csv import CsvWriter
 from pe_audio_cli.formats.subtitles import SrtWriter, VttWriter
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report import page as report_page
 from pe_audio_cli.results import FileError, LocalizeResult
 

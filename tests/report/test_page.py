@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import Elements, result_of, wandering, write_page
 
-from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report import page as report_page
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import FileError, Sound

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pe_audio_cli.detection.events import EventOptions
+from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report.quantize import base64_text, deflated, pooled, ranks, shades, threshold_index, thresholds
 
 probabilities = arrays(np.float32, st.integers(0, 50), elements=st.floats(0, 1, width=32))

@@ -61,7 +61,6 @@ Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.
 
 SOME_FAILED = 1  # of the recordings, and the rest are evaluated
 AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are numbers in a knowledge base
-EVENT_FLAGS = ("offset_threshold", "median", "merge_gap", "min_duration")  # which whole recordings have no use for
 
 
 @with_flags
@@ -189,15 +188,14 @@ def _settings(flags: FindFlags, read: Annotations) -> SettingsFile | None:
 def _evaluation_options(
     flags: FindFlags, read: Annotations, settings: SettingsFile, tune: TuningOptions | None
 ) -> EvaluationOptions:
-    from pe_audio_cli.detection.events import EventOptions
-    from pe_audio_cli.detection.scoring import TagOptions
     from pe_audio_cli.evaluation.evaluate import CLIP_THRESHOLD, EvaluationOptions
+    from pe_audio_cli.options import EventOptions, TagOptions
 
-    given = {name: getattr(flags, name) for name in ("threshold", *EVENT_FLAGS) if getattr(flags, name) is not None}
+    given = flags.events
     if read.kind == "strong":
         events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
         return EvaluationOptions(events=events, settings=settings, tune=tune)
-    if flags.tidy or len(given) > ("threshold" in given) or (tune is not None and tune.postprocessing):
+    if flags.tidy or given.keys() - {"threshold"} or (tune is not None and tune.postprocessing):
         raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
     default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
     return EvaluationOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)

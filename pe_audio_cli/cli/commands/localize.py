@@ -9,17 +9,18 @@ import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.flags import BatchFlags, given_flags, with_flags
+from pe_audio_cli.cli.flags import BatchFlags, FlagsOf, given_flags, with_flags
 from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.options import EventOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pe_audio_cli.detection.label_settings import SettingsFile
-    from pe_audio_cli.detection.options import PerLabel
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.options import PerLabel
     from pe_audio_cli.results import FileError, LocalizeResult
 
 PANEL = "Events, in the order in which they are worked out"
@@ -30,32 +31,7 @@ REPORT_PANEL = "Report"
 def localize(
     context: typer.Context,
     flags: BatchFlags,
-    threshold: Annotated[
-        float,
-        typer.Option(metavar="P", help="A label is heard where its probability is above P.", rich_help_panel=PANEL),
-    ] = 0.3,
-    offset_threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P", help="Events go on until the probability is no longer above P.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    median: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Events and gaps shorter than half of this vanish (a median filter on what is heard).",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    merge_gap: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Events that lie no further apart become one.", rich_help_panel=PANEL),
-    ] = None,
-    min_duration: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Events shorter than this vanish.", rich_help_panel=PANEL),
-    ] = None,
+    events: Annotated[EventOptions, FlagsOf(EventOptions, PANEL)],
     tidy: Annotated[
         bool,
         typer.Option(
@@ -103,7 +79,6 @@ def localize(
     """
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
-        from pe_audio_cli.detection.events import EventOptions
         from pe_audio_cli.detection.label_settings import settings_in
         from pe_audio_cli.errors import UsageError
         from pe_audio_cli.inference import runner as inference
@@ -114,12 +89,11 @@ def localize(
         if embed_audio and flags.engine.engine == "ray":
             raise UsageError("--embed-audio needs the sound here, and a cluster keeps it: leave one of them out")
         shown = plot is not None or report is not None
-        options = EventOptions(threshold, offset_threshold, median, merge_gap, min_duration)
         settings = settings_in(flags.labels.settings, "localize")
         given = given_flags(context)
 
         def rules(settings: SettingsFile) -> PerLabel[EventOptions]:
-            found = settings.event_options(options, given, tidy=tidy)
+            found = settings.event_options(events, given, tidy=tidy)
             if report is not None and any(own != found.default for own in found.own.values()):
                 raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
             return found
@@ -134,6 +108,6 @@ def localize(
             encoding = replace(encoding, spectrograms=shown, sounds=EMBED_SECONDS if embed_audio else None)
             return inference.localize(files, encoder, query, rules, encoding, frames or shown)
 
-        page = None if report is None else PageOptions(report, options, embed_audio)
+        page = None if report is None else PageOptions(report, events, embed_audio)
         batch = Batch("localize", flags, console, settings, rules, frames=frames, plot=plot, report=page)
         batch.run(ask, {"frames": frames})

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.flags import BatchFlags, given_flags, with_flags
+from pe_audio_cli.cli.flags import BatchFlags, FlagsOf, given_flags, with_flags
 from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.options import TagOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pe_audio_cli.detection.label_settings import SettingsFile
-    from pe_audio_cli.detection.options import PerLabel
-    from pe_audio_cli.detection.scoring import TagOptions
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.options import PerLabel
     from pe_audio_cli.results import FileError, TagResult
 
 PANEL = "Results"
@@ -30,24 +30,7 @@ TOP_OF_DEFAULT_LABELS = 5  # that a table shows where the labels are the checkpo
 def tag(
     context: typer.Context,
     flags: BatchFlags,
-    top_k: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Only the N most probable labels.", rich_help_panel=PANEL),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Only labels whose probability is P or above.", rich_help_panel=PANEL),
-    ] = None,
-    aggregate: Annotated[
-        Literal["max", "mean"],
-        typer.Option(help="How the windows of a long recording are summed up.", rich_help_panel=PANEL),
-    ] = "max",
-    per_window: Annotated[
-        bool,
-        typer.Option(
-            "--per-window", help="The tags of each window too, with its start and end.", rich_help_panel=PANEL
-        ),
-    ] = False,
+    options: Annotated[TagOptions, FlagsOf(TagOptions, PANEL)],
     plot: Annotated[
         str | None,
         typer.Option(
@@ -64,14 +47,13 @@ def tag(
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
         from pe_audio_cli.detection.label_settings import settings_in
-        from pe_audio_cli.detection.scoring import TagOptions
         from pe_audio_cli.inference import runner as inference
 
         settings, given = settings_in(flags.labels.settings, "tag"), given_flags(context)
         # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
         own_labels = not flags.labels.given and not (settings and settings.labels)
-        most_shown = TOP_OF_DEFAULT_LABELS if own_labels and top_k is None and threshold is None else None
-        options = TagOptions(top_k, threshold, aggregate, per_window)
+        limited = options.top_k is not None or options.threshold is not None
+        most_shown = TOP_OF_DEFAULT_LABELS if own_labels and not limited else None
 
         def rules(settings: SettingsFile) -> PerLabel[TagOptions]:
             return settings.tag_options(options, given)
@@ -85,5 +67,6 @@ def tag(
         ) -> Iterator[TagResult | FileError]:
             return inference.tag(files, encoder, query, rules, encoding)
 
+        per_window = options.per_window
         batch = Batch("tag", flags, console, settings, rules, per_window=per_window, plot=plot, most_shown=most_shown)
         batch.run(ask, {})

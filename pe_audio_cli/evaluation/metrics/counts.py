@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
 from pe_audio_cli.evaluation.metrics.spans import Collar, active_segments, matches
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["Counts", "Hits", "clip_counts", "event_counts", "hits", "segment_counts"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.evaluation.metrics.bootstrap import mean_over_labels, resamples
 from pe_audio_cli.evaluation.metrics.calibration import calibration_error, reliability_sums
 from pe_audio_cli.evaluation.metrics.counts import Counts, clip_counts, event_counts, hits, segment_counts
 from pe_audio_cli.evaluation.metrics.psds import PSDS1, PSDS2, psds
 from pe_audio_cli.evaluation.metrics.ranking import ranking
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["CALIBRATION", "Figures", "measure_clips", "measure_strong"]
 

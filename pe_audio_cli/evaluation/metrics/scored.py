@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.framing import FRAME_SECONDS, FRAMES_PER_SECOND
-from pe_audio_cli.detection.events import EventOptions, spans
+from pe_audio_cli.detection.events import spans
 from pe_audio_cli.evaluation.annotations.folder import Annotated
 from pe_audio_cli.evaluation.metrics.spans import Spans, active_segments
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["Clips", "StrongRecording", "references_of"]
 

@@ -34,6 +34,9 @@ def render(report: EvaluationReport, format: str, width: int | None = None) -> s
 
 def _json(report: EvaluationReport) -> str:
     values = asdict(report)
+    if report.tuning is not None:
+        for told, tuned in zip(values["tuning"]["labels"], report.tuning.labels, strict=True):
+            told["settings"] = tuned.settings.flat()
     if not report.warnings:
         del values["warnings"]
     shape = {"schema": SCHEMA, **values.pop("subject"), **values}

@@ -26,6 +26,7 @@ from pe_audio_cli.evaluation.reporting.evaluation_report import (
     estimate_text,
 )
 from pe_audio_cli.formats.escaping import terminal_text
+from pe_audio_cli.options import EventOptions, options_of
 
 __all__ = ["table"]
 
@@ -141,14 +142,8 @@ def _tuning(tuning: Tuning) -> Iterator[RenderableType]:
 
 
 def _settings(settings: LabelSettings) -> str:
-    shown = {
-        "threshold": settings.threshold,
-        "offset": settings.offset_threshold,
-        "median": settings.median,
-        "gap": settings.merge_gap,
-        "min": settings.min_duration,
-    }
-    parts = [f"{name} {value:g}" for name, value in shown.items() if value is not None]
+    known = options_of(EventOptions)
+    parts = [f"{known[name].short} {value:g}" for name, value in settings.rules.items() if known[name].short]
     if settings.calibrates:
         parts.append(f"logit x {settings.scale:.2f} {settings.bias:+.2f}")
     return ", ".join(parts)

@@ -18,10 +18,10 @@ from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.evaluation.metrics.counts import Counts, clip_counts, event_counts, hits
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
+from pe_audio_cli.options import EventOptions, options_of
 
 __all__ = [
     "THRESHOLDS",
@@ -43,12 +43,8 @@ LOW_THRESHOLDS = [float(f"{1 / (1 + math.exp(step * LOGIT_STEP)):.{DIGITS}g}") f
 THRESHOLDS = (*LOW_THRESHOLDS, 0.5, *(round(1 - low, 6) for low in reversed(LOW_THRESHOLDS)))
 NEARBY = 3  # steps of the threshold on either side that are tried with other values
 
-OFFSET_SHARES = (None, 0.75, 0.5, 0.25)  # of the threshold
-LENGTHS: dict[str, tuple[float | None, ...]] = {  # seconds
-    "median": (None, 0.2, 0.4, 0.8),
-    "merge_gap": (None, 0.2, 0.5, 1.0),
-    "min_duration": (None, 0.12, 0.24, 0.48),
-}
+TRIED = {name: known.tried for name, known in options_of(EventOptions).items() if known.tried}
+OFFSET_SHARES = TRIED.pop("offset_threshold")  # of the threshold
 ROUNDS = 2
 SAME = 1e-9  # of a merit, below which nothing is gained
 
@@ -129,7 +125,7 @@ class EventCandidates:
         """Hysteresis and each of the lengths, with thresholds nearby."""
         for _ in range(ROUNDS if self._postprocessing else 0):
             yield lambda best: [_with_threshold(best, t, share) for share in OFFSET_SHARES for t in _nearby(best)]
-            for name, lengths in LENGTHS.items():
+            for name, lengths in TRIED.items():
                 yield lambda best, name=name, lengths=lengths: [  # type: ignore[misc]
                     _with_threshold(replace(best, **{name: length}), threshold, _share(best))
                     for length in lengths

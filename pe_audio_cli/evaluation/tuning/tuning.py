@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_audio_cli.detection.events import EventOptions
 from pe_audio_cli.detection.label_settings import LabelSettings
 from pe_audio_cli.evaluation.metrics.bootstrap import mean_over_labels, resamples
 from pe_audio_cli.evaluation.metrics.calibration import (
@@ -29,6 +28,7 @@ from pe_audio_cli.evaluation.tuning.threshold_search import (
     Goal,
     search_thresholds,
 )
+from pe_audio_cli.options import EventOptions
 
 __all__ = ["TuningOptions", "tune_clips", "tune_strong"]
 
@@ -145,7 +145,8 @@ def _tuning(
             continue
         outcome = _outcome(trial, folds, weights, options)
         outcomes.append(outcome)
-        settings = LabelSettings(own.wordings, **fields(outcome.chosen), **_composed(own, outcome.calibration))
+        rules = {name: value for name, value in fields(outcome.chosen).items() if value is not None}
+        settings = LabelSettings(own.wordings, rules, **_composed(own, outcome.calibration))
         tuned.append(TunedLabel(label, settings, estimates(outcome.before), estimates(outcome.after), outcome.missed))
     before, after = (_means([getattr(each, when) for each in outcomes]) for when in ("before", "after"))
     return Tuning(str(options.goal), tuple(tuned), estimates(before), estimates(after), tuple(not_tuned))

@@ -9,12 +9,12 @@ import numpy as np
 
 from pe_audio_cli.audio.framing import FRAME_SECONDS
 from pe_audio_cli.audio.overlap_add import OverlapAdd
-from pe_audio_cli.detection.events import EventOptions, find_events
-from pe_audio_cli.detection.options import PerLabel
+from pe_audio_cli.detection.events import find_events
 from pe_audio_cli.detection.scoring import probabilities
 from pe_audio_cli.inference.frame_store import FrameStore
 from pe_audio_cli.inference.pipeline import EncodedWindow, Reducer
 from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.options import EventOptions, PerLabel
 from pe_audio_cli.results import LocalizeResult, Recording
 
 if TYPE_CHECKING:

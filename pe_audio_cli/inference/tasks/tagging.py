@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
-from pe_audio_cli.detection.options import PerLabel
-from pe_audio_cli.detection.scoring import TagOptions, aggregate, probabilities, rank
+from pe_audio_cli.detection.scoring import aggregate, probabilities, rank
 from pe_audio_cli.inference.pipeline import EncodedWindow, Reducer
 from pe_audio_cli.models.encoder import Encoder
+from pe_audio_cli.options import PerLabel, TagOptions
 from pe_audio_cli.results import Recording, Tag, TagResult, WindowTags
 
 if TYPE_CHECKING:
