@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import av
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
 from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import beginning_after, id3_size, is_no_sound, next_recording
+from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_size, is_no_sound, next_recording
 from pe_audio_cli.audio.frames import TRANSPORT_BYTES
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
@@ -49,8 +49,6 @@ DEMUXERS = (
 )
 # Formats whose headers hold a duration; for the others, FFmpeg guesses one from the bit rate.
 TIMED_DEMUXERS = frozenset({"ape", "asf", "flac", "flv", "matroska", "mov", "ogg", "tak", "tta", "wv"})
-# Formats whose last packet FFmpeg calls broken where the header leaves the length open.
-ENDS_BROKEN = frozenset({"wav", "caf"})
 # FFmpeg's sample formats: numpy's name for the type, what stands for 0.0 in it, and what for 1.0.
 SAMPLE_FORMATS = {
     "u8": ("u1", 2**7, 2**7),
@@ -162,6 +160,14 @@ class FFmpegSource:
         """Whether time stamps count on another rate than that of the frames: a FLAC's, where the header is damaged."""
         return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)
 
+    @cached_property
+    def _ends_anywhere(self) -> bool:
+        """Whether the header leaves the length open, so that FFmpeg calls the last packet broken."""
+        if self._container.format.name == "caf":
+            extent = extent_of(self._opened)
+            return extent is not None and extent.claimed is None
+        return self._container.format.name == "wav"
+
     def _check_decoder(self) -> None:
         """Keep the decoder from making larger frames than are allowed, before it is opened."""
         context = self._stream.codec_context
@@ -181,10 +187,10 @@ class FFmpegSource:
         try:
             for packet in self._container.demux(self._stream):
                 self._check_packet(packet)
-                broken = packet.is_corrupt and self._container.format.name not in ENDS_BROKEN
+                broken = packet.is_corrupt and not self._ends_anywhere
                 try:
                     frames = self._stream.decode(packet)
-                    if frames and packet.pos is not None:
+                    if frames and not broken and packet.pos is not None:
                         self._sound_end = max(self._sound_end, packet.pos + packet.size)
                         self._packet_bytes = packet.size
                 except av.FFmpegError as error:
