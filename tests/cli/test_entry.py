@@ -43,7 +43,7 @@ def test_a_module_that_is_misused_ends_as_the_command_does() -> None:
         (["peaudio", "models", ""], {"pull"}),
         (["peaudio", "nothing-begins-so"], set()),
     ],
-    ids=" ".join,
+    ids=lambda each: " ".join(sorted(each) if isinstance(each, set) else each),
 )
 def test_bash_is_offered_commands_and_flags(words: list[str], expected: set[str]) -> None:
     offered = output_of(
