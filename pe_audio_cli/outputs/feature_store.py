@@ -72,7 +72,7 @@ class FeatureStore:
         return not self._paths()
 
     def _path(self, file: str) -> Path:
-        return helper(self._output, _ending(hashlib.sha256(os.fsencode(file)).hexdigest()[:DIGITS]))
+        return helper(self._output, _ending(hashlib.sha256(file.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]))
 
     def _paths(self) -> list[Path]:
         end = _ending("0" * DIGITS)

@@ -7,11 +7,18 @@ from torch.nn import functional
 
 from pe_audio_cli.models.kernels import onednn as packed
 
-DTYPES = {torch.float32: 1e-6, torch.bfloat16: 0.01}
+DTYPES = [torch.float32, torch.bfloat16]
 
 
-def assert_near(got, wanted, dtype):
-    torch.testing.assert_close(got, wanted, rtol=0, atol=DTYPES[dtype] * wanted.abs().max().item())
+def assert_near(got, wanted, dtype, n_terms, magnitude):
+    """Two sums of the same products in different orders.
+
+    Each is off by no more than about ``n_terms * eps / 2`` of the sum of the magnitudes (Higham, Accuracy and Stability
+    of Numerical Algorithms, 2002, section 3.1), and is rounded to its type, once more where something is added.
+    """
+    summed = n_terms * torch.finfo(torch.float32).eps * magnitude.float().abs().max().item()
+    rounded = 2 * torch.finfo(dtype).eps * max(got.abs().max().item(), wanted.abs().max().item())
+    torch.testing.assert_close(got, wanted, rtol=0, atol=summed + rounded)
 
 
 @pytest.fixture(params=["packed", "as given"])
@@ -34,9 +41,10 @@ def test_a_product_is_a_linear_layer(operators, shape, bias, dtype):
     torch.manual_seed(0)
     linear, rows = nn.Linear(24, 40, bias, dtype=dtype), torch.randn(shape, dtype=dtype)
     product = packed.Product(linear.weight, linear.bias)
-    assert_near(product(rows), linear(rows), dtype)
     below = torch.randn(*shape[:-1], 40, dtype=dtype)
-    assert_near(product(rows, below), linear(rows) + below, dtype)
+    magnitude = rows.abs() @ linear.weight.T.abs() + below.abs() + (linear.bias.abs() if bias else 0)
+    assert_near(product(rows), linear(rows), dtype, 25, magnitude)
+    assert_near(product(rows, below), linear(rows) + below, dtype, 26, magnitude)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -47,11 +55,10 @@ def test_a_convolution_is_a_convolution(operators, kernel, stride, dilation, dty
     conv = nn.Conv1d(24, 40, kernel, stride, dilation=dilation, dtype=dtype)
     for n_rows in (dilation * (kernel - 1) + 1, 200):
         rows = torch.randn(n_rows, 24, dtype=dtype)
-        assert_near(
-            packed.Convolution(conv)(rows),
-            functional.conv1d(rows.T[None], *conv.parameters(), stride, 0, dilation)[0].T,
-            dtype,
-        )
+        wanted = functional.conv1d(rows.T[None], *conv.parameters(), stride, 0, dilation)[0].T
+        absolute = (value.abs() for value in conv.parameters())
+        magnitude = functional.conv1d(rows.T[None].abs(), *absolute, stride, 0, dilation)
+        assert_near(packed.Convolution(conv)(rows), wanted, dtype, 24 * kernel + 1, magnitude)
 
 
 @pytest.mark.parametrize("name", ["_multiply", "_convolve"])

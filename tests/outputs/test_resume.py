@@ -345,7 +345,7 @@ def test_a_full_disk_at_the_start_leaves_nothing(files, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pe_audio_cli.outputs.base.create_alone", full)
+        patch.setattr("pe_audio_cli.outputs.file.create_alone", full)
         with pytest.raises(OutputError, match="No space left"):
             run(tmp_path / "o.jsonl", files)
     assert names(tmp_path) == set()
