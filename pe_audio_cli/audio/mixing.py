@@ -174,15 +174,17 @@ def _bands(samples: Samples, sample_rate: int) -> _Bands:
     spectrum = spectrum[:, :, lowest:] * weights
     own = _in_bands(_power(spectrum), starts)
     n_bins = np.diff(np.append(starts, spectrum.shape[2]))
-    loudest = np.repeat(own.argmax(axis=0), n_bins)
-    reference = spectrum[loudest, :, np.arange(len(loudest))].T
+    bands = np.split(spectrum, starts[1:], axis=2)
+    reference = np.concatenate([band[loudest] for band, loudest in zip(bands, own.argmax(axis=0), strict=True)], axis=1)
     shared = _in_bands(spectrum.real * reference.real + spectrum.imag * reference.imag, starts)
     # Of few values, a correlation may be large by chance: its standard error is that of as many complex numbers, and
     # of less than a transform it says nothing.
     opposed = -np.clip(np.sqrt(2 / (n_bins * n_transforms)), -OPPOSED, 0.95) if len(samples) >= size else -2.0
     signs = np.where(shared < opposed * np.sqrt(own * own.max(axis=0)), np.float32(-1), np.float32(1))
-    turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
-    summed, aligned = (_in_bands(_power(each), starts) for each in (spectrum.sum(axis=0), turned.sum(axis=0)))
+    summed = aligned = _in_bands(_power(spectrum.sum(axis=0)), starts)
+    if (signs < 0).any():  # else there is nothing to turn over
+        turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
+        aligned = _in_bands(_power(turned.sum(axis=0)), starts)
     return _Bands(own, summed, aligned, spectrum, starts)
 
 
