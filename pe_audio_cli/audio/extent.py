@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 from pe_audio_cli.audio.frames import is_stream
@@ -24,7 +27,7 @@ __all__ = [
     "beginning_after",
     "extent_of",
     "head_as_riff",
-    "id3_size",
+    "id3_in_front",
     "is_no_sound",
     "next_recording",
     "rest_of",
@@ -74,6 +77,13 @@ BEGINNINGS = {
         b"Creative Voice File\x1a": rb"",
     }.items()
 }
+# The letters, and how many bytes of them come before it, by a pair of their bytes that no padding is made of.
+LETTERS: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
+for _letters in BEGINNINGS:
+    _before = len(_letters) - len(_letters.lstrip(b"\0"))
+    LETTERS[_letters[_before : _before + 2]].append((_letters, _before))
+IS_PAIR = np.zeros(1 << 16, np.bool_)
+IS_PAIR[[int.from_bytes(pair, "little") for pair in LETTERS]] = True
 # Files of frames or samples that have no end, so that decoders take for sound what follows: FLAC, DTS, SoX, IRCAM.
 ENDLESS = (
     *(b"fLaC", b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8", b".SoX", b"XoS."),
@@ -277,19 +287,24 @@ def beginning_after(opened: Opened, place: int, reach: int = MAX_SEARCH) -> int 
     """Where a recording begins in the ``reach`` bytes from ``place`` on; None if none does."""
     end = min(size_of(opened), place + reach)
     while place < end and (content := read_at(opened, place, SCAN_BYTES + OVERLAP)):
-        starts = sorted(at for letters in BEGINNINGS for at in _places(content, letters))
-        found = next((place + at for at in starts if _is_beginning(opened, place + at)), None)
+        found = next((place + at for at in _places(content) if _is_beginning(opened, place + at)), None)
         if found is not None:
             return found
         place += SCAN_BYTES
     return None
 
 
-def _places(content: bytes, letters: bytes) -> Iterator[int]:
-    at = content.find(letters)  # much faster than one expression for all
-    while at >= 0:
-        yield at
-        at = content.find(letters, at + 1)
+def _places(content: bytes) -> list[int]:
+    """Where letters of BEGINNINGS stand, in order; pairs of their bytes are looked for first, all in one pass."""
+    places = []
+    for odd in (0, 1):
+        words = np.frombuffer(content[odd : len(content) - (len(content) - odd) % 2], "<u2")
+        for at in (2 * np.flatnonzero(IS_PAIR[words]) + odd).tolist():
+            for letters, before in LETTERS[content[at : at + 2]]:
+                start = at - before
+                if start >= 0 and content.startswith(letters, start):
+                    places.append(start)
+    return sorted(places)
 
 
 def _is_beginning(opened: Opened, place: int) -> bool:
@@ -297,13 +312,19 @@ def _is_beginning(opened: Opened, place: int) -> bool:
     head = read_at(opened, place, OVERLAP)
     for letters, pattern in BEGINNINGS.items():
         if head.startswith(letters) and pattern.match(head):
-            return letters != b"ID3" or _is_mpeg(read_at(opened, place + id3_size(head), 2))
+            return letters != b"ID3" or _is_mpeg(read_at(opened, place + _id3_size(head), 2))
     return head[:3] == b"\0\0\0" and head[4:8] == b"ftyp"
 
 
-def id3_size(head: bytes) -> int:
+def _id3_size(head: bytes) -> int:
     """Bytes of the ID3 tag that begins so; its header's last four of ten have 7 bits each (ID3v2.4, section 3.1)."""
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
+def id3_in_front(opened: Opened) -> int:
+    """Bytes of the ID3 tag at the beginning of a file; 0 if there is none."""
+    head = read_at(opened, 0, 10)
+    return _id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0
 
 
 def _is_mpeg(head: bytes) -> bool:

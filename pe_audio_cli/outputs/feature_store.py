@@ -101,13 +101,18 @@ class _KeptCodec:
             return self._encoder.encode_codec(frames)
         if self._n_chunks == 2:
             self._if_usable(self._scan)
-        key = hashlib.sha256(self._identity + np.ascontiguousarray(frames).tobytes()).digest()
+        key = self._key(frames)
         kept = self._if_usable(lambda: self._read(key))
         if kept is not None and len(kept) == len(frames):
             return kept
         features = self._encoder.encode_codec(frames)
         self._if_usable(lambda: self._append(key, features))
         return features
+
+    def _key(self, frames: NDArray[np.float32]) -> bytes:
+        digest = hashlib.sha256(self._identity)
+        digest.update(np.ascontiguousarray(frames).data)
+        return digest.digest()
 
     def _if_usable(self, work: Callable[[], NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
         """Read or write the file, unless that has failed: a full disk has more need of the room."""

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 from audio.corpus import Recordings, chunk, id3_tag, wav_bytes
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pe_audio_cli.audio import extent
 from pe_audio_cli.audio.decoders.sndfile import SndfileSource
 from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 
@@ -399,3 +402,18 @@ def test_damage_in_a_flac_s_header_makes_no_hours_of_seconds(recordings: Recordi
             assert type(error).__name__ == "InputError", error
         else:
             assert len(samples) / SAMPLE_RATE < 3
+
+
+LETTERS = sorted(extent.BEGINNINGS)
+SNIPPETS = st.one_of(
+    st.sampled_from(LETTERS),
+    st.sampled_from(LETTERS).map(lambda letters: letters[:2]),
+    st.integers(0, 5).map(bytes),
+    st.binary(max_size=5),
+)
+
+
+@given(st.lists(SNIPPETS, max_size=12).map(b"".join))
+def test_letters_are_found_wherever_a_plain_search_finds_them(content: bytes) -> None:
+    plain = [(at, letters) for at in range(len(content)) for letters in LETTERS if content.startswith(letters, at)]
+    assert extent._places(content) == [at for at, _ in plain]

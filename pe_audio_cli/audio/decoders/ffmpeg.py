@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
 from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_size, is_no_sound, next_recording
+from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_in_front, is_no_sound, next_recording
 from pe_audio_cli.audio.frames import TRANSPORT_BYTES
 from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
@@ -389,8 +389,7 @@ def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
 
 def _mp3_frames(opened: Opened) -> int:
     """How many frames there are by the tag that encoders write into the first one; 0 if it does not say."""
-    head = read_at(opened, 0, 10)
-    content = read_at(opened, id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0, MP3_TAG_BYTES)
+    content = read_at(opened, id3_in_front(opened), MP3_TAG_BYTES)
     tag = MP3_TAG.search(content)
     return int.from_bytes(tag[1], "big") if tag is not None else 0
 

@@ -17,7 +17,7 @@ import soundfile
 from pe_audio_cli.audio.bitstream import compressed_kind
 from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
-from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_size, is_no_sound, rest_of
+from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_in_front, is_no_sound, rest_of
 from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
@@ -44,13 +44,7 @@ UNKNOWN_BYTES = (range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 0x1_0000_00
 
 def recognizes(opened: Opened) -> bool:
     """Whether a recording is of a format that is libsndfile's here, by its first bytes, or those after an ID3 tag."""
-    return read_at(opened, _tag_bytes(opened), 4).startswith(MAGIC)
-
-
-def _tag_bytes(opened: Opened) -> int:
-    """Of an ID3 tag in front, if there is one."""
-    head = read_at(opened, 0, 10)
-    return id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0
+    return read_at(opened, id3_in_front(opened), 4).startswith(MAGIC)
 
 
 class SndfileSource:
@@ -72,7 +66,7 @@ class SndfileSource:
         elif rest is not None and rest.kind == "recording":
             self.next_recording = rest.start
             opened = part_of(opened, 0, rest.start)  # libsndfile refuses the whole
-        elif read_at(opened, tag := _tag_bytes(opened), 4) == b"fLaC":
+        elif read_at(opened, tag := id3_in_front(opened), 4) == b"fLaC":
             self.next_recording = beginning_after(opened, tag + 1, size_of(opened))
             if self.next_recording is not None:
                 opened = part_of(opened, 0, self.next_recording)
@@ -102,7 +96,7 @@ class SndfileSource:
 
     def _check_flac(self, opened: Opened) -> str | None:
         """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
-        tag = _tag_bytes(opened)
+        tag = id3_in_front(opened)
         claims = claims_of(part_of(opened, tag, size_of(opened)) if tag else opened)
         if claims is None:
             return None
