@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
-    from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.models.registry import ModelOptions, TaskName
     from pe_audio_cli.options import EventRules, TagRules
 
 __all__ = ["Model", "load"]
@@ -90,7 +90,7 @@ class Model:
         self._device = device
         self._encoders: dict[Path, Encoder] = {}
 
-    def encoder(self, task: Task) -> Encoder:
+    def encoder(self, task: TaskName) -> Encoder:
         """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
         from pe_audio_cli.models.backends.torch_encoder import PeEncoder
         from pe_audio_cli.models.registry import find_checkpoint
@@ -100,7 +100,7 @@ class Model:
             self._encoders[checkpoint.folder] = CachingEncoder(PeEncoder(checkpoint, self._device))
         return self._encoders[checkpoint.folder]
 
-    def _settings(self, task: Task) -> SettingsFile:
+    def _settings(self, task: TaskName) -> SettingsFile:
         """What the checkpoint carries for a task."""
         from pe_audio_cli.models.registry import find_checkpoint
 

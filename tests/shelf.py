@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pe_audio_cli.index.database import About, Database, Entry
+from pe_audio_cli.index.database import About, Database, IndexedRecording
 
 WIDTH = 8
 ABOUT = About("tiny", "/models/tiny", "0123", "", WIDTH, 2.0, -1.0, 10.0, 0.0)
 N_WINDOWS = 3  # of each recording
 
 
-def entry(name: str) -> Entry:
-    return Entry(f"/sounds/{name}.wav", 1000, 1_700_000_000_000_000_000, 30.0, 44_100, 2)
+def entry(name: str) -> IndexedRecording:
+    return IndexedRecording(f"/sounds/{name}.wav", 1000, 1_700_000_000_000_000_000, 30.0, 44_100, 2)
 
 
 def vectors(name: str, width: int = WIDTH) -> np.ndarray:

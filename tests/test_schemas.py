@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
 from pe_audio_cli.errors import InputError
-from pe_audio_cli.evaluation.reporting.evaluation_report import TITLES
+from pe_audio_cli.evaluation.reporting.evaluation_result import TITLES
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = {

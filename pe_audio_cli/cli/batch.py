@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.models.registry import TaskName
     from pe_audio_cli.options import PerLabel
     from pe_audio_cli.outputs.base import Output
-    from pe_audio_cli.outputs.journal import Settings
-    from pe_audio_cli.outputs.report_page import Report
+    from pe_audio_cli.outputs.journal import RunSettings
+    from pe_audio_cli.outputs.report_page import ReportOutput
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
 
@@ -52,7 +52,7 @@ class Batch:
     the command's options by them, and refuses what makes no sense.
     """
 
-    command: Task
+    command: TaskName
     flags: BatchFlags
     console: Console
     named: SettingsFile | None
@@ -63,7 +63,7 @@ class Batch:
     plot: str | None = None
     most_shown: int | None = None
 
-    def run(self, ask: Ask, settings: Settings) -> None:
+    def run(self, ask: Ask, settings: RunSettings) -> None:
         """Go through all recordings; whatever can be refused is refused before anything is started.
 
         Args:
@@ -139,7 +139,9 @@ class Batch:
     def _runner(self) -> Runner:
         return Runner(self.console, self.flags.output.fail_fast)
 
-    def _settings(self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions) -> Settings:
+    def _settings(
+        self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions
+    ) -> RunSettings:
         """What the shared flags say about results."""
         return {
             "command": self.command,
@@ -272,19 +274,21 @@ class Batch:
             raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
         return TagPicture(output, self.plot, names, overwrite=overwrite)
 
-    def _page(self, output: Output) -> Report | None:
+    def _page(self, output: Output) -> ReportOutput | None:
         """The report around an output, where one was asked for."""
         if self.report is None:
             return None
-        from pe_audio_cli.outputs.report_page import Report
+        from pe_audio_cli.outputs.report_page import ReportOutput
 
         if self.flags.output.resume:
             raise UsageError("a report is of one whole run: leave out --report or --resume")
         frames = self.frames or self.plot is not None
-        return Report(output, self.report, self._runner.warn, frames=frames, overwrite=self.flags.output.overwrite)
+        return ReportOutput(
+            output, self.report, self._runner.warn, frames=frames, overwrite=self.flags.output.overwrite
+        )
 
 
-def _rules_said(tuned: SettingsFile, rules: Rules) -> Settings:
+def _rules_said(tuned: SettingsFile, rules: Rules) -> RunSettings:
     """What the command's options and the settings come to, for all labels and for single ones."""
     return {**asdict(rules.default), "settings": asdict(tuned)}
 

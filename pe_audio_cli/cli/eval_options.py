@@ -11,7 +11,7 @@ import typer
 from pe_audio_cli.cli.flags import AudioTrack, DeviceFlags, FlagsOf, ModelFlags, VerbosityFlags, WindowFlags
 from pe_audio_cli.options import EventOptions
 
-__all__ = ["ExamFlags", "FindFlags", "ReportFlags", "TuneFlags", "WordFlags"]
+__all__ = ["EvalFlags", "EvalOutputFlags", "FindFlags", "TuneFlags", "WordFlags"]
 
 WORDS, FOUND, TUNE, OUTPUT = "Words", "How labels are found", "Tuning", "Output"
 EVENT_HELP = {"threshold": "0.3 for strong labels, 0.5 for weak ones.", "": "As in localize."}
@@ -111,7 +111,7 @@ class TuneFlags:
 
 
 @dataclass(frozen=True)
-class ReportFlags:
+class EvalOutputFlags:
     """What is written where."""
 
     format: Annotated[
@@ -138,7 +138,7 @@ class ReportFlags:
 
 
 @dataclass(frozen=True)
-class ExamFlags:
+class EvalFlags:
     """All of them."""
 
     words: WordFlags
@@ -147,5 +147,5 @@ class ExamFlags:
     model: ModelFlags
     device: DeviceFlags
     windows: WindowFlags
-    report: ReportFlags
+    output: EvalOutputFlags
     console: VerbosityFlags

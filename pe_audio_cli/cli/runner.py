@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.models.registry import ModelOptions, TaskName
     from pe_audio_cli.results import Outcome
 
 __all__ = ["Runner", "Sink", "model_options", "seconds"]
@@ -69,7 +69,7 @@ class Runner:
 
     @contextlib.contextmanager
     def machines(
-        self, checkpoint: Checkpoint, model: ModelFlags, task: Task, device: DeviceFlags, engine: EngineFlags
+        self, checkpoint: Checkpoint, model: ModelFlags, task: TaskName, device: DeviceFlags, engine: EngineFlags
     ) -> Iterator[tuple[Encoder, Engine]]:
         """What the checkpoint runs on, with the checkpoint loaded as far as that needs it here."""
         from pe_audio_cli.inference.tasks.base import LocalEngine

@@ -32,7 +32,7 @@ from pe_audio_cli.cluster.dispatch import Lost, dispatched
 from pe_audio_cli.cluster.ray_pipeline import PipelineActor, Pool, Work
 from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.inference.tasks.base import EncodeOptions, Question
+from pe_audio_cli.inference.tasks.base import EncodeOptions, Task
 from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.models.registry import ModelOptions, TaskName
 
 __all__ = ["ClusterOptions", "RayEngine"]
 
@@ -89,7 +89,7 @@ class RayEngine:
         self,
         options: ClusterOptions,
         model: ModelOptions,
-        task: Task,
+        task_name: TaskName,
         device: DeviceOptions,
         tell: Callable[[str], None],
         verbose: bool = False,
@@ -98,7 +98,7 @@ class RayEngine:
 
         A worker has one thread unless ``device`` sets a number.
         """
-        self._options, self._model, self._task, self._device = options, model, task, device
+        self._options, self._model, self._task_name, self._device = options, model, task_name, device
         self._tell, self._verbose = tell, verbose
         self._threads = 1 if device.threads is None else device.threads
         self._open = contextlib.ExitStack()
@@ -128,14 +128,14 @@ class RayEngine:
         return RemoteEncoder(checkpoint, f"{device.dtype} on {device.device}, by Ray")
 
     def run(
-        self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
+        self, files: Iterable[str | FileError], encoder: Encoder, task: Task[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
         """Yield a result or an error for each of ``files``, in order, as soon as it and all before it are complete.
 
         Raises :class:`RunError` if the cluster cannot do it.
         """
-        work = self._work(encoder, question, encoding)
-        return dispatched(files, partial(self._round, work), lambda: question.reducer(encoder), encoding, self._tell)
+        work = self._work(encoder, task, encoding)
+        return dispatched(files, partial(self._round, work), lambda: task.reducer(encoder), encoding, self._tell)
 
     def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         """Run one pipeline from start to end. Raises :class:`Lost` if the cluster fails during it."""
@@ -143,7 +143,7 @@ class RayEngine:
         actors = ray.remote(num_cpus=0, scheduling_strategy=here)(PipelineActor)
         actor = actors.remote(work, self._pool(), inputs)
         try:
-            watch = _Watch(self._capacity)
+            watch = _CapacityWatch(self._capacity)
             taken = actor.take.remote()
             while rows := self._result(taken, watch):
                 taken = actor.take.remote()  # requested while these rows are processed
@@ -154,7 +154,7 @@ class RayEngine:
             if ray.is_initialized():
                 ray.kill(actor)
 
-    def _result(self, taken: Any, watch: _Watch) -> list[SegmentRow]:
+    def _result(self, taken: Any, watch: _CapacityWatch) -> list[SegmentRow]:
         watch.look()
         while not ray.wait([taken], timeout=WATCH_SECONDS)[0]:
             watch.look()
@@ -219,17 +219,17 @@ class RayEngine:
         device = automatic if self._device.device == "auto" else self._device.device
         return replace(self._device, device=device, threads=self._threads)
 
-    def _work(self, encoder: Encoder, question: Question[Any], encoding: EncodeOptions) -> Work:
+    def _work(self, encoder: Encoder, task: Task[Any], encoding: EncodeOptions) -> Work:
         from pe_audio_cli.models.registry import anchored
 
         return Work(
             anchored(self._model),
-            self._task,
+            self._task_name,
             encoder.name,
             encoder.fingerprint,
             encoder.context_frames,
             self._worker_device(),
-            question,
+            task,
             encoding.windows,
             encoding.batch_size,
             encoding.spectrograms,
@@ -238,7 +238,7 @@ class RayEngine:
         )
 
 
-class _Watch:
+class _CapacityWatch:
     """Checks the size of the cluster at intervals."""
 
     def __init__(self, capacity: Callable[[], int]) -> None:

@@ -23,13 +23,13 @@ from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.inference.pipeline import encode_news
 from pe_audio_cli.inference.reader import Begin, News, read
 from pe_audio_cli.inference.segments import SEGMENT, Collector, SegmentResult, gathered, segments
-from pe_audio_cli.inference.tasks.base import Question
+from pe_audio_cli.inference.tasks.base import Task
 from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
     from pe_audio_cli.inference.pipeline import Reducer
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
-    from pe_audio_cli.models.registry import ModelOptions, Task
+    from pe_audio_cli.models.registry import ModelOptions, TaskName
 
 __all__ = ["PipelineActor", "Pool", "Work"]
 
@@ -46,12 +46,12 @@ class Work:
     """The work that every worker receives: the model's location, name and fingerprint, and the task."""
 
     model: ModelOptions
-    task: Task
+    task_name: TaskName
     name: str
     fingerprint: str
     context_frames: int
     device: DeviceOptions
-    question: Question[Any]
+    task: Task[Any]
     windows: WindowOptions
     batch_size: int | None
     spectrograms: bool
@@ -70,7 +70,7 @@ class Work:
 
         if self.version != __version__:
             raise CheckpointError(f"the worker has peaudio {__version__}, the driver {self.version}: install the same")
-        encoder = PeEncoder(Checkpoint.open(resolve(self.model, self.task), self.name), self.device)
+        encoder = PeEncoder(Checkpoint.open(resolve(self.model, self.task_name), self.name), self.device)
         if encoder.fingerprint != self.fingerprint:
             raise CheckpointError(f"the worker's checkpoint {self.name} is another one: copy it, or pin a --revision")
         return encoder
@@ -203,7 +203,7 @@ class Encode:
             return FileError.caused_by(error, segment.recording.file)
 
     def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
-        return self._work.question.reducer(encoder)
+        return self._work.task.reducer(encoder)
 
 
 def _news(content: Any) -> tuple[News, ...]:

@@ -1,4 +1,4 @@
-"""An evaluation: annotated recordings, prompts for the model, and the report on its scores."""
+"""An evaluation: annotated recordings, prompts for the model, and the result."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pe_audio_cli.evaluation.metrics.measure import measure_clips, measure_stron
 from pe_audio_cli.evaluation.metrics.ranking import ranking
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording, references_of
 from pe_audio_cli.evaluation.prompts import LabelPrompt
-from pe_audio_cli.evaluation.reporting.evaluation_report import (
+from pe_audio_cli.evaluation.reporting.evaluation_result import (
     Compared,
-    EvaluationReport,
+    EvaluationResult,
     Subject,
     confusion_of,
     estimates,
-    report_of,
+    result_of,
 )
 from pe_audio_cli.evaluation.tuning.threshold_search import assign_folds
 from pe_audio_cli.evaluation.tuning.tuning import TuningOptions, tune_clips, tune_strong
@@ -69,21 +69,21 @@ class EvaluationOptions:
 
 def evaluate_scores(
     evaluation: Evaluation, model: str, scores: Sequence[Scores], options: EvaluationOptions
-) -> EvaluationReport:
-    """Return the report on a model's scores of each recording, in the order of the annotations."""
+) -> EvaluationResult:
+    """Return the result of a model's scores of each recording, in the order of the annotations."""
     durations = evaluation.durations
     subject = Subject(
         evaluation.annotations.kind, evaluation.name, model, len(durations), round(sum(durations.values()), 3)
     )
     compute = _evaluate_events if evaluation.annotations.kind == "strong" else _evaluate_clips
-    report, truth = compute(evaluation, subject, scores, options)
-    return replace(report, compared=tuple(_compared(evaluation, scores, truth)))
+    result, truth = compute(evaluation, subject, scores, options)
+    return replace(result, compared=tuple(_compared(evaluation, scores, truth)))
 
 
 def _evaluate_events(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
-) -> tuple[EvaluationReport, NDArray[np.bool_]]:
-    """Return the report, and for each label the truth of all frames, ``(n_labels, n)``."""
+) -> tuple[EvaluationResult, NDArray[np.bool_]]:
+    """Return the result, and for each label the truth of all frames, ``(n_labels, n)``."""
     labels = evaluation.labels
     recordings = [
         _recording(annotated, labels, evaluation.durations[annotated.file], each)
@@ -92,12 +92,12 @@ def _evaluate_events(
     own = [options.events.of(label) for label in labels]
     counts = [sum(len(each.references[label]) for each in recordings) for label in range(len(labels))]
     thresholds = [each.threshold for each in own]
-    report = report_of(subject, labels, counts, thresholds, measure_strong(recordings, own))
+    result = result_of(subject, labels, counts, thresholds, measure_strong(recordings, own))
     if options.tune is not None:
         base, folds = _base(evaluation, options.settings), assign_folds(_kinds(evaluation))
-        report = replace(report, tuning=tune_strong(labels, recordings, own, base, folds, options.tune))
+        result = replace(result, tuning=tune_strong(labels, recordings, own, base, folds, options.tune))
     truth = [np.concatenate([each.truth(label) for each in recordings]) for label in range(len(labels))]
-    return report, np.stack(truth)
+    return result, np.stack(truth)
 
 
 def _recording(annotated: Annotated, labels: Sequence[str], seconds: float, scores: Scores) -> StrongRecording:
@@ -106,19 +106,19 @@ def _recording(annotated: Annotated, labels: Sequence[str], seconds: float, scor
 
 def _evaluate_clips(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
-) -> tuple[EvaluationReport, NDArray[np.bool_]]:
-    """Return the report, and for each label the truth of all recordings, ``(n_labels, n)``."""
+) -> tuple[EvaluationResult, NDArray[np.bool_]]:
+    """Return the result, and for each label the truth of all recordings, ``(n_labels, n)``."""
     labels = evaluation.labels
     truth = np.array([[label in each.labels for label in labels] for each in evaluation.annotations.recordings])
     clips = Clips(np.concatenate(scores, axis=1)[: len(labels)].T, truth)
     own = [options.tags.of(label).threshold for label in labels]
     thresholds = [CLIP_THRESHOLD if threshold is None else threshold for threshold in own]
     counts = truth.sum(axis=0).tolist()
-    report = report_of(subject, labels, counts, thresholds, measure_clips(clips, thresholds))
+    result = result_of(subject, labels, counts, thresholds, measure_clips(clips, thresholds))
     if options.tune is not None:
         base, folds = _base(evaluation, options.settings), assign_folds(_kinds(evaluation))
-        report = replace(report, tuning=tune_clips(labels, clips, thresholds, base, folds, options.tune))
-    return replace(report, confusion=confusion_of(labels, clips)), truth.T
+        result = replace(result, tuning=tune_clips(labels, clips, thresholds, base, folds, options.tune))
+    return replace(result, confusion=confusion_of(labels, clips)), truth.T
 
 
 def _kinds(evaluation: Evaluation) -> list[tuple[str, ...]]:

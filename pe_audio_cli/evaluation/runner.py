@@ -28,7 +28,7 @@ from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
+    from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
     from pe_audio_cli.models.encoder import Encoder
 
 __all__ = ["DecodedSet", "decode_recordings", "evaluate", "prompts_for", "save"]
@@ -101,7 +101,7 @@ def evaluate(
     encoding: EncodeOptions,
     on_done: Callable[[str], None] | None = None,
     on_error: Callable[[FileError], None] | None = None,
-) -> EvaluationReport:
+) -> EvaluationResult:
     """Run the model on the recordings and compare its results with the annotations.
 
     A recording that cannot be encoded is left out and passed to ``on_error``; without that, or if none is left,

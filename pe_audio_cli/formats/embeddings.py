@@ -23,7 +23,14 @@ from pe_audio_cli.results import EmbedResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EMBEDDING_WRITERS", "EmbeddingWriter", "NpzWriter", "ParquetWriter", "Precision", "embedding_writer"]
+__all__ = [
+    "EMBEDDING_WRITERS",
+    "EmbeddingWriter",
+    "NpzEmbeddingWriter",
+    "ParquetEmbeddingWriter",
+    "Precision",
+    "embedding_writer",
+]
 
 Precision: TypeAlias = Literal["float32", "float16"]
 
@@ -53,7 +60,7 @@ class EmbeddingWriter(ABC):
         """End the file."""
 
 
-class ParquetWriter(EmbeddingWriter):
+class ParquetEmbeddingWriter(EmbeddingWriter):
     """A table (https://parquet.apache.org), a row group at a time.
 
     In float16, the numbers are of Parquet's logical type FLOAT16.
@@ -118,7 +125,7 @@ class ParquetWriter(EmbeddingWriter):
         self._waiting, self._n_waiting = [], 0
 
 
-class NpzWriter(EmbeddingWriter):
+class NpzEmbeddingWriter(EmbeddingWriter):
     """An archive of arrays, one per column, for ``numpy.load``; embeddings wait in a temporary file until ``close``."""
 
     extension = ".npz"
@@ -159,7 +166,7 @@ class NpzWriter(EmbeddingWriter):
         )
 
 
-EMBEDDING_WRITERS: tuple[type[EmbeddingWriter], ...] = (ParquetWriter, NpzWriter)
+EMBEDDING_WRITERS: tuple[type[EmbeddingWriter], ...] = (ParquetEmbeddingWriter, NpzEmbeddingWriter)
 
 
 def embedding_writer(path: str) -> type[EmbeddingWriter]:

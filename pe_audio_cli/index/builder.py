@@ -19,7 +19,7 @@ from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.formats.escaping import utf8_text
-from pe_audio_cli.index.database import About, Database, Entry
+from pe_audio_cli.index.database import About, Database, IndexedRecording
 from pe_audio_cli.index.files import check_index, clear_way, place_of, sweep_folders
 from pe_audio_cli.index.vectors import refresh, sweep, vectors_path
 from pe_audio_cli.outputs.base import file_of
@@ -144,7 +144,7 @@ class IndexBuilder:
             return
         recording = result.recording
         key = _key(recording.file)
-        entry = Entry(key, *self._now[key], recording.duration, recording.sample_rate, recording.channels)
+        entry = IndexedRecording(key, *self._now[key], recording.duration, recording.sample_rate, recording.channels)
         if self._database is None:
             Database.create(self.path, self._about(result.embeddings.shape[1]))
             self._database = Database.open(self.path, read_only=False)

@@ -39,17 +39,17 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "About", "Clip", "Database", "Entry"]
+__all__ = ["BLOCK_WINDOWS", "About", "Clip", "Database", "IndexedRecording"]
 
 VERSION = 2  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
 LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
-BLOCK = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
+BLOCK_WINDOWS = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
 COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexedRecording:
     """A recording as the index knows it; ``size`` in bytes and ``mtime_ns`` are None for what has neither."""
 
     path: str
@@ -144,7 +144,11 @@ class Database:
         return {path: (size, mtime_ns) for path, size, mtime_ns in rows}
 
     def put(
-        self, entry: Entry, starts: NDArray[np.float64], ends: NDArray[np.float64], embeddings: NDArray[np.float32]
+        self,
+        entry: IndexedRecording,
+        starts: NDArray[np.float64],
+        ends: NDArray[np.float64],
+        embeddings: NDArray[np.float32],
     ) -> None:
         """Add a recording with its windows, ``(n,)``, ``(n,)`` and ``(n, width)``, instead of what is there of it.
 
@@ -226,14 +230,14 @@ class Database:
         return clips
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All windows by rising id, ``BLOCK`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
+        """All windows by rising id, ``BLOCK_WINDOWS`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
 
         Raises :class:`StoreError` if there are others than those of an index.
         """
         last = 0
         # Rows come as they were put in, which DuckDB promises, so that gigabytes need no sorting.
         with self._cursor() as cursor:
-            for batch in cursor.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK):
+            for batch in cursor.sql("SELECT id, embedding FROM windows").to_arrow_reader(BLOCK_WINDOWS):
                 numbers = batch.column(1).flatten()
                 if batch.column(0).null_count or batch.column(1).null_count or numbers.null_count:
                     raise damaged(self.path, "a window without an embedding")

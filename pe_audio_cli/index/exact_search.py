@@ -17,9 +17,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.index.vectors import Block
+    from pe_audio_cli.index.vectors import WindowBlock
 
-__all__ = ["Key", "Question", "best"]
+__all__ = ["Key", "QueryVectors", "best"]
 
 UNIT = 2.0**-24  # the relative error of one operation in float32
 SPARE = 16  # operations more than a product has: the rounding of norms and of the bound itself
@@ -35,7 +35,7 @@ class Key(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class QueryVectors:
     """Embeddings to look for, ``(n_queries, dim)``, each for itself, and to avoid, ``(n_unwanted, dim)``."""
 
     wanted: NDArray[np.float32]
@@ -70,35 +70,35 @@ class _Best:
 
 
 def best(
-    blocks: Iterable[Block], question: Question, k: int | None, only: NDArray[np.int64] | None = None
+    blocks: Iterable[WindowBlock], vectors: QueryVectors, k: int | None, only: NDArray[np.int64] | None = None
 ) -> Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Ids and keys of the ``k`` best windows for each query, the best first, equal ones by rising id; all, if None.
 
     Args:
         blocks: all windows, by rising id.
-        question: what to look for.
+        vectors: what to look for.
         k: how many, 1 or more.
         only: the ids that count, rising; None counts all.
     """
-    n_queries = len(question.wanted)
-    texts = np.concatenate([question.wanted, question.unwanted]).astype(np.float32)
+    n_queries = len(vectors.wanted)
+    texts = np.concatenate([vectors.wanted, vectors.unwanted]).astype(np.float32)
     exact = texts.astype(np.float64)
     # The most by which a float32 product may be too low, or for what is not wanted too high, by a window's norm.
     slack = (texts.shape[1] + SPARE) * UNIT * np.linalg.norm(exact, axis=1)
     slack[n_queries:] *= -1
-    tops = [_Best(k) for _ in question.wanted]
+    tops = [_Best(k) for _ in vectors.wanted]
     for block in blocks:
         norms = block.norms.astype(np.float64)
         hopes = (block.embeddings @ texts.T).astype(np.float64) + norms[:, None] * slack
         counts = None if only is None else _among(block.ids, only)
         for query, top in enumerate(tops):
-            chosen = question.key(hopes[:, query], hopes[:, n_queries:], norms) >= top.threshold
+            chosen = vectors.key(hopes[:, query], hopes[:, n_queries:], norms) >= top.threshold
             rows = np.flatnonzero(chosen if counts is None else chosen & counts)
             if len(rows) == 0:
                 continue
             embeddings = block.embeddings[rows].astype(np.float64)
             products = _products(embeddings, exact[[query, *range(n_queries, len(exact))]])
-            top.add(block.ids[rows], question.key(products[:, 0], products[:, 1:], np.linalg.norm(embeddings, axis=1)))
+            top.add(block.ids[rows], vectors.key(products[:, 0], products[:, 1:], np.linalg.norm(embeddings, axis=1)))
     return [top.settle() for top in tops]
 
 

@@ -29,7 +29,7 @@ from pe_audio_cli import _paths
 from pe_audio_cli.detection.scoring import heard_without, probabilities
 from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
 from pe_audio_cli.index.database import Clip, Database
-from pe_audio_cli.index.exact_search import Question, best
+from pe_audio_cli.index.exact_search import QueryVectors, best
 from pe_audio_cli.index.schema import damaged
 from pe_audio_cli.index.vectors import Say, blocks_of, distrust, is_foreign, is_fresh, refresh
 from pe_audio_cli.models.text_cache import LabelCache
@@ -135,7 +135,7 @@ class Index:
             raise UsageError("name what to search for, in plain words or with --like FILE")
         wanted, unwanted = self._embed(texts), self._embed(_several(without))
         key = partial(_heard, self.about.logit_scale, self.about.logit_bias)
-        return self._best(texts, Question(wanted, unwanted, key), "probability", options)
+        return self._best(texts, QueryVectors(wanted, unwanted, key), "probability", options)
 
     def like(
         self,
@@ -173,8 +173,8 @@ class Index:
             raise InputError(embedded.file, embedded.kind, embedded.message)
         nothing = np.empty((0, self.about.width), np.float32)
         norm = float(np.linalg.norm(embedded.embeddings.astype(np.float64)))
-        question = Question(embedded.embeddings, nothing, partial(_alike, norm))
-        (result,) = self._best([recording], question, "similarity", options)
+        vectors = QueryVectors(embedded.embeddings, nothing, partial(_alike, norm))
+        (result,) = self._best([recording], vectors, "similarity", options)
         return replace(result, warnings=embedded.recording.warnings)
 
     @property
@@ -187,7 +187,7 @@ class Index:
         """Whether something else lies where the copy should be, so that searches read the index itself."""
         return is_foreign(self._database.path)
 
-    def strange(self, texts: Sequence[str]) -> list[str]:
+    def unfamiliar(self, texts: Sequence[str]) -> list[str]:
         """Those words for which the index's checkpoint was not trained, as far as it can tell."""
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
@@ -207,11 +207,11 @@ class Index:
         self.close()
 
     def _best(
-        self, queries: Sequence[str], question: Question, measure: Measure, options: SearchOptions | None
+        self, queries: Sequence[str], vectors: QueryVectors, measure: Measure, options: SearchOptions | None
     ) -> list[SearchResult]:
         options = SearchOptions() if options is None else options
         only = None if options.where is None else self._database.ids(options.where)
-        found, clips = self._found(question, options.k, only)
+        found, clips = self._found(vectors, options.k, only)
         results = []
         for query, (ids, keys) in zip(queries, found, strict=True):
             scores = probabilities(keys) if measure == "probability" else keys
@@ -223,13 +223,13 @@ class Index:
         return results
 
     def _found(
-        self, question: Question, k: int | None, only: NDArray[np.int64] | None
+        self, vectors: QueryVectors, k: int | None, only: NDArray[np.int64] | None
     ) -> tuple[Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], dict[int, Clip]]:
         """Ids and keys of the best windows for each query, and what is known of all of them."""
         with self._lock, contextlib.suppress(OSError):
             refresh(self._database)
         for _ in range(2):
-            found = best(blocks_of(self._database, self._on_warning), question, k, only)
+            found = best(blocks_of(self._database, self._on_warning), vectors, k, only)
             numbers = sorted({int(number) for ids, _ in found for number in ids})
             clips = self._database.clips(numbers)
             if len(clips) == len(numbers):

@@ -31,14 +31,14 @@ import numpy as np
 
 from pe_audio_cli import _files, _paths
 from pe_audio_cli.index import verified
-from pe_audio_cli.index.database import BLOCK, Database
+from pe_audio_cli.index.database import BLOCK_WINDOWS, Database
 from pe_audio_cli.index.files import is_ours, place_of
 from pe_audio_cli.index.schema import damaged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Block", "Say", "blocks_of", "distrust", "is_foreign", "is_fresh", "refresh", "sweep", "vectors_path"]
+__all__ = ["Say", "WindowBlock", "blocks_of", "distrust", "is_foreign", "is_fresh", "refresh", "sweep", "vectors_path"]
 
 FORMAT = "peaudio vectors 2"
 MARK = b'"peaudio vectors '  # somewhere in every header that was ever written
@@ -53,7 +53,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class WindowBlock:
     """Some windows: ``ids`` ``(n,)``, ``embeddings`` ``(n, width)``, and their Euclidean norms ``(n,)``."""
 
     ids: NDArray[np.int64]
@@ -85,7 +85,7 @@ class _Header:
     @property
     def n_together(self) -> int:
         """How many windows have one sum, the last ones excepted."""
-        return BLOCK * max(-(-self.n_windows // (BLOCK * MOST_SUMS)), 1)
+        return BLOCK_WINDOWS * max(-(-self.n_windows // (BLOCK_WINDOWS * MOST_SUMS)), 1)
 
     def sum_of(self, stretch: int) -> str:
         return self.sums[stretch * SUM_DIGITS : (stretch + 1) * SUM_DIGITS]
@@ -96,7 +96,7 @@ def vectors_path(index: Path) -> Path:
     return _files.helper(index, ".vectors")
 
 
-def blocks_of(database: Database, say: Say | None = None) -> Iterator[Block]:
+def blocks_of(database: Database, say: Say | None = None) -> Iterator[WindowBlock]:
     """All windows by rising id, from a copy that is up to date and undamaged, or failing that from the database.
 
     ``say`` hears if the copy was damaged. Raises :class:`StoreError` if the index is.
@@ -248,13 +248,13 @@ class _Content:
             total = zlib.crc32(part.view(np.uint8).data, total)
         return f"{total:08x}"
 
-    def blocks(self, rows: slice) -> Iterator[Block]:
-        for first in range(rows.start, min(rows.stop, len(self.ids)), BLOCK):
-            part = slice(first, min(first + BLOCK, rows.stop))
-            yield Block(self.ids[part], self.embeddings[part], self.norms[part])
+    def blocks(self, rows: slice) -> Iterator[WindowBlock]:
+        for first in range(rows.start, min(rows.stop, len(self.ids)), BLOCK_WINDOWS):
+            part = slice(first, min(first + BLOCK_WINDOWS, rows.stop))
+            yield WindowBlock(self.ids[part], self.embeddings[part], self.norms[part])
 
 
-def _mapped(path: Path, header: _Header) -> Iterator[Block]:
+def _mapped(path: Path, header: _Header) -> Iterator[WindowBlock]:
     """The windows of a copy, as far as it is undamaged."""
     if header.n_windows == 0:
         return
@@ -282,19 +282,19 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _after(n: int, blocks: Iterable[Block]) -> Iterator[Block]:
+def _after(n: int, blocks: Iterable[WindowBlock]) -> Iterator[WindowBlock]:
     """What comes after the first ``n`` windows."""
     for block in blocks:
         if n < len(block.ids):
-            yield Block(block.ids[n:], block.embeddings[n:], block.norms[n:])
+            yield WindowBlock(block.ids[n:], block.embeddings[n:], block.norms[n:])
         n = max(n - len(block.ids), 0)
 
 
-def _read(database: Database) -> Iterator[Block]:
+def _read(database: Database) -> Iterator[WindowBlock]:
     for ids, embeddings in database.blocks():
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64)
             norms = np.sqrt(squares).astype(np.float32)
         if not np.isfinite(norms).all():
             raise damaged(database.path, "an embedding that is not finite")
-        yield Block(ids, embeddings, norms)
+        yield WindowBlock(ids, embeddings, norms)

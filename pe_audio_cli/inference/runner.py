@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import Embedding, Unit
-from pe_audio_cli.inference.tasks.localization import Localizing
+from pe_audio_cli.inference.tasks.localization import Localization
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.models.encoder import Encoder
@@ -16,7 +16,7 @@ from pe_audio_cli.options import EventOptions, PerLabel, TagOptions
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
-    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.models.registry import TaskName
 
 __all__ = ["DEFAULT_WINDOW", "embed", "localize", "tag", "window_options"]
 
@@ -24,7 +24,9 @@ DEFAULT_WINDOW = 30.0  # seconds, the length of the pieces on which the publishe
 OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
 
 
-def window_options(task: Task, window: float | None = DEFAULT_WINDOW, overlap: float | None = None) -> WindowOptions:
+def window_options(
+    task: TaskName, window: float | None = DEFAULT_WINDOW, overlap: float | None = None
+) -> WindowOptions:
     """How recordings are cut for a task; ``overlap`` None is the task's own: none for tag, 5 s of 30 for localize."""
     if overlap is None:
         overlap = 0.0 if window is None else window * OVERLAP_OF_WINDOW[task]
@@ -51,7 +53,7 @@ def localize(
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
     """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
-    return encoding.engine.run(files, encoder, Localizing(query, options, frames), encoding)
+    return encoding.engine.run(files, encoder, Localization(query, options, frames), encoding)
 
 
 def embed(

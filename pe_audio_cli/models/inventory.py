@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.hub import cache_folder, is_complete
-from pe_audio_cli.models.registry import DEFAULT_MODEL, SHIPPED, SIZES, TASKS, Task, hub_id
+from pe_audio_cli.models.registry import DEFAULT_MODEL, SHIPPED, SIZES, TASKS, TaskName, hub_id
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo, CachedRevisionInfo
@@ -29,7 +29,7 @@ class Stored:
     """
 
     name: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[TaskName, ...]
     hub_id: str | None = None
     revision: str | None = None
     folder: Path | None = None
@@ -54,13 +54,13 @@ def _shipped() -> Iterator[Stored]:
         yield Stored(DEFAULT_MODEL, TASKS, folder=folder, n_bytes=_size(folder))
 
 
-def _of_size(repo: str, size: str, task: Task, cached: CachedRepoInfo | None) -> list[Stored]:
+def _of_size(repo: str, size: str, task: TaskName, cached: CachedRepoInfo | None) -> list[Stored]:
     if cached is None:
         return [Stored(size, (task,), repo)]
     return list(_whole(repo, size, (task,), cached)) or [Stored(size, (task,), repo, n_bytes=_size(cached.repo_path))]
 
 
-def _whole(repo: str, name: str, tasks: tuple[Task, ...], cached: CachedRepoInfo) -> Iterator[Stored]:
+def _whole(repo: str, name: str, tasks: tuple[TaskName, ...], cached: CachedRepoInfo) -> Iterator[Stored]:
     """Yield the complete revisions of a PE Audio checkpoint, the default one first."""
     for revision in sorted(cached.revisions, key=_order):
         if _is_ours(revision.snapshot_path, repo):

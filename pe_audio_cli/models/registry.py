@@ -18,17 +18,17 @@ from pe_audio_cli.models import hub
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.download import OnBytes
 
-__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "Task", "anchored", "check_name"]
+__all__ = ["DEFAULT_MODEL", "SHIPPED", "SIZES", "TASKS", "ModelOptions", "TaskName", "anchored", "check_name"]
 __all__ += ["find_checkpoint", "hub_id", "hub_name", "local_folder", "resolve"]
 
-Task: TypeAlias = Literal["tag", "localize"]
-TASKS: tuple[Task, ...] = ("tag", "localize")
+TaskName: TypeAlias = Literal["tag", "localize"]
+TASKS: tuple[TaskName, ...] = ("tag", "localize")
 
 SHIPPED = Path(__file__).parent.parent / "checkpoints"
 DEFAULT_MODEL = "mini"
 SIZES = ("small", "base", "large")
 # The clip head is trained in pe-av, the frame head in pe-a-frame.
-HUB_FAMILY: dict[Task, str] = {"tag": "facebook/pe-av", "localize": "facebook/pe-a-frame"}
+HUB_FAMILY: dict[TaskName, str] = {"tag": "facebook/pe-av", "localize": "facebook/pe-a-frame"}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -45,12 +45,12 @@ class ModelOptions:
     offline: bool = False
 
 
-def hub_id(size: str, task: Task) -> str:
+def hub_id(size: str, task: TaskName) -> str:
     """Return the hub id of a size: its clip-level checkpoint for tag, its frame-level one for localize."""
     return f"{HUB_FAMILY[task]}-{size}"
 
 
-def find_checkpoint(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) -> Checkpoint:
+def find_checkpoint(options: ModelOptions, task: TaskName, on_bytes: OnBytes | None = None) -> Checkpoint:
     """Return the checkpoint for a task, with its configuration checked and no weights read yet.
 
     Raises what :func:`resolve` and :meth:`Checkpoint.open` raise.
@@ -64,7 +64,7 @@ def anchored(options: ModelOptions) -> ModelOptions:
     return options if folder is None else replace(options, name=str(folder.absolute()))
 
 
-def resolve(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) -> Path:
+def resolve(options: ModelOptions, task: TaskName, on_bytes: OnBytes | None = None) -> Path:
     """Return the local folder of the checkpoint, downloaded from the hub if needed.
 
     Raises what :func:`local_folder`, :func:`hub_name` and :func:`~pe_audio_cli.models.hub.find` raise.
@@ -75,7 +75,7 @@ def resolve(options: ModelOptions, task: Task, on_bytes: OnBytes | None = None) 
     return hub.find(hub_name(options.name, task), options.revision, options.offline, on_bytes)
 
 
-def hub_name(name: str, task: Task) -> str:
+def hub_name(name: str, task: TaskName) -> str:
     """Return the hub id of a name that is no folder. Raises :class:`CheckpointError` if there is none."""
     if name in SIZES:
         return hub_id(name, task)

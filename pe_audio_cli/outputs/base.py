@@ -17,8 +17,8 @@ from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import OutputError
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.journal import (
-    Entry,
-    Settings,
+    JournalEntry,
+    RunSettings,
 )
 from pe_audio_cli.results import FileError, Outcome, Result
 
@@ -37,7 +37,7 @@ class Output(ABC):
     store: FeatureStore | None = None
 
     @abstractmethod
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin a run with these settings, or go on with one.
 
         Returns what an earlier run has done, by positions among the inputs; results of all others are to come, in
@@ -76,9 +76,9 @@ def unknown_past(path: Path) -> str:
     return f"{path} was finished, and has no journal to compare with: --overwrite makes it anew"
 
 
-def everything(files: Sequence[str]) -> dict[int, Entry]:
+def everything(files: Sequence[str]) -> dict[int, JournalEntry]:
     """What a run has done that was finished, and left no journal."""
-    return {at: Entry(file, None, None) for at, file in enumerate(files)}
+    return {at: JournalEntry(file, None, None) for at, file in enumerate(files)}
 
 
 @contextlib.contextmanager

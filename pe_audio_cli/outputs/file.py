@@ -34,10 +34,10 @@ from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.finished import is_finished
 from pe_audio_cli.outputs.journal import (
     Content,
-    Entry,
     Journal,
+    JournalEntry,
     Past,
-    Settings,
+    RunSettings,
     content,
     is_journal,
     matched,
@@ -84,7 +84,7 @@ class FileOutput(Output):
         with refused(f"cannot write {path}"):
             self._look()
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin the file under its temporary name, or go on after its last whole result."""
         self._settings = settings
         self._stream: TextIO | None = None
@@ -96,7 +96,7 @@ class FileOutput(Output):
             self._tidy()
             self._look()
             if self._is_finished:
-                done: Mapping[int, Entry] = everything(self._files)
+                done: Mapping[int, JournalEntry] = everything(self._files)
                 self.remark = unknown_past(self._path)
             else:
                 done = self._reopen() if self.known else self._create()
@@ -221,7 +221,7 @@ class FileOutput(Output):
             sweep(self._part)
             sweep(self._journal_path)
 
-    def _create(self) -> Mapping[int, Entry]:
+    def _create(self) -> Mapping[int, JournalEntry]:
         if exists(self._part):  # of a run that is not wanted, or of one that had no room for its journal
             open_helper(self._part).close()
             self._part.unlink()
@@ -245,7 +245,7 @@ class FileOutput(Output):
         if hasattr(self, "_journal"):
             self._journal.close()
 
-    def _reopen(self) -> Mapping[int, Entry]:
+    def _reopen(self) -> Mapping[int, JournalEntry]:
         past = self._past = read_journal(self._journal_path, self._settings)
         done = matched(past.entries, self._files)
         is_finished = not exists(self._part)
@@ -276,7 +276,7 @@ class FileOutput(Output):
         self._begin(file, past, None if stays_in_order else done)
         return done
 
-    def _begin(self, file: io.FileIO, past: Past, pieces_of: Mapping[int, Entry] | None = None) -> None:
+    def _begin(self, file: io.FileIO, past: Past, pieces_of: Mapping[int, JournalEntry] | None = None) -> None:
         """Go on writing into a file that holds the results of an earlier run, if any."""
         self._raw = file
         self._stream = text_stream(file)
@@ -290,7 +290,7 @@ class FileOutput(Output):
         self._writer.open(self._n_stored)
         self._stream.flush()
         self._end = self._raw.tell()
-        self._pieces: dict[int, tuple[int, Entry]] | None = None
+        self._pieces: dict[int, tuple[int, JournalEntry]] | None = None
         if pieces_of is not None:
             ends = [self._opening(), *(entry.end for entry in past.entries)]
             begins = {id(entry): end for entry, end in zip(past.entries, ends, strict=False)}
@@ -308,7 +308,7 @@ class FileOutput(Output):
         self._publish(self._raw, self._part)
         self._close_stream()
 
-    def _finish_sorted(self, pieces: Mapping[int, tuple[int, Entry]]) -> None:
+    def _finish_sorted(self, pieces: Mapping[int, tuple[int, JournalEntry]]) -> None:
         """Put the file together of the pieces of ``.part``, in the order of the inputs."""
         raw = create_alone(self._sorted)
         try:
@@ -354,7 +354,7 @@ def _size(path: Path) -> int:
         return file.seek(0, os.SEEK_END)
 
 
-def _n_in_order(entries: Sequence[Entry], done: Mapping[int, Entry]) -> int:
+def _n_in_order(entries: Sequence[JournalEntry], done: Mapping[int, JournalEntry]) -> int:
     """How many of the first entries are of the first inputs, in their order, and none of them failed."""
     return next((at for at, entry in enumerate(entries) if done.get(at) is not entry), len(entries))
 

@@ -24,10 +24,10 @@ from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.files import Tree, refuse_inputs_among
 from pe_audio_cli.outputs.finished import is_finished
 from pe_audio_cli.outputs.journal import (
-    Entry,
     Journal,
+    JournalEntry,
     Past,
-    Settings,
+    RunSettings,
     is_journal,
     matched,
     read_journal,
@@ -76,7 +76,7 @@ class FolderOutput(Output):
         with refused(f"cannot write into {folder}"):
             self._look()
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Make the folder, and begin or read its journal."""
         with refused(f"cannot write into {self._folder}"), contextlib.ExitStack() as on_failure:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ class FolderOutput(Output):
             if is_file(self._tree.place(file)):  # what else may be there is this one's error
                 raise OutputError(f"{self._tree.place(file)} exists: choose another folder, or --overwrite")
 
-    def _begin(self, settings: Settings) -> Mapping[int, Entry]:
+    def _begin(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         past = read_journal(self._journal_path, settings) if self.known else Past()
         done = matched(past.entries, self._files)
         places = {self._tree.place(entry.file) for entry in done.values()}

@@ -29,10 +29,10 @@ from pe_audio_cli.errors import OutputError
 __all__ = [
     "COARSE",
     "Content",
-    "Entry",
     "Journal",
+    "JournalEntry",
     "Past",
-    "Settings",
+    "RunSettings",
     "content",
     "is_journal",
     "matched",
@@ -52,7 +52,7 @@ SHIFT = 900 * SECOND  # time zones differ by whole quarters of an hour
 MOST_SHIFT = 26 * 3600 * SECOND  # from UTC-12 to UTC+14
 
 # Everything about a run that changes its results, as JSON values.
-Settings: TypeAlias = dict[str, Any]
+RunSettings: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One input that is done with; ``end`` is the length of the output in bytes after its result.
 
     ``error`` is what was wrong with it, or None; ``state`` is the writer's after it; ``shard`` is the number of the
@@ -110,7 +110,7 @@ class Past:
     ``replaceable`` is None in a journal that does not tell.
     """
 
-    entries: Sequence[Entry] = ()
+    entries: Sequence[JournalEntry] = ()
     replaceable: Sequence[Content] | None = ()
     begun: frozenset[str] = field(default_factory=frozenset)
 
@@ -136,7 +136,7 @@ class Journal:
         self._file = io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8", errors="surrogateescape", newline="")
 
     @classmethod
-    def start(cls, path: Path, settings: Settings, past: Past | None = None, *, replace: bool = False) -> Journal:
+    def start(cls, path: Path, settings: RunSettings, past: Past | None = None, *, replace: bool = False) -> Journal:
         """A new journal for a run with these settings, and what an earlier one has done.
 
         Raises :class:`FileExistsError` if there is one and nobody said to ``replace`` it.
@@ -148,7 +148,7 @@ class Journal:
             file.writelines(map(_line, map(asdict, past.entries)))
         return cls(path)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Note an input that is done with, whose result is in the output already."""
         self._add(asdict(entry))
 
@@ -208,7 +208,7 @@ def is_journal(path: Path) -> bool:
     return begin == BEGIN[: len(begin)]
 
 
-def read_journal(path: Path, settings: Settings) -> Past:
+def read_journal(path: Path, settings: RunSettings) -> Past:
     """What a journal tells of an earlier run.
 
     Raises :class:`OutputError` if it cannot be used, and one that names the difference if the run had other settings.
@@ -220,7 +220,7 @@ def read_journal(path: Path, settings: Settings) -> Past:
     if version not in READABLE or not isinstance(before, dict):
         raise OutputError(f"{path} is not a journal of this version: start again with --overwrite")
     _compare(before, settings)
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     replaceable: list[Content] = []
     begun: set[str] = set()
     for number, text in enumerate(lines[1:], start=2):
@@ -231,7 +231,7 @@ def read_journal(path: Path, settings: Settings) -> Past:
             elif "begun" in line:
                 begun.add(_text(line["begun"]))
             else:
-                entries.append(_checked(Entry, line))
+                entries.append(_checked(JournalEntry, line))
                 begun.discard(entries[-1].file)
                 if len(entries) > 1 and entries[-1].end < entries[-2].end:
                     raise ValueError(entries[-1].end)
@@ -240,7 +240,7 @@ def read_journal(path: Path, settings: Settings) -> Past:
     return Past(entries, None if version == 1 else replaceable, frozenset(begun))
 
 
-def matched(entries: Iterable[Entry], files: Sequence[str]) -> dict[int, Entry]:
+def matched(entries: Iterable[JournalEntry], files: Sequence[str]) -> dict[int, JournalEntry]:
     """Which of the inputs an earlier run has done, by their positions; what failed then is not among them.
 
     An input is known by its path; one that is given several times may be done as often.
@@ -248,7 +248,7 @@ def matched(entries: Iterable[Entry], files: Sequence[str]) -> dict[int, Entry]:
     Raises :class:`OutputError` that names the difference if something that was done is no longer among the inputs, or
     has changed since.
     """
-    waiting: dict[str, deque[Entry]] = defaultdict(deque)
+    waiting: dict[str, deque[JournalEntry]] = defaultdict(deque)
     given = list(entries)
     for entry in given:
         if entry.error is None:
@@ -269,7 +269,7 @@ def matched(entries: Iterable[Entry], files: Sequence[str]) -> dict[int, Entry]:
     return done
 
 
-def _is_unchanged(entry: Entry) -> bool:
+def _is_unchanged(entry: JournalEntry) -> bool:
     now = Content(*stamp(entry.file))
     return (entry.size, entry.mtime_ns) == (now.size, now.mtime_ns) or entry.content.same(content(entry.file))
 
@@ -337,7 +337,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _compare(before: Settings, now: Settings) -> None:
+def _compare(before: RunSettings, now: RunSettings) -> None:
     now = json.loads(json.dumps(now))  # in which tuples have become lists, as in the journal
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):

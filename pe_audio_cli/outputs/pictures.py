@@ -17,7 +17,7 @@ from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.formats.draft import unwritten
 from pe_audio_cli.outputs.base import Output, file_of
 from pe_audio_cli.outputs.files import Tree, is_folder, refuse_inputs_among
-from pe_audio_cli.outputs.journal import Entry, Settings
+from pe_audio_cli.outputs.journal import JournalEntry, RunSettings
 from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_unwritable
 from pe_audio_cli.results import FileError, LocalizeResult, Result, TagResult
 
@@ -74,7 +74,7 @@ class TimelinePictures(SideOutput):
         self._overwrite = overwrite or output.known  # a run that was killed may have drawn one more than it noted
         self._drawn: set[Path] = set()
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin; what an earlier run has done must have its pictures."""
         done = super().open({**settings, "plot": self._path})
         self._drawn = {self._targets[entry.file] for entry in done.values()}
@@ -123,7 +123,7 @@ class TagPicture(SideOutput):
         writable_place(self._target, overwrite=overwrite)
         self._overwrite = overwrite
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin: the map has a column for each of the settings' labels."""
         from pe_audio_cli.plots.heatmap import TagMap
 

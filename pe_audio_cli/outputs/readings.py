@@ -11,7 +11,7 @@ from pe_audio_cli.errors import InputError
 from pe_audio_cli.outputs.base import file_of
 from pe_audio_cli.outputs.journal import (
     Content,
-    Entry,
+    JournalEntry,
     content,
     stamp,
 )
@@ -33,7 +33,7 @@ class Readings:
             self._noted.append((file, _identity(file)))
             yield item
 
-    def entry(self, result: Result) -> Entry:
+    def entry(self, result: Result) -> JournalEntry:
         """What a journal notes of a result, apart from where it lies.
 
         Raises :class:`InputError` if the input has become another since it was about to be read.
@@ -41,13 +41,13 @@ class Readings:
         file = file_of(result)
         before = self._noted[0][1] if self._noted and self._noted[0][0] == file else None
         if isinstance(result, FileError):
-            return Entry(file, *stamp(file), error=result.message)
+            return JournalEntry(file, *stamp(file), error=result.message)
         now = content(file)
         if before is not None and now.size is not None and before != _identity(file):
             raise InputError(file, "changed", "it changed while it was read: run again when it is complete")
         if before is not None and now.size is None:  # it was read, and is gone by now
             now = Content(before[0], before[1])
-        return Entry(file, now.size, now.mtime_ns, digest=now.digest)
+        return JournalEntry(file, now.size, now.mtime_ns, digest=now.digest)
 
     def taken(self) -> None:
         """The first of those that are noted has its result."""

@@ -14,17 +14,17 @@ from pe_audio_cli.formats.draft import put
 from pe_audio_cli.options import EventOptions
 from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.files import is_folder
-from pe_audio_cli.outputs.journal import Entry, Settings
+from pe_audio_cli.outputs.journal import JournalEntry, RunSettings
 from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_unwritable
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import Result, TagResult
 
-__all__ = ["Report"]
+__all__ = ["ReportOutput"]
 
 EXTENSIONS = (".html", ".htm")
 
 
-class Report(SideOutput):
+class ReportOutput(SideOutput):
     """A page that grows with the output, and appears whole or not at all: a run that stops early gets none.
 
     It needs results with their frames and spectrograms.
@@ -54,7 +54,7 @@ class Report(SideOutput):
         """Tell how the events of the page are found, which may depend on the checkpoint; before it is opened."""
         self._options = replace(self._options, events=events)
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin the page under a temporary name, then the output."""
         try:
             self._begin()

@@ -21,7 +21,7 @@ from pe_audio_cli.outputs.base import Output, everything, refused, unknown_past
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.finished import is_finished
 from pe_audio_cli.outputs.folder import FOLDER_HELPERS, FOLDER_JOURNAL, FOLDER_LOCK
-from pe_audio_cli.outputs.journal import Entry, Journal, Past, Settings, is_journal, matched, read_journal
+from pe_audio_cli.outputs.journal import Journal, JournalEntry, Past, RunSettings, is_journal, matched, read_journal
 from pe_audio_cli.outputs.readings import Readings
 from pe_audio_cli.results import FileError, Result
 
@@ -64,11 +64,11 @@ class ShardedOutput(Output):
         self.store = self._store = FeatureStore(folder / FOLDER_HELPERS)
         self._readings = Readings()
         self._stream: TextIO | None = None
-        self._entries: list[Entry] = []  # of the shard that is being written
+        self._entries: list[JournalEntry] = []  # of the shard that is being written
         with refused(f"cannot write into {folder}"):
             self._look()
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Make the folder, or go on with its whole shards; other shards vanish."""
         settings = {**settings, "shard_size": self._size}
         self._n_failed = 0
@@ -210,14 +210,14 @@ class ShardedOutput(Output):
         """The shards in the folder, of whatever run, whole or not."""
         return {path for path in self._folder.iterdir() if SHARD.fullmatch(path.name)}
 
-    def _whole_shards(self, settings: Settings) -> dict[int, Entry]:
+    def _whole_shards(self, settings: RunSettings) -> dict[int, JournalEntry]:
         """What an earlier run has done, as far as it fills whole shards of this one, by positions."""
         past = read_journal(self._journal_path, settings)
         done = matched(past.entries, self._files)
-        shards: dict[int, list[Entry]] = defaultdict(list)
+        shards: dict[int, list[JournalEntry]] = defaultdict(list)
         for at, entry in enumerate(past.entries):
             shards[at // self._size if entry.shard is None else entry.shard].append(entry)
-        kept: dict[int, Entry] = {}
+        kept: dict[int, JournalEntry] = {}
         for number, entries in shards.items():
             places = range(number * self._size, min((number + 1) * self._size, len(self._files)))
             if [done.get(at) for at in places] == entries:

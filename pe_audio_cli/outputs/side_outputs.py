@@ -13,7 +13,7 @@ from pathlib import Path
 from pe_audio_cli._paths import is_file
 from pe_audio_cli.errors import OutputError
 from pe_audio_cli.outputs.base import Output
-from pe_audio_cli.outputs.journal import Entry, Settings
+from pe_audio_cli.outputs.journal import JournalEntry, RunSettings
 from pe_audio_cli.results import FileError, LocalizeResult, Result
 
 __all__ = ["SideOutput", "refuse_unwritable"]
@@ -36,7 +36,7 @@ class SideOutput(Output):
             if is_file(target) and not (overwrite or output.known):
                 raise OutputError(f"{target} exists: choose another name for {flag}, or --overwrite")
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin the output, or go on with it."""
         done = self._output.open(settings)
         self.remark = self._output.remark

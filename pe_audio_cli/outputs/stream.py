@@ -11,8 +11,8 @@ from pe_audio_cli.errors import RunError
 from pe_audio_cli.formats.base import WriteOptions, Writer
 from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.journal import (
-    Entry,
-    Settings,
+    JournalEntry,
+    RunSettings,
 )
 from pe_audio_cli.results import Written
 
@@ -26,7 +26,7 @@ class StreamOutput(Output):
         self._stream = stream
         self._writer = writer(stream, options)
 
-    def open(self, settings: Settings) -> Mapping[int, Entry]:
+    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
         """Begin; a stream holds nothing of an earlier run."""
         with _stream_errors_explained():
             self._writer.open()

@@ -33,7 +33,7 @@ class Ran:
         return f"exit {self.code}, standard error: {self.err!r}"
 
     @property
-    def report(self) -> dict:
+    def result(self) -> dict:
         assert self.code == 0, self
         return json.loads(self.out)
 
@@ -81,27 +81,27 @@ def test_ones_own_output_is_right_in_every_form(form: str, several: bool, folder
     annotations = str(place / f"labels.{form}") if several else str(place) + "/"
     made = Ran("localize", folder, *label_flags(), "-f", form, "-o", annotations)
     assert made.code == 0, made
-    report = Ran("eval", annotations, "--audio", folder, "-f", "json").report
+    result = Ran("eval", annotations, "--audio", folder, "-f", "json").result
     spelt = {name.replace('"', "'") for name in NAMES} if form == "rttm" else set(NAMES)
-    assert {row["label"] for row in report["labels"]} == spelt
-    for figures in (report["overall"], *(row["figures"] for row in report["labels"])):
+    assert {row["label"] for row in result["labels"]} == spelt
+    for figures in (result["overall"], *(row["figures"] for row in result["labels"])):
         assert {name: figures[name]["value"] for name in ALL_ONE} == dict.fromkeys(ALL_ONE, 1.0)
 
 
 def test_annotations_beside_the_recordings_need_no_audio(folder: Path) -> None:
     Ran("localize", folder, "-l", "loud", "-f", "audacity", "-o", f"{folder}/")
-    assert Ran("eval", folder, "-f", "json").report["overall"]["event_f1"]["value"] == 1
+    assert Ran("eval", folder, "-f", "json").result["overall"]["event_f1"]["value"] == 1
 
 
 def test_weak_labels_and_a_folder_for_each_class(tmp_path: Path) -> None:
     for number in range(3):
         bursts(tmp_path / "in" / "loud" / f"{number}.wav", 1.0, 8_000, (0, 1, 0.05))
         bursts(tmp_path / "in" / "loudest" / f"{number}.wav", 1.0, 8_000, (0, 1, 0.09))
-    report = Ran("eval", tmp_path / "in", "-f", "json").report
-    assert report["kind"] == "weak" and report["n_recordings"] == 6
-    assert report["labels"][1]["figures"]["auroc"]["value"] == 1 and report["labels"][1]["threshold"] == 0.5
-    assert report["overall"]["top1"]["value"] == 0.5  # what is loudest is always loud too, and more so
-    assert report["confusion"] == {"labels": ["loud", "loudest"], "counts": [[3, 0], [3, 0]]}
+    result = Ran("eval", tmp_path / "in", "-f", "json").result
+    assert result["kind"] == "weak" and result["n_recordings"] == 6
+    assert result["labels"][1]["figures"]["auroc"]["value"] == 1 and result["labels"][1]["threshold"] == 0.5
+    assert result["overall"]["top1"]["value"] == 0.5  # what is loudest is always loud too, and more so
+    assert result["confusion"] == {"labels": ["loud", "loudest"], "counts": [[3, 0], [3, 0]]}
 
 
 def test_what_is_amiss_with_a_recording_is_said_once(folder: Path) -> None:
@@ -150,10 +150,10 @@ def test_labels_whose_goal_no_threshold_reaches_are_named_once(folder: Path) -> 
 
 
 def test_a_map_gives_names_their_words_and_names_more_to_look_for(labelled: Path, words: Path, folder: Path) -> None:
-    report = Ran("eval", labelled, "--audio", folder, "--map", words, "-f", "json").report
-    assert [row["label"] for row in report["labels"]] == ["any", "high", "unheard"]
-    assert report["without_positives"] == ["unheard"]
-    assert report["overall"]["auroc"]["value"] > 0.99
+    result = Ran("eval", labelled, "--audio", folder, "--map", words, "-f", "json").result
+    assert [row["label"] for row in result["labels"]] == ["any", "high", "unheard"]
+    assert result["without_positives"] == ["unheard"]
+    assert result["overall"]["auroc"]["value"] > 0.99
 
 
 def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -> None:
@@ -161,25 +161,25 @@ def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -
     bursts(tmp_path / "in" / "else" / "1.wav", 1.0, 8_000, (0, 1, 0.05))
     out = tmp_path / "out.toml"
     ran = Ran("eval", tmp_path / "in", "--map", "esc50", "--tune", out, "-f", "json")
-    assert [row["label"] for row in ran.report["labels"]] == ["else", "sea_waves"]
+    assert [row["label"] for row in ran.result["labels"]] == ["else", "sea_waves"]
     assert 'wordings = ["sea waves"]' in out.read_text(encoding="utf-8")
 
 
 def test_templates_and_prompts_are_compared(labelled: Path, words: Path, folder: Path) -> None:
     ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--compare-templates", "-f", "json")
-    found = [(each.get("label"), each["text"]) for each in ran.report["compared"]]
+    found = [(each.get("label"), each["text"]) for each in ran.result["compared"]]
     assert {text for label, text in found if label is None} >= {"{}", "the sound of {}"}
     assert {text for label, text in found if label == "any"} == {"loud", "loudly"}
     given = ("--template", "{}", "--template", "so {}")
     ran = Ran("eval", labelled, "--audio", folder, *given, "--compare-templates", "-f", "json")
-    assert sorted(each["text"] for each in ran.report["compared"]) == ["so {}", "{}"]
+    assert sorted(each["text"] for each in ran.result["compared"]) == ["so {}", "{}"]
 
 
 def tuned(labelled: Path, words: Path, folder: Path, *more: str) -> Path:
     out = folder.parent / "out.toml"
     ran = Ran("eval", labelled, "--audio", folder, "--map", words, "--tune", out, "-f", "json", *more)
     assert ran.code == 0, ran
-    assert ran.report["tuning"]["not_tuned"] == ["unheard"]
+    assert ran.result["tuning"]["not_tuned"] == ["unheard"]
     return out
 
 
@@ -191,7 +191,7 @@ def test_tuned_settings_make_a_detector(labelled: Path, words: Path, folder: Pat
         "words.csv",
     ]
     before, after = (
-        Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).report
+        Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).result
         for flags in (("--map", words), ("--settings", out))
     )
     assert after["overall"]["event_f1"]["value"] >= before["overall"]["event_f1"]["value"]
@@ -254,7 +254,7 @@ def test_eval_finds_events_as_localize_does(carrying: Path, folder: Path) -> Non
     labelled.write_text("filename\tonset\toffset\tevent_label\npair.wav\t0.4\t2.4\tloud\n")
 
     def f1(*flags: str | Path) -> float:
-        return Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).report["overall"]["event_f1"]["value"]
+        return Ran("eval", labelled, "--audio", folder, "-f", "json", *flags).result["overall"]["event_f1"]["value"]
 
     assert (f1(), f1("-m", carrying), f1("-m", carrying, "--settings", "none"), f1("--tidy")) == (0, 1, 0, 1)
 
@@ -337,16 +337,16 @@ def test_a_bad_row_is_named_and_the_rest_evaluated_unless_it_is_strict(case: str
     else:
         n_rows = 4 + rows.count("\n")
         assert ran.code == 0 and f"1 of {n_rows} rows are bad and left out" in ran.err
-    report = json.loads(ran.out)
-    assert report["n_recordings"] == 2 + (case == "twice")
-    assert len(report["warnings"]) == 1 and line in report["warnings"][0]
-    (loud,) = (row for row in report["labels"] if row["label"] == "loud")
+    result = json.loads(ran.out)
+    assert result["n_recordings"] == 2 + (case == "twice")
+    assert len(result["warnings"]) == 1 and line in result["warnings"][0]
+    (loud,) = (row for row in result["labels"] if row["label"] == "loud")
     assert case == "twice" or loud["figures"]["event_f1"]["value"] == 1
     strict = Ran("eval", path, "-f", "json", "--strict")
     assert (strict.code, strict.out) == (2, "") and line in strict.err
     path.write_text(f"filename\tonset\toffset\tevent_label\n{good}", encoding="utf-8")
     for flags in ([], ["--strict"]):
-        assert "warnings" not in Ran("eval", path, "-f", "json", *flags).report
+        assert "warnings" not in Ran("eval", path, "-f", "json", *flags).result
 
 
 def test_a_recording_that_cannot_be_encoded_is_left_out_too(
@@ -374,9 +374,9 @@ def test_an_offset_a_little_beyond_the_end_is_clipped_and_said_as_in_desed(folde
     path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
     ran = Ran("eval", path, "-f", "json")
     said = f"{path}, row 3: the offset 4.128 s is beyond the end of {folder / 'a.wav'}, which is at 4.013 s"
-    assert ran.report["overall"]["event_f1"]["value"] == 1 and ran.report["labels"][0]["count"] == 4
+    assert ran.result["overall"]["event_f1"]["value"] == 1 and ran.result["labels"][0]["count"] == 4
     assert f"warning: {said}, so the event ends there" in ran.err and "left out" not in ran.err
-    assert ran.report["warnings"] == [f"{said}, so the event ends there"]
+    assert ran.result["warnings"] == [f"{said}, so the event ends there"]
     strict = Ran("eval", path, "-f", "json", "--strict")
     assert strict.code == 2 and said in strict.err
 
@@ -390,8 +390,8 @@ def test_slices_of_urbansound8k_have_weak_labels(tmp_path: Path) -> None:
     for head in ("slice_file_name", "filename"):  # as it is, and as people rename its column
         (tmp_path / "UrbanSound8K.csv").write_text(table.replace("slice_file_name", head), encoding="utf-8")
         ran = Ran("eval", tmp_path / "UrbanSound8K.csv", "--audio", tmp_path / "audio", "--map", "urbansound8k")
-        assert ran.report["kind"] == "weak" and ran.report["n_recordings"] == 2
-        assert [row["label"] for row in ran.report["labels"]] == ["dog_bark", "siren"]
+        assert ran.result["kind"] == "weak" and ran.result["n_recordings"] == 2
+        assert [row["label"] for row in ran.result["labels"]] == ["dog_bark", "siren"]
 
 
 @pytest.mark.parametrize("there", ["folder", "file", "nothing"])
@@ -430,7 +430,7 @@ def test_events_that_became_one_are_told(folder: Path) -> None:
     path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
     ran = Ran("eval", path, "-f", "json")
     assert "overlap or touch others of their label became one with them: 1" in ran.err
-    assert ran.report["labels"][0]["count"] == 2
+    assert ran.result["labels"][0]["count"] == 2
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_a_dash_stands_for_standard_output(labelled: Path, folder: Path, monkeyp
     for flags in ([], ["--overwrite"]):
         ran = Ran("eval", labelled, "--audio", folder, "-f", "csv", "-o", "-", *flags)
         assert (ran.code, ran.out) == (0, plain.out) and plain.out.startswith("scope,")
-    assert Ran("eval", labelled, "--audio", folder, "-o", "-").report["schema"]
+    assert Ran("eval", labelled, "--audio", folder, "-o", "-").result["schema"]
     assert set(os.listdir()) == before
 
 

@@ -165,7 +165,7 @@ def test_in_embeddings(tones, extension, fault, encoder_without_a_model, monkeyp
 
     out = tmp_path / f"out.{extension}"
     if extension == "parquet":
-        fails_on_the_second(monkeypatch, embeddings.ParquetWriter, "_batch", fault)
+        fails_on_the_second(monkeypatch, embeddings.ParquetEmbeddingWriter, "_batch", fault)
     else:
         use(monkeypatch, FaultyEncoder(fault, "codec"))
     result = run("embed", *tones, "-o", out, "--per-window")

@@ -28,13 +28,13 @@ from pe_audio_cli.results import FileError
 WINDOWS = WindowOptions(1.0, 0.0)
 ENCODER = LevelEncoder(too_loud=45)
 LONGEST = 50  # frames from one segment to the next
-QUESTION = Tagging(Query(("loud", "louder"), ENCODER.encode_text(["loud", "louder"])), TagOptions(per_window=True))
+TASK = Tagging(Query(("loud", "louder"), ENCODER.encode_text(["loud", "louder"])), TagOptions(per_window=True))
 
 
 def rows_of(index: int, path: str) -> Iterator[SegmentRow]:
     """What a worker would make of a recording."""
     for segment in segments(read([path], WINDOWS, ENCODER.context_frames), WINDOWS, LONGEST):
-        reducer = QUESTION.reducer(ENCODER)
+        reducer = TASK.reducer(ENCODER)
         (content,) = encode_news(iter(segment.news), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023
         if segment.last and segment.place == 0 and isinstance(content, SegmentResult):
             content = RecordingResult(gathered([content], reducer), content.recording)
@@ -76,7 +76,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def dispatch(files: list[str | FileError], cluster: Cluster, **more: object) -> list[object]:
     encoding = EncodeOptions(WINDOWS, **more)
     told: list[str] = []
-    reducer = lambda: QUESTION.reducer(ENCODER)  # noqa: E731
+    reducer = lambda: TASK.reducer(ENCODER)  # noqa: E731
     return list(dispatched(files, cluster.send, reducer, encoding, told.append))
 
 
@@ -84,7 +84,7 @@ def dispatch(files: list[str | FileError], cluster: Cluster, **more: object) -> 
 @given(order=st.lists(st.integers(0, 7), max_size=9), dice=st.randoms(), n_failures=st.integers(0, 2))
 def test_answers_are_those_of_this_process_in_order(files, order, dice, n_failures):
     given_files = [files[index] for index in order]
-    expected = list(LocalEngine().run(given_files, ENCODER, QUESTION, EncodeOptions(WINDOWS)))
+    expected = list(LocalEngine().run(given_files, ENCODER, TASK, EncodeOptions(WINDOWS)))
     assert dispatch(given_files, Cluster(dice, n_failures)) == expected
 
 
@@ -102,7 +102,7 @@ def test_a_result_comes_before_all_rows_have_arrived(files):
         raise AssertionError("the first answer was held back")
 
     encoding = EncodeOptions(WINDOWS)
-    answers = dispatched(files[:2], send, lambda: QUESTION.reducer(ENCODER), encoding, print)
+    answers = dispatched(files[:2], send, lambda: TASK.reducer(ENCODER), encoding, print)
     assert next(answers).recording.file == files[0]
 
 

@@ -18,7 +18,7 @@ from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.inference.segments import SegmentResult, gathered
 from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
 from pe_audio_cli.inference.tasks.embedding import Embedding
-from pe_audio_cli.inference.tasks.localization import Localizing
+from pe_audio_cli.inference.tasks.localization import Localization
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
@@ -35,9 +35,9 @@ QUERY = Query(("loud", "deafening"), LevelEncoder().encode_text(["loud", "deafen
 
 def work(**more: object) -> Work:
     checkpoint = find_checkpoint(MODEL, "tag")
-    question = Tagging(QUERY, TagOptions())
+    task = Tagging(QUERY, TagOptions())
     model = (MODEL, "tag", "tiny", checkpoint.fingerprint, 2, DeviceOptions("cpu"))
-    return replace(Work(*model, question, WINDOWS, None, False, None, audio_track=None), **more)
+    return replace(Work(*model, task, WINDOWS, None, False, None, audio_track=None), **more)
 
 
 @pytest.fixture
@@ -66,21 +66,21 @@ def files(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "question",
+    "task",
     [
         Tagging(QUERY, TagOptions(per_window=True)),
-        Localizing(QUERY, EventOptions(), frames=True),
+        Localization(QUERY, EventOptions(), frames=True),
         Embedding("recording"),
         Embedding("window"),
         Embedding("frame"),
     ],
     ids=repr,
 )
-def test_the_stages_come_to_what_this_process_would(files, level_worker, question):
+def test_the_stages_come_to_what_this_process_would(files, level_worker, task):
     tables = decoded(files)
-    found = rows([level_worker(question=question)(pa.concat_tables(tables))])
+    found = rows([level_worker(task=task)(pa.concat_tables(tables))])
     assert [(index, place, last) for index, place, last, _ in found] == [(10 + n, 0, True) for n in range(4)]
-    expected = LocalEngine().run(files, LevelEncoder(), question, EncodeOptions(WINDOWS))
+    expected = LocalEngine().run(files, LevelEncoder(), task, EncodeOptions(WINDOWS))
     for (_, _, _, content), each in zip(found, expected, strict=True):
         if isinstance(each, FileError):
             assert content == each
@@ -91,7 +91,7 @@ def test_the_stages_come_to_what_this_process_would(files, level_worker, questio
         if isinstance(each, LocalizeResult):
             for label, probabilities in each.frames.items():
                 np.testing.assert_array_equal(content.result.frames[label], probabilities)
-        if isinstance(question, Embedding):
+        if isinstance(task, Embedding):
             np.testing.assert_array_equal(content.result.embeddings, each.embeddings)
 
 
@@ -102,8 +102,8 @@ def test_each_segment_of_a_longer_recording_is_a_row_of_its_own(tmp_path, level_
     assert [(index, place, last) for index, place, last, _ in found] == [(10, 0, False), (10, 1, False), (10, 2, True)]
     parts = [content for _, _, _, content in found]
     assert all(isinstance(part, SegmentResult) for part in parts)
-    (expected,) = LocalEngine().run([str(file)], LevelEncoder(), encode._work.question, EncodeOptions(WINDOWS))
-    assert gathered(parts, encode._work.question.reducer(LevelEncoder())) == expected
+    (expected,) = LocalEngine().run([str(file)], LevelEncoder(), encode._work.task, EncodeOptions(WINDOWS))
+    assert gathered(parts, encode._work.task.reducer(LevelEncoder())) == expected
 
 
 def test_a_segment_that_cannot_be_encoded_costs_only_its_own_recording(files, monkeypatch, level_worker):

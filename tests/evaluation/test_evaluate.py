@@ -1,4 +1,4 @@
-"""The scores of an evaluation become a report: metrics, what they leave out, comparisons, and tuning."""
+"""The scores of an evaluation become a result: metrics, what they leave out, comparisons, and tuning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, Reference
 from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
 from pe_audio_cli.evaluation.prompts import LabelPrompt, label_prompts
-from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
+from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
 from pe_audio_cli.evaluation.reporting.render import render
 from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
 from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
@@ -46,44 +46,44 @@ ANSWERS = columns([0.9, 0.2, 0.1], [0.6, 0.7, 0.1], [0.1, 0.8, 0.2], [0.3, 0.6, 
 
 
 def test_figures_of_single_labels() -> None:
-    report = evaluate_scores(SINGLE, "m", ANSWERS, EvaluationOptions())
+    result = evaluate_scores(SINGLE, "m", ANSWERS, EvaluationOptions())
     scores = np.concatenate(ANSWERS, axis=1).T
     truth = np.eye(3, dtype=bool)[[0, 0, 1, 1, 2, 2]]
-    overall = {name: figure.value for name, figure in report.overall.items()}
+    overall = {name: figure.value for name, figure in result.overall.items()}
     assert overall["auroc"] == pytest.approx(np.mean([roc_auc_score(truth[:, i], scores[:, i]) for i in range(3)]))
     assert overall["average_precision"] == pytest.approx(
         np.mean([average_precision_score(truth[:, i], scores[:, i]) for i in range(3)])
     )
     assert overall["top1"] == pytest.approx(4 / 6) and "top5" not in overall  # of three labels
-    assert report.confusion is not None
-    assert report.confusion.counts == ((1, 1, 0), (0, 2, 0), (1, 0, 1))
-    dog, rain, wind = report.labels
-    assert [row.count for row in report.labels] == [2, 2, 2]
+    assert result.confusion is not None
+    assert result.confusion.counts == ((1, 1, 0), (0, 2, 0), (1, 0, 1))
+    dog, rain, wind = result.labels
+    assert [row.count for row in result.labels] == [2, 2, 2]
     assert dog.figures["f1"].value == 1 and dog.threshold == 0.5
     assert (rain.figures["precision"].value, rain.figures["recall"].value) == (pytest.approx(2 / 3), 1)
     assert "precision" not in wind.figures and wind.figures["f1"].value == 0  # nothing was taken for wind
-    assert all(figure.low <= figure.high for name, figure in report.overall.items() if name != "calibration_error")
+    assert all(figure.low <= figure.high for name, figure in result.overall.items() if name != "calibration_error")
 
 
 def test_a_label_without_positives_or_negatives_is_named_and_in_no_mean() -> None:
     evaluation = weak(["dog rain", "rain", "dog rain", "rain"], LABELS)
     answers = columns([0.9, 0.2, 0.9], [0.1, 0.7, 0.9], [0.8, 0.1, 0.9], [0.2, 0.9, 0.9])
-    report = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
-    assert report.without_positives == ("wind",) and report.without_negatives == ("rain",)
-    assert report.overall["auroc"].value == report.overall["average_precision"].value == 1  # of dog alone
-    assert "auroc" not in report.labels[1].figures and "f1" not in report.labels[2].figures
-    assert report.overall["f1"].value == pytest.approx((1 + 2 / 3) / 2)  # rain has an F1, wind has not
-    assert report.confusion is None and "top1" not in report.overall
-    shown = render(report, "table", 100)
+    result = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
+    assert result.without_positives == ("wind",) and result.without_negatives == ("rain",)
+    assert result.overall["auroc"].value == result.overall["average_precision"].value == 1  # of dog alone
+    assert "auroc" not in result.labels[1].figures and "f1" not in result.labels[2].figures
+    assert result.overall["f1"].value == pytest.approx((1 + 2 / 3) / 2)  # rain has an F1, wind has not
+    assert result.confusion is None and "top1" not in result.overall
+    shown = render(result, "table", 100)
     assert "no positive, so in no mean that needs one: wind" in shown
     assert "no negative, so in no mean that needs one: rain" in shown
 
 
 def test_thresholds_of_single_labels_count() -> None:
     options = EvaluationOptions(tags=PerLabel(TagOptions(threshold=0.5), {"wind": TagOptions(threshold=0.3)}))
-    report = evaluate_scores(SINGLE, "m", ANSWERS, options)
-    assert [row.threshold for row in report.labels] == [0.5, 0.5, 0.3]
-    assert report.labels[2].figures["recall"].value == 1
+    result = evaluate_scores(SINGLE, "m", ANSWERS, options)
+    assert [row.threshold for row in result.labels] == [0.5, 0.5, 0.3]
+    assert result.labels[2].figures["recall"].value == 1
 
 
 def events(*recordings: tuple[list[tuple[str, float, float]], float]) -> Annotations:
@@ -109,15 +109,15 @@ def strong() -> tuple[Evaluation, list[np.ndarray]]:
 
 def test_figures_of_events() -> None:
     evaluation, answers = strong()
-    report = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
-    dog, rain, _ = report.labels
+    result = evaluate_scores(evaluation, "m", answers, EvaluationOptions())
+    dog, rain, _ = result.labels
     assert {name: figure.value for name, figure in dog.figures.items() if name != "calibration_error"} == dict.fromkeys(
         ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1"), 1
     )
     assert rain.figures["event_f1"].value == 0 and rain.figures["auroc"].value == 0.5
-    assert report.without_positives == ("wind",)
-    assert report.overall["event_f1"].value == 0.5
-    assert (report.subject.n_recordings, report.subject.seconds) == (2, 8.0)
+    assert result.without_positives == ("wind",)
+    assert result.overall["event_f1"].value == 0.5
+    assert (result.subject.n_recordings, result.subject.seconds) == (2, 8.0)
     strict = evaluate_scores(evaluation, "m", answers, EvaluationOptions(events=PerLabel(EventOptions(0.9))))
     assert strict.labels[0].figures["event_f1"].value == 0 and strict.labels[0].figures["auroc"].value == 1
 
@@ -126,8 +126,8 @@ def test_an_offset_that_was_rounded_up_ends_with_the_recording() -> None:
     evaluation, answers = strong()
     annotations = events(([("dog", 1.0, 2.0)], 4.0), ([("dog", 3.0, 4.02), ("rain", 0.0, 1.0)], 4.0))
     answers[1][0] = np.where(np.arange(100) >= 75, 0.8, 0.2)
-    report = evaluate_scores(replace(evaluation, annotations=annotations), "m", answers, EvaluationOptions())
-    assert report.labels[0].figures["psds1"].value == report.labels[0].figures["auroc"].value == 1
+    result = evaluate_scores(replace(evaluation, annotations=annotations), "m", answers, EvaluationOptions())
+    assert result.labels[0].figures["psds1"].value == result.labels[0].figures["auroc"].value == 1
 
 
 def test_templates_and_prompts_are_compared_best_first() -> None:
@@ -139,14 +139,14 @@ def test_templates_and_prompts_are_compared_best_first() -> None:
         LabelPrompt("dog", ("puppy",), text="puppy"),
     ]
     answers = columns([0.9, 0.1, 0.9, 0.5, 0.9], [0.2, 0.8, 0.2, 0.6, 0.1], [0.8, 0.1, 0.8, 0.7, 0.6])
-    report = evaluate_scores(weak(["dog", "", "dog"], ["dog"], asked), "m", answers, EvaluationOptions())
-    assert [(each.label, each.text) for each in report.compared] == [
+    result = evaluate_scores(weak(["dog", "", "dog"], ["dog"], asked), "m", answers, EvaluationOptions())
+    assert [(each.label, each.text) for each in result.compared] == [
         (None, "good {}"),
         (None, "bad {}"),
         ("dog", "puppy"),
         ("dog", "hound"),
     ]
-    assert report.compared[0].figures["average_precision"].value == 1
+    assert result.compared[0].figures["average_precision"].value == 1
 
 
 def test_tuning_mends_a_bad_threshold_and_says_what_that_is_worth() -> None:
@@ -169,7 +169,7 @@ def test_tuning_mends_a_bad_threshold_and_says_what_that_is_worth() -> None:
     assert dog.settings.bias == pytest.approx(fitted.scale + fitted.bias, rel=1e-3)
 
 
-def full_report() -> EvaluationReport:
+def full_result() -> EvaluationResult:
     """One with all of its parts."""
     evaluation, answers = strong()
     asked = [
@@ -183,10 +183,10 @@ def full_report() -> EvaluationReport:
 
 
 def test_json_holds_every_figure_and_no_nan() -> None:
-    report = full_report()
-    told = json.loads(render(report, "json"), parse_constant=lambda name: pytest.fail(name))
+    result = full_result()
+    told = json.loads(render(result, "json"), parse_constant=lambda name: pytest.fail(name))
     assert told["schema"] == "peaudio.eval/1" and told["kind"] == "strong" and told["model"] == "m"
-    assert told["overall"]["auroc"]["value"] == round(report.overall["auroc"].value, 6)
+    assert told["overall"]["auroc"]["value"] == round(result.overall["auroc"].value, 6)
     assert [row["label"] for row in told["labels"]] == LABELS
     assert told["without_positives"] == ["wind"]
     assert told["tuning"]["labels"][0]["settings"]["threshold"] < 0.8
@@ -194,10 +194,10 @@ def test_json_holds_every_figure_and_no_nan() -> None:
 
 
 def test_csv_has_a_row_for_each_figure() -> None:
-    report = full_report()
-    rows = list(csv.DictReader(io.StringIO(render(report, "csv"), newline="")))
+    result = full_result()
+    rows = list(csv.DictReader(io.StringIO(render(result, "csv"), newline="")))
     found = {(row["scope"], row["label"], row["figure"]): row["value"] for row in rows}
-    assert found["overall", "", "psds1"] == f"{report.overall['psds1'].value:.6f}"
+    assert found["overall", "", "psds1"] == f"{result.overall['psds1'].value:.6f}"
     assert found["label", "dog", "event_f1"] == "1.000000" and found["label", "wind", "count"] == "0"
     assert ("label", "wind", "auroc") not in found
     assert ("after tuning", "dog", "event_f1") in found
@@ -205,7 +205,7 @@ def test_csv_has_a_row_for_each_figure() -> None:
 
 
 def test_the_table_shows_all_parts_and_drives_no_terminal() -> None:
-    shown = render(full_report(), "table", 120)
+    shown = render(full_result(), "table", 120)
     for part in ("AUROC", "PSDS1", "event F1", "annotated", "tuned for F1", "=a[/b]\\x1b", "cross-validated"):
         assert part in shown, part
     assert "\x1b" not in shown and max(map(len, shown.splitlines())) <= 120
@@ -214,13 +214,13 @@ def test_the_table_shows_all_parts_and_drives_no_terminal() -> None:
 def test_settings_hold_tuned_labels_and_those_that_were_not_tuned(tmp_path) -> None:
     from pe_audio_cli.detection.label_settings import read_settings
 
-    report = full_report()
-    assert report.tuning is not None
+    result = full_result()
+    assert result.tuning is not None
     wordings = {"dog": ("dog",), "rain": ("rain falling",), "wind": ("wind",)}
-    text = tuned_text(report, report.tuning, SettingsFile("", "m", "0123"), wordings)
+    text = tuned_text(result, result.tuning, SettingsFile("", "m", "0123"), wordings)
     (tmp_path / "out.toml").write_text(text, encoding="utf-8")
     read = read_settings(tmp_path / "out.toml", "localize")
     assert list(read.labels) == LABELS and (read.model, read.fingerprint) == ("m", "0123")
-    assert read.labels["dog"].rules["threshold"] == report.tuning.labels[0].settings.rules["threshold"]
+    assert read.labels["dog"].rules["threshold"] == result.tuning.labels[0].settings.rules["threshold"]
     assert read.labels["dog"].wordings == () and read.labels["wind"] == LabelSettings()
     assert "# not annotated, so not tuned" in text and "cross-validated" in text

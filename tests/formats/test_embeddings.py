@@ -15,7 +15,12 @@ import pytest
 
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats import embeddings as module
-from pe_audio_cli.formats.embeddings import EMBEDDING_WRITERS, NpzWriter, ParquetWriter, embedding_writer
+from pe_audio_cli.formats.embeddings import (
+    EMBEDDING_WRITERS,
+    NpzEmbeddingWriter,
+    ParquetEmbeddingWriter,
+    embedding_writer,
+)
 from pe_audio_cli.results import EmbedResult, Recording
 
 WIDTH = 6
@@ -72,7 +77,7 @@ def check(columns: dict[str, np.ndarray], names: tuple[str, ...], precision: str
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("read", [by_pandas, by_polars, by_duckdb])
 def test_parquet_is_what_others_read(tmp_path, read: Callable, precision: str):
-    (tmp_path / "clips.parquet").write_bytes(written(ParquetWriter, precision).getvalue())
+    (tmp_path / "clips.parquet").write_bytes(written(ParquetEmbeddingWriter, precision).getvalue())
     columns = read(tmp_path / "clips.parquet")
     assert set(columns) == {"path", "start", "end", "duration", "fingerprint", "embedding"}
     check(columns, AS_TEXT, precision)
@@ -81,14 +86,14 @@ def test_parquet_is_what_others_read(tmp_path, read: Callable, precision: str):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_parquet_has_numbers_of_the_type_that_was_asked_for(precision):
-    schema = pyarrow.parquet.read_schema(written(ParquetWriter, precision))
+    schema = pyarrow.parquet.read_schema(written(ParquetEmbeddingWriter, precision))
     kind = {"float32": pyarrow.float32(), "float16": pyarrow.float16()}[precision]
     assert schema.field("embedding").type == pyarrow.list_(kind, WIDTH)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_an_archive_is_what_numpy_loads(precision):
-    with np.load(written(NpzWriter, precision)) as archive:
+    with np.load(written(NpzEmbeddingWriter, precision)) as archive:
         columns = dict(archive)
     assert columns["embedding"].dtype == precision
     assert columns.pop("fingerprint") == "0123"
@@ -99,7 +104,7 @@ def test_an_archive_is_what_numpy_loads(precision):
 def test_parquet_is_written_row_group_by_row_group(monkeypatch):
     """A recording's frames may be many, and those of each a few."""
     monkeypatch.setattr(module, "ROW_GROUP", 4)
-    stream = written(ParquetWriter, items=[*results((1, 2, 11)), *results((1, 1, 1))])
+    stream = written(ParquetEmbeddingWriter, items=[*results((1, 2, 11)), *results((1, 1, 1))])
     groups = pyarrow.parquet.ParquetFile(stream).metadata
     sizes = [groups.row_group(index).num_rows for index in range(groups.num_row_groups)]
     assert sum(sizes) == 17
@@ -121,4 +126,4 @@ def test_without_pyarrow_the_command_that_installs_it_is_told(monkeypatch):
     monkeypatch.setattr("pe_audio_cli._extras.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'pe-audio-cli\[parquet\]'"):
         embedding_writer("clips.parquet")
-    assert embedding_writer("clips.npz") is NpzWriter
+    assert embedding_writer("clips.npz") is NpzEmbeddingWriter

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pe_audio_cli.index.exact_search import Question, best
-from pe_audio_cli.index.vectors import Block
+from pe_audio_cli.index.exact_search import QueryVectors, best
+from pe_audio_cli.index.vectors import WindowBlock
 
 
 def product(wanted, unwanted, norms):
@@ -27,17 +27,17 @@ def blocks(embeddings, size):
     for first in range(0, len(embeddings), size):
         part = embeddings[first : first + size]
         ids = 10 + 2 * np.arange(first, first + len(part))
-        yield Block(ids, part, np.linalg.norm(part.astype(np.float64), axis=1).astype(np.float32))
+        yield WindowBlock(ids, part, np.linalg.norm(part.astype(np.float64), axis=1).astype(np.float32))
 
 
-def brute_force(embeddings, question, k, only):
+def brute_force(embeddings, vectors, k, only):
     """Everything in float64, sorted."""
     exact = embeddings.astype(np.float64)
     ids = 10 + 2 * np.arange(len(embeddings))
-    unwanted = exact @ question.unwanted.astype(np.float64).T
+    unwanted = exact @ vectors.unwanted.astype(np.float64).T
     counts = np.ones(len(ids), bool) if only is None else np.isin(ids, only)
-    for text in question.wanted.astype(np.float64):
-        keys = question.key(exact @ text, unwanted, np.linalg.norm(exact, axis=1))[counts]
+    for text in vectors.wanted.astype(np.float64):
+        keys = vectors.key(exact @ text, unwanted, np.linalg.norm(exact, axis=1))[counts]
         order = np.argsort(-keys, kind="stable")[:k]
         yield ids[counts][order], keys[order]
 
@@ -61,10 +61,10 @@ def test_it_finds_what_sorting_everything_finds(seed, n, dim, n_queries, n_unwan
     embeddings = (rng.integers(1, 8, dim) + fine * rng.integers(-8, 9, (n, dim))).astype(np.float32)
     embeddings[rng.random(n) < 0.3] = embeddings[:1]  # some are equal
     texts = (rng.integers(-256, 257, (n_queries + n_unwanted, dim)) / 64).astype(np.float32)
-    question = Question(texts[:n_queries], texts[n_queries:], key)
+    vectors = QueryVectors(texts[:n_queries], texts[n_queries:], key)
     only = np.sort(rng.choice(10 + 2 * np.arange(n + 1), size=(n + 1) // 2, replace=False)) if filtered else None
-    found = best(blocks(embeddings, size), question, k, only)
-    for (ids, keys), (right_ids, right_keys) in zip(found, brute_force(embeddings, question, k, only), strict=True):
+    found = best(blocks(embeddings, size), vectors, k, only)
+    for (ids, keys), (right_ids, right_keys) in zip(found, brute_force(embeddings, vectors, k, only), strict=True):
         np.testing.assert_array_equal(ids, right_ids)
         np.testing.assert_array_equal(keys, right_keys)
 
@@ -78,9 +78,9 @@ def test_an_order_that_float32_would_get_wrong_is_right(falls):
     exact = (embeddings * text.astype(np.float64)).sum(axis=1)
     assert (np.argsort(-(embeddings @ text[0])) != np.argsort(-exact)).any(), "float32 would do"
     order = np.argsort(exact if falls else -exact, kind="stable")
-    question = Question(nothing, text, product_less) if falls else Question(text, text[:0], product)
+    vectors = QueryVectors(nothing, text, product_less) if falls else QueryVectors(text, text[:0], product)
     for k in (None, *range(1, 40)):
-        ((ids, _),) = best(blocks(embeddings, 16), question, k)
+        ((ids, _),) = best(blocks(embeddings, 16), vectors, k)
         np.testing.assert_array_equal(ids, 10 + 2 * order[:k])
 
 
@@ -95,12 +95,12 @@ def test_few_windows_are_looked_at_twice(monkeypatch):
         n_exact.append(len(wanted))
         return wanted
 
-    best(blocks(embeddings, 1000), Question(text, text[:0], counting), 10)
+    best(blocks(embeddings, 1000), QueryVectors(text, text[:0], counting), 10)
     looked_at = sum(n_exact) - 20_000
     assert 1000 <= looked_at < 1500
 
 
 @pytest.mark.parametrize("k", [1, None])
 def test_nothing_to_search_is_nothing_found(k):
-    ((ids, keys),) = best([], Question(np.ones((1, 4), np.float32), np.ones((0, 4), np.float32), product), k)
+    ((ids, keys),) = best([], QueryVectors(np.ones((1, 4), np.float32), np.ones((0, 4), np.float32), product), k)
     assert len(ids) == len(keys) == 0

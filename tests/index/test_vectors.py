@@ -52,7 +52,7 @@ def test_it_is_read_while_it_is_fresh(index, monkeypatch):
 
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_it_comes_in_blocks(tmp_path, monkeypatch, width):
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "BLOCK_WINDOWS", 4)
     Database.create(tmp_path / "i", fill_about(width))
     with Database.open(tmp_path / "i", read_only=False) as database:
         for name in "abcde":
@@ -156,7 +156,7 @@ def test_a_change_is_found_though_its_time_is_put_back(index):
 
 @pytest.mark.parametrize("damaged", range(15))
 def test_only_what_comes_after_the_damage_is_read_again(index, monkeypatch, damaged):
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "BLOCK_WINDOWS", 4)
     monkeypatch.setattr(module, "MOST_SUMS", 2)
     everything(index)
     content = bytearray(vectors_path(index).read_bytes())

@@ -14,9 +14,9 @@ from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
 from pe_audio_cli.inference import pipeline, reader
 from pe_audio_cli.inference.tasks import localization
-from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine, Question
+from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine, Task
 from pe_audio_cli.inference.tasks.embedding import Embedding
-from pe_audio_cli.inference.tasks.localization import Localizing
+from pe_audio_cli.inference.tasks.localization import Localization
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
 from pe_audio_cli.options import EventOptions, TagOptions
@@ -24,14 +24,14 @@ from pe_audio_cli.results import FileError
 
 WINDOWS = WindowOptions(1.0, 0.0)
 QUERY = Query(("loud", "deafening"), LevelEncoder().encode_text(["loud", "deafening"]))
-QUESTIONS = [
+TASKS = [
     Tagging(QUERY, TagOptions(per_window=True)),
-    Localizing(QUERY, EventOptions(), frames=True),
+    Localization(QUERY, EventOptions(), frames=True),
     Embedding("window"),
 ]
 
 any_fault = pytest.mark.parametrize("fault", FAULTS, ids=name)
-any_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: type(question).__name__)
+any_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +41,19 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def answers(
     files: list[str],
-    question: Question,
+    task: Task,
     encoder: LevelEncoder | None = None,
     *,
     batch_size: int = 2,
     shown: bool = False,
 ) -> list[object]:
     encoding = EncodeOptions(WINDOWS, batch_size, spectrograms=shown)
-    return list(LocalEngine().run(files, LevelEncoder() if encoder is None else encoder, question, encoding))
+    return list(LocalEngine().run(files, LevelEncoder() if encoder is None else encoder, task, encoding))
 
 
-def check(outcomes: list[object], files: list[str], question: Question) -> FileError:
+def check(outcomes: list[object], files: list[str], task: Task) -> FileError:
     """The first and last recording are as if nothing had been wrong; the second has one error, of one line."""
-    assert [outcomes[0], outcomes[2]] == answers([files[0], files[2]], question)
+    assert [outcomes[0], outcomes[2]] == answers([files[0], files[2]], task)
     error = outcomes[1]
     assert isinstance(error, FileError) and len(outcomes) == 3
     assert error.file == files[1]
@@ -63,17 +63,17 @@ def check(outcomes: list[object], files: list[str], question: Question) -> FileE
 
 
 @any_fault
-@any_question
+@any_task
 @pytest.mark.parametrize("batch_size", [1, 4])
 @pytest.mark.parametrize(("stage", "n_good"), [("codec", 0), ("windows", 0), ("windows", 1)])
-def test_in_the_encoder(tones, question, fault, stage, n_good, batch_size):
+def test_in_the_encoder(tones, task, fault, stage, n_good, batch_size):
     encoder = FaultyEncoder(fault, stage, n_good if batch_size == 1 else 0)
-    check(answers(tones, question, encoder, batch_size=batch_size), tones, question)
+    check(answers(tones, task, encoder, batch_size=batch_size), tones, task)
 
 
 @any_fault
-@any_question
-def test_when_it_is_opened(tones, question, fault, monkeypatch):
+@any_task
+def test_when_it_is_opened(tones, task, fault, monkeypatch):
     real = reader.open_audio
 
     def faulty(file: str) -> AudioStream:
@@ -82,13 +82,13 @@ def test_when_it_is_opened(tones, question, fault, monkeypatch):
         return real(file)
 
     monkeypatch.setattr(reader, "open_audio", faulty)
-    check(answers(tones, question), tones, question)
+    check(answers(tones, task), tones, task)
 
 
 @any_fault
-@any_question
+@any_task
 @pytest.mark.parametrize("n_good", [0, 1])
-def test_while_it_is_read(tones, question, fault, n_good, monkeypatch):
+def test_while_it_is_read(tones, task, fault, n_good, monkeypatch):
     real = AudioStream.blocks
 
     def faulty(self: AudioStream) -> Iterator[np.ndarray]:
@@ -98,19 +98,19 @@ def test_while_it_is_read(tones, question, fault, n_good, monkeypatch):
             yield block
 
     monkeypatch.setattr(AudioStream, "blocks", faulty)
-    check(answers(tones, question), tones, question)
+    check(answers(tones, task), tones, task)
 
 
 @any_fault
 def test_when_its_spectrogram_is_made(tones, fault, monkeypatch):
-    question = QUESTIONS[1]
+    task = TASKS[1]
     once(monkeypatch, StreamingSpectrogram, "finish", fault)
-    check(answers(tones, question, shown=True), tones, question)
+    check(answers(tones, task, shown=True), tones, task)
 
 
 @any_fault
-@any_question
-def test_while_it_is_cut(tones, question, fault, monkeypatch):
+@any_task
+def test_while_it_is_cut(tones, task, fault, monkeypatch):
     real = pipeline.cut
     calls = []
 
@@ -124,55 +124,55 @@ def test_while_it_is_cut(tones, question, fault, monkeypatch):
             fail(fault)
 
     monkeypatch.setattr(pipeline, "cut", faulty)
-    check(answers(tones, question), tones, question)
+    check(answers(tones, task), tones, task)
 
 
 @any_fault
-@any_question
+@any_task
 @pytest.mark.parametrize("stage", ["reducer", "score", "add", "finish"])
-def test_in_what_makes_its_answer(tones, question, fault, stage):
-    check(answers(tones, FaultyQuestion(question, stage, fault)), tones, question)
+def test_in_what_makes_its_answer(tones, task, fault, stage):
+    check(answers(tones, FaultyTask(task, stage, fault)), tones, task)
 
 
 @any_fault
 def test_when_its_events_are_found(tones, fault, monkeypatch):
     once(monkeypatch, localization, "find_events", fault)
-    check(answers(tones, QUESTIONS[1]), tones, QUESTIONS[1])
+    check(answers(tones, TASKS[1]), tones, TASKS[1])
 
 
 def test_the_error_tells_what_it_was_and_keeps_the_traceback_apart(tones):
     fault = ZeroDivisionError("an odd\nmessage")
-    error = check(answers(tones, QUESTIONS[0], FaultyEncoder(fault, "codec")), tones, QUESTIONS[0])
+    error = check(answers(tones, TASKS[0], FaultyEncoder(fault, "codec")), tones, TASKS[0])
     assert error.kind == "internal"
     assert "ZeroDivisionError: an odd message" in error.message and "--verbose" in error.message
     assert error.traceback is not None and "encode_codec" in error.traceback
 
 
 def test_no_memory_has_a_remedy(tones):
-    error = check(answers(tones, QUESTIONS[0], FaultyEncoder(MemoryError(), "codec")), tones, QUESTIONS[0])
+    error = check(answers(tones, TASKS[0], FaultyEncoder(MemoryError(), "codec")), tones, TASKS[0])
     assert error.kind == "encode" and "--window 30" in error.message
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, SystemExit])
 def test_who_wants_to_stop_is_not_held_up(tones, fault):
     with pytest.raises(fault):
-        answers(tones, QUESTIONS[0], FaultyEncoder(fault, "windows"))
+        answers(tones, TASKS[0], FaultyEncoder(fault, "windows"))
 
 
-class FaultyQuestion:
-    """The same question, with a reducer of the second recording that fails."""
+class FaultyTask:
+    """The same task, with a reducer of the second recording that fails."""
 
-    def __init__(self, question: Question, stage: str, fault: Exception) -> None:
-        self._question, self._stage, self._fault = question, stage, fault
+    def __init__(self, task: Task, stage: str, fault: Exception) -> None:
+        self._task, self._stage, self._fault = task, stage, fault
         self._n_reducers = 0
 
     def reducer(self, encoder: LevelEncoder) -> object:
         self._n_reducers += 1
         if self._n_reducers != 2:
-            return self._question.reducer(encoder)
+            return self._task.reducer(encoder)
         if self._stage == "reducer":
             raise self._fault
-        reducer = self._question.reducer(encoder)
+        reducer = self._task.reducer(encoder)
         setattr(reducer, self._stage, lambda *arguments: fail(self._fault))
         return reducer
 

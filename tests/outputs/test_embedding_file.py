@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pe_audio_cli.errors import OutputError, RunError
-from pe_audio_cli.formats.embeddings import NpzWriter
+from pe_audio_cli.formats.embeddings import NpzEmbeddingWriter
 from pe_audio_cli.outputs.embedding_file import EmbeddingFile
 from pe_audio_cli.results import EmbedResult, Recording
 
 
 def test_two_runs_into_one_file_do_not_mix(tmp_path: Path) -> None:
-    first, second = (EmbeddingFile(tmp_path / "e.npz", NpzWriter, "float32") for _ in range(2))
+    first, second = (EmbeddingFile(tmp_path / "e.npz", NpzEmbeddingWriter, "float32") for _ in range(2))
     first.open()
     with pytest.raises(OutputError, match="is being written by another run"):
         second.open()
@@ -25,7 +25,7 @@ def test_two_runs_into_one_file_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_a_file_that_appears_meanwhile_stays_and_the_embeddings_too(tmp_path: Path) -> None:
-    file = EmbeddingFile(tmp_path / "e.npz", NpzWriter, "float32")
+    file = EmbeddingFile(tmp_path / "e.npz", NpzEmbeddingWriter, "float32")
     file.open()
     numbers = np.ones((1, 2), np.float32)
     recording = Recording("a.wav", 1.0, 8000, 1)

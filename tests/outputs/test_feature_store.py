@@ -37,8 +37,8 @@ class CountingEncoder(LevelEncoder):
 
 def embedded(file: Path, encoder: CountingEncoder, store: FeatureStore | None) -> np.ndarray:
     options = WindowOptions(4.0, 1.0)
-    question = Embedding("frame")
-    (result,) = encode([str(file)], encoder, options, lambda: question.reducer(encoder), store=store)
+    task = Embedding("frame")
+    (result,) = encode([str(file)], encoder, options, lambda: task.reducer(encoder), store=store)
     assert not isinstance(result, FileError), result
     return result.embeddings
 

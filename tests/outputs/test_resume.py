@@ -452,9 +452,9 @@ def test_a_journal_that_was_doctored_or_cut_is_used_or_refused_in_one_line(files
 
 
 def test_what_was_done_and_is_not_given_now_is_named():
-    from pe_audio_cli.outputs.journal import Entry
+    from pe_audio_cli.outputs.journal import JournalEntry
 
-    entries = [Entry(name, None, None) for name in ("a", "b", "c")]
+    entries = [JournalEntry(name, None, None) for name in ("a", "b", "c")]
     assert list(matched(entries, ["c", "new", "a", "b"])) == [0, 2, 3]
     with pytest.raises(OutputError, match="had b where now is c"):
         matched(entries, ["a", "c"])

@@ -13,7 +13,7 @@ from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import writable_place
 from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.eval_options import ExamFlags
+from pe_audio_cli.cli.eval_options import EvalFlags
 from pe_audio_cli.cli.flags import with_flags
 from pe_audio_cli.cli.guard import guard
 from pe_audio_cli.cli.runner import Runner, model_options, seconds
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pe_audio_cli.audio.framing import WindowOptions
-    from pe_audio_cli.cli.eval_options import FindFlags, ReportFlags, TuneFlags, WordFlags
+    from pe_audio_cli.cli.eval_options import EvalOutputFlags, FindFlags, TuneFlags, WordFlags
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.evaluation.annotations.folder import Annotations
     from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions
     from pe_audio_cli.evaluation.prompts import LabelPrompt
-    from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
+    from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
     from pe_audio_cli.evaluation.runner import DecodedSet
     from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.models.registry import TaskName
     from pe_audio_cli.results import FileError
 
 __all__ = ["HELP", "evaluate"]
@@ -66,7 +66,7 @@ AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are 
 @with_flags
 def evaluate(
     annotations: Annotated[str, typer.Argument(metavar="ANNOTATIONS", help="A file or a folder.")],
-    flags: ExamFlags,
+    flags: EvalFlags,
     audio: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Where the recordings are, if not beside the annotations."),
@@ -91,36 +91,36 @@ def evaluate(
 
         require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
-        format = _format(flags.report)
-        _check_places(flags)
+        format = _format(flags.output)
+        _check_outputs(flags)
         read = read_annotations(annotations, audio, strict)
         _refuse_to_overwrite(flags, annotations, read)
         named = _settings(flags.found, read)
 
-        def asked(settings: SettingsFile) -> tuple[EvaluationOptions, list[LabelPrompt]]:
+        def options_and_prompts(settings: SettingsFile) -> tuple[EvaluationOptions, list[LabelPrompt]]:
             options = _evaluation_options(flags.found, read, settings, tune)
-            return options, _questions(flags.words, read, settings)
+            return options, _prompts(flags.words, read, settings)
 
-        options, questions = asked(named or SettingsFile())
+        options, prompts = options_and_prompts(named or SettingsFile())
         checkpoint, windows = _find_model(flags, read, console)
         if named is None:
-            options, questions = asked(carried_settings(checkpoint.folder, _task(read)))
+            options, prompts = options_and_prompts(carried_settings(checkpoint.folder, _task(read)))
         with console.progress([recording.file for recording in read.recordings]) as progress:
             heard = decode_recordings(
                 read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track
             )
         warnings = _say_what_is_left_out(console, heard)
-        _say_what_is_odd(console, heard.annotations, questions, flags.words.map)
-        evaluation = Evaluation(annotations, heard.annotations, heard.durations, questions)
+        _say_what_is_odd(console, heard.annotations, prompts, flags.words.map)
+        evaluation = Evaluation(annotations, heard.annotations, heard.durations, prompts)
         failed: list[FileError] = []
-        report, encoder = _sit(
+        result, encoder = _evaluate(
             evaluation, options, checkpoint, windows, flags, console, None if strict else failed.append
         )
         warnings += [f"{error.file}: {error.message}" for error in failed]
         for error in failed:
             console.error(f"{error.file}: {error.message}")
-        _keep(report, encoder, flags.tuning.tune, questions, flags.report.overwrite)
-        _show(replace(report, warnings=tuple(warnings)), format, flags.report.path, flags.report.overwrite)
+        _save_settings(result, encoder, flags.tuning.tune, prompts, flags.output.overwrite)
+        _show(replace(result, warnings=tuple(warnings)), format, flags.output.path, flags.output.overwrite)
         if heard.unread or failed:
             raise typer.Exit(SOME_FAILED)
 
@@ -139,7 +139,7 @@ def _tune_options(flags: TuneFlags) -> TuningOptions | None:
     return None
 
 
-def _format(flags: ReportFlags) -> str:
+def _format(flags: EvalOutputFlags) -> str:
     if flags.format is not None:
         return flags.format
     if flags.path is None:
@@ -150,22 +150,22 @@ def _format(flags: ReportFlags) -> str:
     return format
 
 
-def _check_places(flags: ExamFlags) -> None:
+def _check_outputs(flags: EvalFlags) -> None:
     """Raise :class:`OutputError` if something is there already, or would be written twice."""
-    places = [path for path in (flags.report.path, flags.tuning.tune) if path is not None]
+    places = [path for path in (flags.output.path, flags.tuning.tune) if path is not None]
     if len(places) == 2 and places[0].absolute() == places[1].absolute():
         raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
     for path in places:
-        writable_place(path, overwrite=flags.report.overwrite)
+        writable_place(path, overwrite=flags.output.overwrite)
         if not is_dir(path.absolute().parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
 
 
-def _refuse_to_overwrite(flags: ExamFlags, annotations: str, read: Annotations) -> None:
+def _refuse_to_overwrite(flags: EvalFlags, annotations: str, read: Annotations) -> None:
     """Raise :class:`OutputError` if something would be written over what is read."""
     from pe_audio_cli.outputs.files import refuse_to_overwrite
 
-    outputs = {"--output": flags.report.path, "--tune": flags.tuning.tune}
+    outputs = {"--output": flags.output.path, "--tune": flags.tuning.tune}
     inputs: dict[str, Iterable[str | Path]] = {
         "the annotations": [annotations],
         "one of the recordings": [recording.file for recording in read.recordings],
@@ -175,7 +175,7 @@ def _refuse_to_overwrite(flags: ExamFlags, annotations: str, read: Annotations) 
     refuse_to_overwrite({flag: path for flag, path in outputs.items() if path is not None}, inputs)
 
 
-def _task(read: Annotations) -> Task:
+def _task(read: Annotations) -> TaskName:
     return "localize" if read.kind == "strong" else "tag"
 
 
@@ -201,7 +201,7 @@ def _evaluation_options(
     return EvaluationOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
 
 
-def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[LabelPrompt]:
+def _prompts(flags: WordFlags, read: Annotations, settings: SettingsFile) -> list[LabelPrompt]:
     from pe_audio_cli.evaluation.prompts import TEMPLATES, label_prompts
     from pe_audio_cli.evaluation.runner import prompts_for
     from pe_audio_cli.inference.labels import fill_template
@@ -220,7 +220,7 @@ def _questions(flags: WordFlags, read: Annotations, settings: SettingsFile) -> l
     return label_prompts(labels, {**tuned, **mapped}, templates, compared)
 
 
-def _say_what_is_odd(console: Console, read: Annotations, questions: list[LabelPrompt], map: str | None) -> None:
+def _say_what_is_odd(console: Console, read: Annotations, prompts: list[LabelPrompt], map: str | None) -> None:
     from pe_audio_cli.inference.labels import class_labels
 
     if map is not None and exists(map) and class_labels(map):
@@ -228,9 +228,9 @@ def _say_what_is_odd(console: Console, read: Annotations, questions: list[LabelP
     if read.n_joined:
         console.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
     technical = [
-        question.label
-        for question in questions
-        if question.texts == (question.label,) and ("_" in question.label or question.label.startswith(AUDIOSET_IDS))
+        prompt.label
+        for prompt in prompts
+        if prompt.texts == (prompt.label,) and ("_" in prompt.label or prompt.label.startswith(AUDIOSET_IDS))
     ]
     if technical:
         console.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
@@ -252,7 +252,7 @@ def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
     return [*read.problems, *clipped, *heard.warnings, *heard.unread]
 
 
-def _find_model(flags: ExamFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
+def _find_model(flags: EvalFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
     """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
     from pe_audio_cli.inference.runner import window_options
     from pe_audio_cli.models.registry import find_checkpoint
@@ -263,16 +263,16 @@ def _find_model(flags: ExamFlags, read: Annotations, console: Console) -> tuple[
         return find_checkpoint(model_options(flags.model), task, on_bytes), windows
 
 
-def _sit(
+def _evaluate(
     evaluation: Evaluation,
     options: EvaluationOptions,
     checkpoint: Checkpoint,
     windows: WindowOptions,
-    flags: ExamFlags,
+    flags: EvalFlags,
     console: Console,
     on_error: Callable[[FileError], None] | None,
-) -> tuple[EvaluationReport, Encoder]:
-    """Put the questions to the model."""
+) -> tuple[EvaluationResult, Encoder]:
+    """Run the model on the recordings, and compare its results with the annotations."""
     from pe_audio_cli.evaluation.runner import evaluate
     from pe_audio_cli.inference.tasks.base import EncodeOptions
 
@@ -282,26 +282,26 @@ def _sit(
         return evaluate(evaluation, encoder, options, encoding, progress.done, on_error), encoder
 
 
-def _keep(
-    report: EvaluationReport, encoder: Encoder, path: Path | None, questions: list[LabelPrompt], overwrite: bool
+def _save_settings(
+    result: EvaluationResult, encoder: Encoder, path: Path | None, prompts: list[LabelPrompt], overwrite: bool
 ) -> None:
-    if path is None or report.tuning is None:
+    if path is None or result.tuning is None:
         return
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.evaluation.runner import save
     from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
 
-    labels = dict.fromkeys(question.label for question in questions)
-    wordings = {label: next(each.texts for each in questions if each.label == label) for label in labels}
+    labels = dict.fromkeys(prompt.label for prompt in prompts)
+    wordings = {label: next(each.texts for each in prompts if each.label == label) for label in labels}
     blank = SettingsFile("", encoder.name, encoder.fingerprint)
-    save(path, tuned_text(report, report.tuning, blank, wordings), overwrite=overwrite)
+    save(path, tuned_text(result, result.tuning, blank, wordings), overwrite=overwrite)
 
 
-def _show(report: EvaluationReport, format: str, path: Path | None, overwrite: bool) -> None:
+def _show(result: EvaluationResult, format: str, path: Path | None, overwrite: bool) -> None:
     from pe_audio_cli.evaluation.reporting.render import render
     from pe_audio_cli.evaluation.runner import save
 
-    text = render(report, format)
+    text = render(result, format)
     if path is None:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -112,7 +112,7 @@ def search(
             begin = time.perf_counter()
             results = _ask(opened, texts, like, without, options, device)
             console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - begin:.3f} s")
-            for text in [] if like is not None else opened.strange([*(texts or ()), *(without or ())]):
+            for text in [] if like is not None else opened.unfamiliar([*(texts or ()), *(without or ())]):
                 console.warn(f"{opened.about.model} was not trained for {text!r}, its numbers may mean nothing")
         output.open({})
         for result in results:

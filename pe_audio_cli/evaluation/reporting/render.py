@@ -1,4 +1,4 @@
-"""A report as text: JSON and CSV for scripts; ``rich_table`` has the table for people."""
+"""The result of an evaluation as text: JSON and CSV for scripts; ``rich_table`` has the table for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any
 
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.evaluation_report import EvaluationReport
+from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
 from pe_audio_cli.formats.escaping import cell_text, json_text
 
 __all__ = ["FORMATS", "render"]
@@ -21,30 +21,30 @@ CSV_HEADER = ("scope", "label", "figure", "value", "low", "high")
 FORMATS = ("table", "json", "csv")
 
 
-def render(report: EvaluationReport, format: str, width: int | None = None) -> str:
-    """Return a report in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
+def render(result: EvaluationResult, format: str, width: int | None = None) -> str:
+    """Return a result in one of the ``FORMATS``; a table is ``width`` columns wide, or as wide as the terminal."""
     if format == "json":
-        return _json(report)
+        return _json(result)
     if format == "csv":
-        return _csv(report)
+        return _csv(result)
     from pe_audio_cli.evaluation.reporting.rich_table import table
 
-    return table(report, width)
+    return table(result, width)
 
 
-def _json(report: EvaluationReport) -> str:
-    values = asdict(report)
-    if report.tuning is not None:
-        for told, tuned in zip(values["tuning"]["labels"], report.tuning.labels, strict=True):
+def _json(result: EvaluationResult) -> str:
+    values = asdict(result)
+    if result.tuning is not None:
+        for told, tuned in zip(values["tuning"]["labels"], result.tuning.labels, strict=True):
             told["settings"] = tuned.settings.flat()
-    if not report.warnings:
+    if not result.warnings:
         del values["warnings"]
     shape = {"schema": SCHEMA, **values.pop("subject"), **values}
     return json_text(json.dumps(_plain(shape), ensure_ascii=False, allow_nan=False, indent=1)) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` without None, the value of missing metrics and parts of the report, and with rounded numbers."""
+    """Return ``value`` without None, the value of missing metrics and parts, and with rounded numbers."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items() if each is not None}
     if isinstance(value, (list, tuple)):
@@ -52,28 +52,28 @@ def _plain(value: Any) -> Any:
     return round(value, DECIMALS) if isinstance(value, float) else value
 
 
-def _csv(report: EvaluationReport) -> str:
+def _csv(result: EvaluationResult) -> str:
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
-    writer.writerows(_rows(report))
+    writer.writerows(_rows(result))
     return text.getvalue()
 
 
-def _rows(report: EvaluationReport) -> Iterator[tuple[str, ...]]:
-    yield from _figures("overall", "", report.overall)
-    for row in report.labels:
+def _rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
+    yield from _figures("overall", "", result.overall)
+    for row in result.labels:
         yield ("label", cell_text(row.label), "count", str(row.count), "", "")
         yield ("label", cell_text(row.label), "threshold", f"{row.threshold:g}", "", "")
         yield from _figures("label", row.label, row.figures)
-    for each in report.compared:
+    for each in result.compared:
         scope = "template" if each.label is None else "wording"
         name = each.text if each.label is None else f"{each.label}: {each.text}"
         yield from _figures(scope, name, each.figures)
-    if report.tuning is not None:
-        yield from _figures("before tuning", "", report.tuning.before)
-        yield from _figures("after tuning", "", report.tuning.after)
-        for tuned in report.tuning.labels:
+    if result.tuning is not None:
+        yield from _figures("before tuning", "", result.tuning.before)
+        yield from _figures("after tuning", "", result.tuning.after)
+        for tuned in result.tuning.labels:
             yield from _figures("before tuning", tuned.label, tuned.before)
             yield from _figures("after tuning", tuned.label, tuned.after)
 

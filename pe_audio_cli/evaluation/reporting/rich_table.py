@@ -1,4 +1,4 @@
-"""A report as a table for people: metrics over all labels, then those of each label."""
+"""The result of an evaluation as a table for people: metrics over all labels, then those of each label."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rich.text import Text
 
 from pe_audio_cli.detection.label_settings import LabelSettings
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.evaluation_report import (
+from pe_audio_cli.evaluation.reporting.evaluation_result import (
     TITLES,
     Compared,
     Confusion,
-    EvaluationReport,
-    LabelReport,
+    EvaluationResult,
+    LabelResult,
     Subject,
     Tuning,
     estimate_text,
@@ -36,29 +36,29 @@ PARTS = ("event_precision", "event_recall", "precision", "recall")  # parts of F
 NOTHING = "-"
 
 
-def table(report: EvaluationReport, width: int | None = None) -> str:
-    """Return a report as text, ``width`` columns wide; None is the terminal's width, or a fixed one."""
+def table(result: EvaluationResult, width: int | None = None) -> str:
+    """Return a result as text, ``width`` columns wide; None is the terminal's width, or a fixed one."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     text = StringIO()
     console = Console(file=text, width=width if width is not None or known else PLAIN_WIDTH, highlight=False)
-    for part in _parts(report):
+    for part in _parts(result):
         console.print(part)
     return text.getvalue()
 
 
-def _parts(report: EvaluationReport) -> Iterator[RenderableType]:
-    yield _heading(report.subject)
-    yield _overall(report.overall)
-    yield _labels(report.labels)
-    yield from _left_out("no positive", report.without_positives)
-    yield from _left_out("no negative", report.without_negatives)
-    yield _reliability(report)
-    if report.confusion is not None and len(report.confusion.labels) <= MOST_CONFUSED:
-        yield _confusion(report.confusion)
-    if report.compared:
-        yield _compared(report.compared)
-    if report.tuning is not None:
-        yield from _tuning(report.tuning)
+def _parts(result: EvaluationResult) -> Iterator[RenderableType]:
+    yield _heading(result.subject)
+    yield _overall(result.overall)
+    yield _labels(result.labels)
+    yield from _left_out("no positive", result.without_positives)
+    yield from _left_out("no negative", result.without_negatives)
+    yield _reliability(result)
+    if result.confusion is not None and len(result.confusion.labels) <= MOST_CONFUSED:
+        yield _confusion(result.confusion)
+    if result.compared:
+        yield _compared(result.compared)
+    if result.tuning is not None:
+        yield from _tuning(result.tuning)
 
 
 def _heading(subject: Subject) -> Text:
@@ -76,7 +76,7 @@ def _overall(figures: Mapping[str, Estimate]) -> RenderableType:
     return grid
 
 
-def _labels(rows: Sequence[LabelReport]) -> RenderableType:
+def _labels(rows: Sequence[LabelResult]) -> RenderableType:
     names = [name for name in TITLES if name not in PARTS and any(name in row.figures for row in rows)]
     grid = _table("label", "n", "at", *(TITLES[name] for name in names))
     for row in rows:
@@ -91,10 +91,10 @@ def _left_out(lack: str, labels: Sequence[str]) -> Iterator[RenderableType]:
         yield Padding(Text(f"{lack}, so in no mean that needs one: {named}"), (0, 0, 1, 1))
 
 
-def _reliability(report: EvaluationReport) -> RenderableType:
-    items = {"strong": "frames", "weak": "recordings"}[report.subject.kind]
+def _reliability(result: EvaluationResult) -> RenderableType:
+    items = {"strong": "frames", "weak": "recordings"}[result.subject.kind]
     grid = _table("probability", f"labels of {items}", "mean", "annotated")
-    for each in report.reliability:
+    for each in result.reliability:
         grid.add_row(f"{each.low:.1f} to {each.high:.1f}", str(each.count), f"{each.mean:.3f}", f"{each.share:.3f}")
     return grid
 

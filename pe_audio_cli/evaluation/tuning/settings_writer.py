@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile, settings_text
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.evaluation_report import (
+from pe_audio_cli.evaluation.reporting.evaluation_result import (
     TITLES,
-    EvaluationReport,
+    EvaluationResult,
     TunedLabel,
     Tuning,
     estimate_text,
@@ -30,17 +30,17 @@ Flags on the command line win. The figures are cross-validated by recording, wit
 
 
 def tuned_text(
-    report: EvaluationReport, tuning: Tuning, blank: SettingsFile, prompts: Mapping[str, tuple[str, ...]]
+    result: EvaluationResult, tuning: Tuning, blank: SettingsFile, prompts: Mapping[str, tuple[str, ...]]
 ) -> str:
     """Return the text of the settings file.
 
     Args:
-        report: the report of the evaluation.
+        result: of the evaluation.
         tuning: its results of tuning.
         blank: settings without labels, with the name of the model.
         prompts: the prompts of each label, including those that could not be tuned.
     """
-    command: Command = "localize" if report.subject.kind == "strong" else "tag"
+    command: Command = "localize" if result.subject.kind == "strong" else "tag"
     tuned = {each.label: each for each in tuning.labels}
     labels = {
         label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in prompts.items()
@@ -49,9 +49,9 @@ def tuned_text(
     spare = {label: replace(own, wordings=()) if own.wordings == (label,) else own for label, own in labels.items()}
     remarks = {label: _remark(tuned[label]) if label in tuned else "not annotated, so not tuned" for label in labels}
     head = HEAD.format(
-        annotations=terminal_text(report.subject.annotations),
-        n_recordings=report.subject.n_recordings,
-        minutes=report.subject.seconds / 60,
+        annotations=terminal_text(result.subject.annotations),
+        n_recordings=result.subject.n_recordings,
+        minutes=result.subject.seconds / 60,
         goal=tuning.goal,
         command=command,
         after=_figures(tuning.after),

@@ -20,7 +20,7 @@ from pe_audio_cli.evaluation.metrics.calibration import (
 from pe_audio_cli.evaluation.metrics.counts import Counts, hits
 from pe_audio_cli.evaluation.metrics.measure import CALIBRATION
 from pe_audio_cli.evaluation.metrics.scored import Clips, StrongRecording
-from pe_audio_cli.evaluation.reporting.evaluation_report import TunedLabel, Tuning, estimates
+from pe_audio_cli.evaluation.reporting.evaluation_result import TunedLabel, Tuning, estimates
 from pe_audio_cli.evaluation.tuning.threshold_search import (
     Candidates,
     ClipCandidates,

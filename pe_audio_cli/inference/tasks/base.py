@@ -15,14 +15,14 @@ from pe_audio_cli.results import FileError
 if TYPE_CHECKING:
     pass
 
-__all__ = ["EncodeOptions", "Engine", "LocalEngine", "Question"]
+__all__ = ["EncodeOptions", "Engine", "LocalEngine", "Task"]
 
 AnswerT = TypeVar("AnswerT", covariant=True)
 
 ResultT = TypeVar("ResultT")
 
 
-class Question(Protocol[AnswerT]):
+class Task(Protocol[AnswerT]):
     """What is asked of every recording of a run."""
 
     def reducer(self, encoder: Encoder) -> Reducer[AnswerT]:
@@ -33,7 +33,7 @@ class Engine(Protocol):
     """What runs recordings through the encoder."""
 
     def run(
-        self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
+        self, files: Iterable[str | FileError], encoder: Encoder, task: Task[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
         """One answer or error for each of ``files``, in their order."""
 
@@ -42,14 +42,14 @@ class LocalEngine:
     """This process."""
 
     def run(
-        self, files: Iterable[str | FileError], encoder: Encoder, question: Question[ResultT], encoding: EncodeOptions
+        self, files: Iterable[str | FileError], encoder: Encoder, task: Task[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
         """One answer or error for each of ``files``, in their order, as soon as it is there."""
         return encode(
             files,
             encoder,
             encoding.windows,
-            lambda: question.reducer(encoder),
+            lambda: task.reducer(encoder),
             encoding.batch_size,
             encoding.on_piece,
             encoding.spectrograms,

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.inference.pipeline import EncodedWindow, Reducer
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.models.registry import Task
+    from pe_audio_cli.models.registry import TaskName
 
 __all__ = ["TASK_OF_UNIT", "Embedding", "Unit", "check_unit"]
 
 Unit: TypeAlias = Literal["recording", "window", "frame"]
 
 # Whose checkpoint and windows: a frame's embedding is the one that localize would judge.
-TASK_OF_UNIT: dict[Unit, Task] = {"recording": "tag", "window": "tag", "frame": "localize"}
+TASK_OF_UNIT: dict[Unit, TaskName] = {"recording": "tag", "window": "tag", "frame": "localize"}
 
 
 def check_unit(per: str) -> None:
@@ -131,7 +131,7 @@ EMBEDDERS: dict[Unit, Callable[[Encoder], Reducer[EmbedResult]]] = {
 
 @dataclass(frozen=True)
 class Embedding:
-    """The audio embeddings themselves: a :class:`~pe_audio_cli.inference.tasks.base.Question`."""
+    """The audio embeddings themselves: a :class:`~pe_audio_cli.inference.tasks.base.Task`."""
 
     per: Unit
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 from pe_audio_cli.inference.tasks.query import Query
 
-__all__ = ["Localizing"]
+__all__ = ["Localization"]
 
 
 @dataclass(frozen=True)
-class Localizing:
-    """When each label is heard: a :class:`Question`; with ``frames``, the frame probabilities too."""
+class Localization:
+    """When each label is heard: a :class:`Task`; with ``frames``, the frame probabilities too."""
 
     query: Query
     options: EventOptions | PerLabel[EventOptions]

@@ -23,7 +23,7 @@ __all__ = ["Tagging"]
 
 @dataclass(frozen=True)
 class Tagging:
-    """How probable each label is: a :class:`Question`."""
+    """How probable each label is: a :class:`Task`."""
 
     query: Query
     options: TagOptions | PerLabel[TagOptions]

@@ -31,7 +31,7 @@ ALIGNED = 8  # tensor cores need matrix rows whose length is a multiple of this
 
 
 @dataclass(frozen=True)
-class Extent:
+class ValidRows:
     """The ``n`` rows of a recording, from ``first`` on, among ``total`` rows."""
 
     first: int
@@ -77,13 +77,13 @@ class CudaCodec(nn.Module):
         features: torch.Tensor = self.bottleneck(rows.T[None])
         return features
 
-    def _extents(self, n_samples: int) -> list[Extent]:
+    def _extents(self, n_samples: int) -> list[ValidRows]:
         """Return the extents of the input of each stage, and of the output of the last one."""
         extents, n = [], n_samples
         for stage in self.stages:
             extents.append(stage.extent(n))
             n = stage.n_out(n)
-        return [*extents, Extent(0, n, n)]
+        return [*extents, ValidRows(0, n, n)]
 
 
 class CudaStage:
@@ -108,12 +108,12 @@ class CudaStage:
         """Return the number of output rows for ``n`` input rows."""
         return (n + 2 * self.padding - 2 * self.stride) // self.stride + 1
 
-    def extent(self, n: int) -> Extent:
+    def extent(self, n: int) -> ValidRows:
         """Return the extent for ``n`` rows of the recording: whole blocks, and whole images."""
         least = max(self.padding + n, (self.n_out(n) + 1) * self.stride)
-        return Extent(self.padding, n, math.ceil(least / ROWS_OF_IMAGE) * ROWS_OF_IMAGE)
+        return ValidRows(self.padding, n, math.ceil(least / ROWS_OF_IMAGE) * ROWS_OF_IMAGE)
 
-    def __call__(self, rows: Rows, extent: Extent, following: Extent) -> Rows:
+    def __call__(self, rows: Rows, extent: ValidRows, following: ValidRows) -> Rows:
         """Downsample rows by ``stride``; the input is overwritten."""
         for unit in self.units:
             rows = unit(rows, extent)
@@ -136,7 +136,7 @@ class CudaUnit:
         self.weight = unit.conv2.weight.detach()[:, :, 0].T
         self.bias = bias + unit.conv2.bias.detach()
 
-    def __call__(self, rows: Rows, extent: Extent) -> Rows:
+    def __call__(self, rows: Rows, extent: ValidRows) -> Rows:
         """Add the residual to the rows, in place."""
         hidden = self.conv1(extent.silent(self.snake1(rows)))
         return rows.addmm_(self.snake2(hidden), self.weight)
@@ -196,7 +196,7 @@ class Unfolded:
         assert conv.bias is not None
         self.bias = conv.bias.detach()
 
-    def __call__(self, rows: Rows, extent: Extent) -> Rows:
+    def __call__(self, rows: Rows, extent: ValidRows) -> Rows:
         """Return all rows of an extent, from the rows of the recording."""
         padded = functional.pad(rows, (0, 0, self.reach, self.reach + self.spare))
         out = rows.new_empty(extent.total, self.weight.shape[1])

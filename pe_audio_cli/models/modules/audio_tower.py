@@ -139,7 +139,7 @@ class Mlp(nn.Module):
         return out
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """One layer of the transformer, normed before each half."""
 
     def __init__(self, config: AudioConfig) -> None:
@@ -170,7 +170,7 @@ class AudioTower(nn.Module):
             }
         )
         self.patch_embedder = PatchEmbedder(config.hidden_size)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.head_dim, self.rope_theta = config.head_dim, config.rope_theta

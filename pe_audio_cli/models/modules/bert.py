@@ -58,7 +58,7 @@ class SelfAttention(nn.Module):
         return functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
 
 
-class Output(nn.Module):
+class BertOutput(nn.Module):
     """The end of either half of a layer: projection, residual connection, norm."""
 
     def __init__(self, config: BertConfig, width: int) -> None:
@@ -72,14 +72,16 @@ class Output(nn.Module):
         return normed
 
 
-class Layer(nn.Module):
+class BertLayer(nn.Module):
     """One layer of the transformer, normed after each half."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.attention = nn.ModuleDict({"self": SelfAttention(config), "output": Output(config, config.hidden_size)})
+        self.attention = nn.ModuleDict(
+            {"self": SelfAttention(config), "output": BertOutput(config, config.hidden_size)}
+        )
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.intermediate_size)})
-        self.output = Output(config, config.intermediate_size)
+        self.output = BertOutput(config, config.intermediate_size)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """``(batch, time, hidden)`` to the same."""
@@ -94,7 +96,9 @@ class Bert(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.embeddings = TokenEmbeddings(config)
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))})
+        self.encoder = nn.ModuleDict(
+            {"layer": nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))}
+        )
         # Checkpoints hold it; the model does not use it.
         self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
 

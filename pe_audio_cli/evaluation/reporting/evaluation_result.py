@@ -19,14 +19,14 @@ __all__ = [
     "TITLES",
     "Compared",
     "Confusion",
-    "EvaluationReport",
-    "LabelReport",
+    "EvaluationResult",
+    "LabelResult",
     "Subject",
     "TunedLabel",
     "Tuning",
     "confusion_of",
     "estimate_text",
-    "report_of",
+    "result_of",
 ]
 
 # The names of the metrics in tables, in the order in which they are shown.
@@ -60,7 +60,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelReport:
+class LabelResult:
     """A label, the number of its annotations, its threshold, and its metrics."""
 
     label: str
@@ -113,15 +113,17 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class EvaluationReport:
-    """The whole report. A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
+class EvaluationResult:
+    """The result of an evaluation.
+
+    A label of ``without_positives`` or ``without_negatives`` is in no mean that needs them.
 
     ``warnings`` list recordings and rows that were left out, and events that were clipped.
     """
 
     subject: Subject
     overall: Mapping[str, Estimate]
-    labels: tuple[LabelReport, ...]
+    labels: tuple[LabelResult, ...]
     reliability: tuple[Bin, ...]
     without_positives: tuple[str, ...] = ()
     without_negatives: tuple[str, ...] = ()
@@ -131,15 +133,15 @@ class EvaluationReport:
     warnings: tuple[str, ...] = ()
 
 
-def report_of(
+def result_of(
     subject: Subject, labels: Sequence[str], counts: Sequence[int], thresholds: Sequence[float], figures: Figures
-) -> EvaluationReport:
-    """Return the report on a set: ``counts`` are the annotations of each label, ``thresholds`` those of each label."""
+) -> EvaluationResult:
+    """Return the result: ``counts`` are the annotations of each label, ``thresholds`` those of each label."""
     rows = tuple(
-        LabelReport(label, count, threshold, _column(figures.labels, index), reliability(figures.reliability[index]))
+        LabelResult(label, count, threshold, _column(figures.labels, index), reliability(figures.reliability[index]))
         for index, (label, count, threshold) in enumerate(zip(labels, counts, thresholds, strict=True))
     )
-    return EvaluationReport(
+    return EvaluationResult(
         subject,
         estimates(figures.overall),
         rows,
