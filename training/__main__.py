@@ -22,6 +22,7 @@ from training import (
     export,
     familiar,
     going_on,
+    graph,
     hear,
     sources,
     strangers,
@@ -116,6 +117,7 @@ def finish(
     ids = choose.advertised(heard)
     model = export.assemble(network, student, text)
     export.write(model, text, folder, ids)
+    graph.write_graphs(folder)
     familiar.measure(PhraseBook.load(work), [*ids, *choose.NOT_BY_DEFAULT]).save(folder)
     if recordings:
         judge = evaluate.Judge(folder)
