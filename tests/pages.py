@@ -28,10 +28,10 @@ def result_of(
     sound: Sound | None = None,
 ) -> LocalizeResult:
     """What ``localize`` finds where these are the frame probabilities; the recording is silent without ``samples``."""
-    spectrograph = StreamingSpectrogram()
+    spectrogram = StreamingSpectrogram()
     silence = np.zeros(round(duration * 48_000), np.float32)
-    list(spectrograph.listen([silence if samples is None else samples]))
-    recording = Recording(str(file), duration, 48_000, 1, spectrograph.finish(), sound)
+    list(spectrogram.pass_through([silence if samples is None else samples]))
+    recording = Recording(str(file), duration, 48_000, 1, spectrogram.finish(), sound)
     events = find_events(frames, duration, options)
     return LocalizeResult(recording, "mini", 0.04, options.threshold, tuple(frames), events, frames)
 

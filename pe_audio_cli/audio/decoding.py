@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.bitstream import refusal, refusing_compressed
-from pe_audio_cli.audio.decoders.base import Block, Source, check_track
-from pe_audio_cli.audio.decoders.samples import SamplesSource
-from pe_audio_cli.audio.decoders.sndfile import SndfileSource, recognizes
+from pe_audio_cli.audio.decoders.base import Block, Decoder, check_track
+from pe_audio_cli.audio.decoders.samples import SamplesDecoder
+from pe_audio_cli.audio.decoders.sndfile import SndfileDecoder, recognizes
 from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
 from pe_audio_cli.audio.framing import SAMPLE_RATE
 from pe_audio_cli.audio.inputs import DataInput, Samples
@@ -107,18 +107,18 @@ class AudioStream:
     """An open recording, decoded as it is read; a context manager.
 
     Attributes:
-        sample_rate: in Hz, that the source begins with.
+        sample_rate: in Hz, that the recording begins with.
         channels: that it begins with.
 
     One thread at a time may use it, not only the one that opened it.
     """
 
-    def __init__(self, file: str, medium: _Medium, source: Source) -> None:
-        self.sample_rate = source.sample_rate
-        self.channels = source.channels
+    def __init__(self, file: str, medium: _Medium, decoder: Decoder) -> None:
+        self.sample_rate = decoder.sample_rate
+        self.channels = decoder.channels
         self._file = file
         self._medium = medium
-        self._source = source
+        self._decoder = decoder
         self._mixer = Mixer()
         self._decoded: dict[int, int] = {}  # samples so far, by their rate
         self._peak = 0.0
@@ -136,7 +136,7 @@ class AudioStream:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was amiss with a recording that could be decoded all the same; complete once the blocks have run out."""
-        return (*self._source.warnings, *self._mixer.warnings, *self._loudness_warning())
+        return (*self._decoder.warnings, *self._mixer.warnings, *self._loudness_warning())
 
     @property
     def warning(self) -> str | None:
@@ -155,17 +155,17 @@ class AudioStream:
             InputError: there are no samples, or a NaN or infinite one, or the file was changed in the meantime.
         """
         with system_errors_of(self._file):
-            for sample_rate, blocks in groupby(self._source_blocks(), lambda block: block.sample_rate):
+            for sample_rate, blocks in groupby(self._decoded_blocks(), lambda block: block.sample_rate):
                 yield from resampled((self._mixer.mix(block.samples, sample_rate) for block in blocks), sample_rate)
 
-    def _source_blocks(self) -> Iterator[Block]:
-        for block in _gathered(self._source.blocks()):
+    def _decoded_blocks(self) -> Iterator[Block]:
+        for block in _gathered(self._decoder.blocks()):
             self._check(block)
             self._decoded[block.sample_rate] = self._decoded.get(block.sample_rate, 0) + len(block.samples)
             self._medium.check_length(self.duration)
             yield block
         self._medium.check_unchanged()
-        if not self._decoded and self._source.warnings:
+        if not self._decoded and self._decoder.warnings:
             message = f"nothing in it can be decoded ({self.warning}): export or download the recording again"
             raise InputError(self._file, "decode", message)
         if not self._decoded:
@@ -190,7 +190,7 @@ class AudioStream:
 
     def close(self) -> None:
         """Free the decoder and the file; no more blocks can be read."""
-        self._source.close()
+        self._decoder.close()
         self._medium.close()
 
     def __enter__(self) -> AudioStream:
@@ -219,8 +219,8 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     try:
         with system_errors_of(file):
             check_readable(file, opened)
-            source = _Joined(file, opened, _source(file, opened, audio_track), audio_track)
-            return AudioStream(file, _File(file, opened), source)
+            decoder = _Joined(file, opened, _decoder(file, opened, audio_track), audio_track)
+            return AudioStream(file, _File(file, opened), decoder)
     except InputError:
         with opened:
             check_readable(file, opened)  # what the system says is closer to the truth than what a decoder says
@@ -232,8 +232,8 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
 
 def _open_samples(name: str, samples: Samples, audio_track: int | None) -> AudioStream:
     check_track(name, audio_track, 1)
-    source = SamplesSource(name, samples)
-    return AudioStream(name, _Memory(source.seconds), source)
+    decoder = SamplesDecoder(name, samples)
+    return AudioStream(name, _Memory(decoder.seconds), decoder)
 
 
 def _stamp(opened: BinaryIO) -> tuple[int, int]:
@@ -243,13 +243,13 @@ def _stamp(opened: BinaryIO) -> tuple[int, int]:
 
 
 class _Joined:
-    """A :class:`Source` of all recordings in a file, one after the other: most hold one, some were put together."""
+    """A :class:`Decoder` of all recordings in a file, one after the other: most hold one, some were put together."""
 
-    def __init__(self, file: str, opened: Opened, first: Source, audio_track: int | None) -> None:
+    def __init__(self, file: str, opened: Opened, first: Decoder, audio_track: int | None) -> None:
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.warnings: list[str] = []
         self.next_recording: int | None = None
-        self._file, self._opened, self._source = file, opened, first
+        self._file, self._opened, self._decoder = file, opened, first
         self._audio_track = audio_track
 
     def blocks(self) -> Iterator[Block]:
@@ -258,17 +258,17 @@ class _Joined:
         second = 0.0  # when the second recording begins
         n_more = 0
         while True:
-            for block in refusing_compressed(self._file, self._source.blocks()):
+            for block in refusing_compressed(self._file, self._decoder.blocks()):
                 seconds += block.seconds
                 yield block
-            place = self._source.next_recording
-            self.warnings += self._source.warnings if n_more < MAX_TOLD else []
+            place = self._decoder.next_recording
+            self.warnings += self._decoder.warnings if n_more < MAX_TOLD else []
             if place is None:
                 break
             part = part_of(part, place, size_of(part))
             self.close()
             try:
-                self._source = _source(self._file, part, self._audio_track)
+                self._decoder = _decoder(self._file, part, self._audio_track)
             except InputError:
                 left = f"{part.size:,} bytes after {seconds:.3f} s, which begin like another recording"
                 self.warnings.append(f"{left}, cannot be decoded: export it again")
@@ -281,10 +281,10 @@ class _Joined:
             self.warnings.append(f"another recording follows {where}: it was read too")
 
     def close(self) -> None:
-        self._source.close()
+        self._decoder.close()
 
 
-def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source:
+def _decoder(file: str, opened: Opened, audio_track: int | None = None) -> Decoder:
     if size_of(opened) == 0:
         raise InputError(file, "empty", "it is empty, 0 bytes long: record or download it again, or leave it out")
     known = _known_to_libsndfile(file, opened)
@@ -292,12 +292,12 @@ def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source
         check_track(file, audio_track, 1)
         return known if (kind := known.compressed) is None else _decompressed(file, opened, known, kind)
     from pe_audio_cli.audio.decoders.ffmpeg import (
-        FFmpegSource,  # PyAV takes a moment that WAV and FLAC need not wait for
+        FFmpegDecoder,  # PyAV takes a moment that WAV and FLAC need not wait for
     )
 
     if known is None:
         try:
-            return FFmpegSource(file, opened, audio_track)
+            return FFmpegDecoder(file, opened, audio_track)
         except InputError:
             other = _known_to_libsndfile_alone(file, opened)
             if other is None:
@@ -305,45 +305,45 @@ def _source(file: str, opened: Opened, audio_track: int | None = None) -> Source
             check_track(file, audio_track, 1)
             return other
     with contextlib.suppress(InputError):  # if FFmpeg sees nothing either, libsndfile's nothing stands
-        source = FFmpegSource(file, opened, audio_track)
-        source.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
-        return source
+        decoder = FFmpegDecoder(file, opened, audio_track)
+        decoder.warnings += [known.header_is_wrong] if known.header_is_wrong is not None else []
+        return decoder
     return known
 
 
-def _decompressed(file: str, opened: Opened, known: SndfileSource, kind: str) -> Source:
+def _decompressed(file: str, opened: Opened, known: SndfileDecoder, kind: str) -> Decoder:
     """The sound in compressed data that a file calls samples, where FFmpeg sees through that too."""
-    from pe_audio_cli.audio.decoders.ffmpeg import FFmpegSource
+    from pe_audio_cli.audio.decoders.ffmpeg import FFmpegDecoder
 
     known.close()
     with contextlib.suppress(InputError):
-        source = FFmpegSource(file, opened)
-        if not source.codec.startswith(("pcm_", "flac", "alac")):
-            return source
-        source.close()
+        decoder = FFmpegDecoder(file, opened)
+        if not decoder.codec.startswith(("pcm_", "flac", "alac")):
+            return decoder
+        decoder.close()
     raise refusal(file, kind)
 
 
-def _known_to_libsndfile(file: str, opened: Opened) -> SndfileSource | None:
+def _known_to_libsndfile(file: str, opened: Opened) -> SndfileDecoder | None:
     if not recognizes(opened):
         return None
     try:
-        return SndfileSource(file, opened)
+        return SndfileDecoder(file, opened)
     except soundfile.LibsndfileError:
         return None
 
 
-def _known_to_libsndfile_alone(file: str, opened: Opened) -> SndfileSource | None:
+def _known_to_libsndfile_alone(file: str, opened: Opened) -> SndfileDecoder | None:
     """What FFmpeg does not know, such as files of samplers; not what it knows better."""
     try:
-        source = SndfileSource(file, opened)
+        decoder = SndfileDecoder(file, opened)
     except (InputError, soundfile.LibsndfileError):
         return None
-    if source.form in LIBSNDFILE_ALONE and source.has_length:
-        if source.form != "SDS":  # which spreads samples over more bytes
-            source.note_unread()
-        return source
-    source.close()
+    if decoder.form in LIBSNDFILE_ALONE and decoder.has_length:
+        if decoder.form != "SDS":  # which spreads samples over more bytes
+            decoder.note_unread()
+        return decoder
+    decoder.close()
     return None
 
 

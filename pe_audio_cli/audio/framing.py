@@ -1,4 +1,8 @@
-"""Samples to frames, the plan of equal-length windows on the 40 ms grid, and how their frames are stitched.
+"""Frames of 40 ms, the chunks that the codec takes, and the windows that the transformer takes.
+
+A *frame* is 1,920 samples at 48 kHz. A :class:`Chunk` is about ten seconds of frames, with some of their neighbours:
+the codec takes one at a time, to save memory. A :class:`Window` is up to 30 s of the codec's features, or as many as
+:class:`WindowOptions` say: the transformer takes it as one sequence.
 
 A recording of up to one window is one window that holds all of it. A longer one is cut into windows that all have the
 same length, so that no batch ever needs padding (a padded batch changes the numbers): they start every
@@ -35,9 +39,9 @@ __all__ = [
     "Window",
     "WindowOptions",
     "chunked",
-    "cut",
-    "plan",
+    "sliding_windows",
     "whole_frames",
+    "window_starts",
 ]
 
 SAMPLE_RATE = 48_000  # samples per second that the model hears
@@ -55,7 +59,7 @@ Frames: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
-    """How recordings longer than one window are cut.
+    """Length and overlap of windows.
 
     ``window`` and ``overlap`` are seconds, and are rounded to the nearest 40 ms frame. ``window=None`` runs each
     recording in one pass. An overlap is at most half a window.
@@ -93,7 +97,7 @@ class WindowOptions:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a recording: ``frames`` of shape ``(n_frames, ...)`` from ``start_frame`` on."""
+    """One sequence for the transformer: ``frames`` of shape ``(n_frames, ...)``, from ``start_frame`` on."""
 
     start_frame: int
     frames: Frames
@@ -102,7 +106,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a recording with its surroundings.
+    """One input of the codec: consecutive frames of a recording, with some of their neighbours as context.
 
     ``frames``, of shape ``(n_before + n_frames + n_after, ...)``, holds ``n_frames`` frames of its own after
     ``n_before`` that belong to the chunk before it, and before some that belong to the next.
@@ -113,15 +117,15 @@ class Chunk:
     n_frames: int
 
 
-def plan(n_frames: int, window: int | None, hop: int | None) -> list[int]:
-    """Start frames of the windows over a recording of ``n_frames`` frames; ``window`` and ``hop`` in frames."""
+def window_starts(n_frames: int, window: int | None, hop: int | None) -> list[int]:
+    """Return the start frames of the windows over ``n_frames`` frames; ``window`` and ``hop`` are in frames."""
     if window is None or hop is None or n_frames <= window:
         return [0]
     return [*range(0, n_frames - window, hop), n_frames - window]
 
 
 def whole_frames(blocks: Iterable[Frames]) -> Iterator[Frames]:
-    """Blocks of mono samples at 48 kHz, of any sizes, as blocks of frames of shape ``(n_frames, HOP)``.
+    """Turn blocks of mono samples at 48 kHz, of any sizes, into blocks of frames of shape ``(n_frames, HOP)``.
 
     The last frame is filled up with the reflection of what is before it, as the reference does it. No samples, no
     frames.
@@ -138,56 +142,56 @@ def whole_frames(blocks: Iterable[Frames]) -> Iterator[Frames]:
 
 
 def chunked(blocks: Iterable[Frames], whole: int | None, size: int, context_frames: int) -> Iterator[Chunk]:
-    """Frames as one chunk if there are no more than ``whole`` (None: however many), else as chunks of ``size``.
+    """Yield frames as one chunk if there are at most ``whole`` (None: any number), else as chunks of ``size``.
 
     Each carries up to ``context_frames`` of its neighbours' frames on each side: what is computed for a frame from no
     more frames than that around it comes out as if it had been computed from the whole recording. About the larger of
     ``whole`` and ``size``, and a block, are held at any time.
     """
-    tail = _Tail(None if whole is None else max(whole, size) + 2 * context_frames)
+    buffer = _FrameBuffer(None if whole is None else max(whole, size) + 2 * context_frames)
     start = 0
     for block in blocks:
-        tail.append(block)
-        while whole is not None and tail.end > whole and tail.end >= start + size + context_frames:
-            yield _chunk(tail, start, start + size, context_frames)
+        buffer.append(block)
+        while whole is not None and buffer.end > whole and buffer.end >= start + size + context_frames:
+            yield _chunk(buffer, start, start + size, context_frames)
             start += size
-        tail.forget()
-    while start < tail.end:
-        stop = tail.end if whole is None or tail.end <= whole else min(start + size, tail.end)
-        yield _chunk(tail, start, stop, context_frames)
+        buffer.forget()
+    while start < buffer.end:
+        stop = buffer.end if whole is None or buffer.end <= whole else min(start + size, buffer.end)
+        yield _chunk(buffer, start, stop, context_frames)
         start = stop
 
 
-def cut(blocks: Iterable[Frames], options: WindowOptions) -> Iterator[Window]:
-    """The windows of a recording that arrives as blocks of frames, of shape ``(n_frames, ...)``, of any sizes.
+def sliding_windows(blocks: Iterable[Frames], options: WindowOptions) -> Iterator[Window]:
+    """Yield the windows of a recording that arrives as blocks of frames, of shape ``(n_frames, ...)``, of any sizes.
 
     A window is handed out as soon as a frame beyond its end has arrived: until then it might be the last one. About a
     window and a block are held at any time, however long the recording is. Blocks are kept, not copied, so whoever
     makes them must not overwrite them. No frames, no windows.
     """
     window, hop = options.window_frames, options.hop_frames
-    tail = _Tail(window)
+    buffer = _FrameBuffer(window)
     start = 0
     for block in blocks:
-        tail.append(block)
+        buffer.append(block)
         if window is None or hop is None:
             continue
-        while tail.end > start + window:
-            yield Window(start, tail.read(start, start + window), last=False)
+        while buffer.end > start + window:
+            yield Window(start, buffer.read(start, start + window), last=False)
             start += hop
-        tail.forget()
-    if tail.end == 0:
+        buffer.forget()
+    if buffer.end == 0:
         return
-    start = plan(tail.end, window, hop)[-1]
-    yield Window(start, tail.read(start, tail.end), last=True)
+    start = window_starts(buffer.end, window, hop)[-1]
+    yield Window(start, buffer.read(start, buffer.end), last=True)
 
 
-def _chunk(tail: _Tail, start: int, stop: int, context_frames: int) -> Chunk:
+def _chunk(buffer: _FrameBuffer, start: int, stop: int, context_frames: int) -> Chunk:
     first = max(start - context_frames, 0)
-    return Chunk(tail.read(first, min(stop + context_frames, tail.end)), start - first, stop - start)
+    return Chunk(buffer.read(first, min(stop + context_frames, buffer.end)), start - first, stop - start)
 
 
-class _Tail:
+class _FrameBuffer:
     """The latest frames of a stream, at least ``keep`` of them (all, if None), found by their place in the stream."""
 
     def __init__(self, keep: int | None) -> None:

@@ -37,9 +37,9 @@ def open_recording(file: str) -> BinaryIO:
         RunError: the temporary folder has no room for what comes through a pipe or from an address.
     """
     if isinstance(file, DataInput):
-        return _spooled(_content(file))
+        return _to_temporary_file(_content(file))
     if file == "-":
-        return _spooled(_standard_input())
+        return _to_temporary_file(_standard_input())
     if is_address(file):
         return _fetched(file)
     try:
@@ -48,7 +48,7 @@ def open_recording(file: str) -> BinaryIO:
             return open(file, "rb")
         if sys.platform != "win32" and stat.S_ISFIFO(mode):
             with FileIO(os.open(file, os.O_RDONLY | os.O_NONBLOCK)) as pipe:  # plainly, it would wait for a writer
-                return _spooled(_pipe(file, pipe))
+                return _to_temporary_file(_pipe(file, pipe))
     except (OSError, ValueError) as error:
         raise unreachable(file, error) from error
     if stat.S_ISDIR(mode):
@@ -56,10 +56,10 @@ def open_recording(file: str) -> BinaryIO:
     raise InputError(file, "unreadable", "it is a device or a socket: name a file, or pipe its sound in and use -")
 
 
-def rewound(source: BinaryIO) -> int:
+def rewound(opened: BinaryIO) -> int:
     """The descriptor of an open recording, back at its first byte, for a library that reads from descriptors."""
-    os.lseek(source.fileno(), 0, os.SEEK_SET)
-    return source.fileno()
+    os.lseek(opened.fileno(), 0, os.SEEK_SET)
+    return opened.fileno()
 
 
 def check_readable(file: str, opened: BinaryIO) -> None:
@@ -135,7 +135,7 @@ def _fetched(address: str) -> BinaryIO:
             raise _no_room(error) from error
         if sys.platform == "win32":  # where what is open cannot be removed
             with open(copy, "rb") as opened:
-                return _spooled(_chunks(address, opened))
+                return _to_temporary_file(_chunks(address, opened))
         return open(copy, "rb")
 
 
@@ -163,14 +163,14 @@ def _chunks(file: str, stream: BinaryIO | FileIO) -> Iterator[bytes]:
         raise unreachable(file, error) from error
 
 
-def _spooled(chunks: Iterable[bytes | bytearray | memoryview]) -> BinaryIO:
+def _to_temporary_file(chunks: Iterable[bytes | bytearray | memoryview]) -> BinaryIO:
     try:
         with contextlib.ExitStack() as on_failure:
-            spool = cast("BinaryIO", on_failure.enter_context(tempfile.TemporaryFile()))  # a wrapper on Windows
-            spool.writelines(chunks)
-            spool.flush()
+            temporary = cast("BinaryIO", on_failure.enter_context(tempfile.TemporaryFile()))  # a wrapper on Windows
+            temporary.writelines(chunks)
+            temporary.flush()
             on_failure.pop_all()
-            return spool
+            return temporary
     except OSError as error:
         raise _no_room(error) from error
 

@@ -42,7 +42,7 @@ class OpusEncoder:
         self._stream = self._container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono")
         self._stream.bit_rate = BIT_RATE
 
-    def listen(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def pass_through(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """The same blocks, each kept on its way: mono samples at 48 kHz, of shape ``(samples,)``."""
         for block in blocks:
             if self._fits:

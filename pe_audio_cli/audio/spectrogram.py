@@ -41,7 +41,7 @@ class StreamingSpectrogram:
         # The first transform is centred on the first step.
         self._held = np.zeros((WINDOW - STEP) // 2, np.float32)
 
-    def listen(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def pass_through(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """The same blocks, each heard on its way: mono samples at 48 kHz, of shape ``(samples,)``."""
         for block in blocks:
             self._n_samples += len(block)

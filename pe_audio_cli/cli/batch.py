@@ -128,7 +128,7 @@ class Batch:
             todo = output.reading(item for at, item in enumerate(found) if at not in done)
             size, track = self.flags.device.batch_size, self.flags.inputs.audio_track
             encoding = EncodeOptions(
-                windows, size, progress.piece, audio_track=track, store=output.store, engine=engine
+                windows, size, progress.chunk, audio_track=track, store=output.store, engine=engine
             )
             is_here = self.flags.engine.engine == "local"
             progress.pace.keeps = is_here and output.store is not None and windows.window is not None

@@ -31,7 +31,7 @@ class Progress(Protocol):
 
     pace: Pace
 
-    def piece(self, file: str, seconds: float, fraction: float) -> None:
+    def chunk(self, file: str, seconds: float, fraction: float) -> None:
         """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
 
     def done(self, file: str) -> None:
@@ -149,8 +149,8 @@ class _NoProgress:
     def __init__(self) -> None:
         self.pace = Pace()
 
-    def piece(self, file: str, seconds: float, fraction: float) -> None:
-        self.pace.piece(file, fraction)
+    def chunk(self, file: str, seconds: float, fraction: float) -> None:
+        self.pace.chunk(file, fraction)
 
     def done(self, file: str) -> None:
         self.pace.done(file)
@@ -225,9 +225,9 @@ class _BarProgress:
             "loading the model", total=max(self._forecast.total, 1), forecast=self._forecast.text()
         )
 
-    def piece(self, file: str, seconds: float, fraction: float) -> None:
-        self.pace.piece(file, fraction)
-        self._forecast.piece(file, seconds, fraction)
+    def chunk(self, file: str, seconds: float, fraction: float) -> None:
+        self.pace.chunk(file, fraction)
+        self._forecast.chunk(file, seconds, fraction)
         self._show(file)
 
     def done(self, file: str) -> None:

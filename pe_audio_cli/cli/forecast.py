@@ -31,9 +31,9 @@ class Forecast:
         self._under_way: dict[str, tuple[float, float]] = {}  # of each recording in hand, the seconds and the fraction
         # The time, the weight and the seconds from which on speed is measured.
         self._begun: tuple[float, float, float] | None = None
-        self._measured = False  # by pieces, not by whole recordings, which an earlier run may have done
+        self._measured = False  # by chunks, not by whole recordings, which an earlier run may have done
 
-    def piece(self, file: str, seconds: float, fraction: float) -> None:
+    def chunk(self, file: str, seconds: float, fraction: float) -> None:
         """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
         heard, _ = self._under_way.get(file, (0.0, 0.0))
         self._under_way[file] = heard + seconds, min(max(fraction, 0.0), 1.0)
@@ -91,7 +91,7 @@ class Forecast:
         return "  ".join(parts)
 
     def _begin(self, measured: bool) -> None:
-        """Measure from now on, unless that has begun; pieces are a better measure than whole recordings."""
+        """Measure from now on, unless that has begun; chunks are a better measure than whole recordings."""
         if self._begun is None or (measured and not self._measured):
             self._begun = self._clock(), self.completed, self.seconds
             self._measured = measured

@@ -10,7 +10,7 @@ LEAST = 5.0  # seconds; what takes no longer needs no forecast
 
 
 class Pace:
-    """Follows the recording in hand, piece by piece.
+    """Follows the recording in hand, chunk by chunk.
 
     ``keeps`` tells whether what has been made of it can be gone on with.
     """
@@ -21,8 +21,8 @@ class Pace:
         self._began = self._latest = time.monotonic()
         self._fraction = 0.0
 
-    def piece(self, file: str, fraction: float) -> None:
-        """One more piece is encoded, up to this fraction of the file."""
+    def chunk(self, file: str, fraction: float) -> None:
+        """One more chunk is encoded, up to this fraction of the file."""
         now = time.monotonic()
         if file != self._file:
             self._file, self._began = file, self._latest

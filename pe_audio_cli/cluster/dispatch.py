@@ -152,8 +152,8 @@ class _Results(Generic[ResultT]):
             return replace(self._error, file=file, message=_explained(self._error, file))
         assert isinstance(last, (SegmentResult, RecordingResult))
         recording = replace(last.recording, file=file)
-        if self._encoding.on_piece is not None:
-            self._encoding.on_piece(file, recording.duration, 1.0)
+        if self._encoding.on_chunk is not None:
+            self._encoding.on_chunk(file, recording.duration, 1.0)
         try:
             if isinstance(last, RecordingResult):
                 result: ResultT = replace(last.result, recording=recording)

@@ -20,8 +20,8 @@ from pe_audio_cli.audio.framing import HOP, WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, RecordingResult
 from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.errors import CheckpointError, PeAudioError
-from pe_audio_cli.inference.pipeline import encode_news
-from pe_audio_cli.inference.reader import Begin, News, read
+from pe_audio_cli.inference.pipeline import encode_items
+from pe_audio_cli.inference.reader import ReaderItem, RecordingBegin, read
 from pe_audio_cli.inference.segments import SEGMENT, Collector, SegmentResult, gathered, segments
 from pe_audio_cli.inference.tasks.base import Task
 from pe_audio_cli.results import FileError
@@ -159,10 +159,10 @@ def decode(
         place = 0
         try:
             for segment in segments(read([path], windows, context_frames, spectrograms, sounds, audio_track), windows):
-                yield _table([(row["index"], place, segment.last)], [segment.news])
+                yield _table([(row["index"], place, segment.last)], [segment.items])
                 place += 1
         except Exception as error:
-            yield _table([(row["index"], place, True)], [(Begin(path), FileError.caused_by(error, path))])
+            yield _table([(row["index"], place, True)], [(RecordingBegin(path), FileError.caused_by(error, path))])
 
 
 class Encode:
@@ -186,8 +186,8 @@ class Encode:
         if isinstance(self._encoder, Fault):
             return _table(keys, [self._encoder] * len(keys))
         work, encoder = self._work, self._encoder
-        news = chain.from_iterable(_news(each) for each in table["content"])
-        encoded = encode_news(news, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
+        items = chain.from_iterable(_items(each) for each in table["content"])
+        encoded = encode_items(items, encoder, work.windows, lambda: Collector(self._reducer(encoder)), work.batch_size)
         contents = [
             self._whole(segment, encoder)
             if isinstance(segment, SegmentResult) and (place, last) == (0, True)
@@ -206,13 +206,13 @@ class Encode:
         return self._work.task.reducer(encoder)
 
 
-def _news(content: Any) -> tuple[News, ...]:
+def _items(content: Any) -> tuple[ReaderItem, ...]:
     """Return the reader events of a segment from the decoding stage."""
     try:
-        news: tuple[News, ...] = pickle.loads(content.as_buffer())
-        return news
+        items: tuple[ReaderItem, ...] = pickle.loads(content.as_buffer())
+        return items
     except Exception as error:
-        return Begin(UNNAMED), FileError.caused_by(error, UNNAMED)
+        return RecordingBegin(UNNAMED), FileError.caused_by(error, UNNAMED)
 
 
 def _pickled(content: Any) -> bytes:

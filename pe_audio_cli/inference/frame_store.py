@@ -27,14 +27,14 @@ class FrameStore(Mapping[str, "NDArray[np.float32]"]):
         self._file = tempfile.SpooledTemporaryFile(MEMORY)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, close_quietly, self._file)
 
-    def append(self, piece: NDArray[np.float32]) -> None:
+    def append(self, block: NDArray[np.float32]) -> None:
         """Add frames at the end: probabilities of shape ``(n_labels, k)``.
 
         Raises :class:`OSError` if the temporary folder has no room for them.
         """
-        self._file.write(np.ascontiguousarray(piece, np.float32).tobytes())
+        self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
         self._file.flush()  # what does not fit is told here, not where somebody reads
-        self._widths.append(piece.shape[1])
+        self._widths.append(block.shape[1])
 
     def __getitem__(self, label: str) -> NDArray[np.float32]:
         row = self._rows[label]
@@ -65,10 +65,10 @@ def close_quietly(file: IO[bytes]) -> None:
 
 
 def _restored(labels: Sequence[str], widths: Sequence[int], content: bytes) -> FrameStore:
-    spool = FrameStore(labels)
+    store = FrameStore(labels)
     place = 0
     for width in widths:
         size = 4 * len(labels) * width
-        spool.append(np.frombuffer(content[place : place + size], np.float32).reshape(len(labels), width))
+        store.append(np.frombuffer(content[place : place + size], np.float32).reshape(len(labels), width))
         place += size
-    return spool
+    return store

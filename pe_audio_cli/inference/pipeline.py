@@ -20,17 +20,25 @@ from pe_audio_cli.audio.framing import (
     FRAME_SECONDS,
     Window,
     WindowOptions,
-    cut,
+    sliding_windows,
 )
 from pe_audio_cli.results import FileError, Recording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-from pe_audio_cli.inference.reader import READ_AHEAD, Begin, End, News, Piece, read, read_ahead
+from pe_audio_cli.inference.reader import (
+    READ_AHEAD,
+    ReaderItem,
+    RecordingBegin,
+    RecordingChunk,
+    RecordingEnd,
+    read,
+    read_ahead,
+)
 from pe_audio_cli.models.encoder import Encoder
 
-__all__ = ["Codec", "CodecStore", "EncodedWindow", "OnPiece", "Reducer", "encode", "encode_news"]
+__all__ = ["Codec", "CodecStore", "EncodedWindow", "OnChunk", "Reducer", "encode", "encode_items"]
 
 SPREAD = 4  # batches' worth of windows that may wait for others of their length
 
@@ -80,7 +88,7 @@ class _Job(Generic[DoneT]):
     def __init__(self, file: str, reducer: Callable[[], Reducer[DoneT]]) -> None:
         self.file = file
         self.n_waiting = 0  # windows that are cut and not yet encoded
-        self.end: End | None = None
+        self.end: RecordingEnd | None = None
         self.error: FileError | None = None
         try:
             self._reducer = reducer()
@@ -113,8 +121,8 @@ class _Job(Generic[DoneT]):
             return FileError.caused_by(error, self.file)
 
 
-# Told of each piece that the codec has done: the file, the seconds of audio, how much of the file has been read.
-OnPiece: TypeAlias = Callable[[str, float, float], None]
+# Told of each chunk that the codec has done: the file, the seconds of audio, how much of the file has been read.
+OnChunk: TypeAlias = Callable[[str, float, float], None]
 
 
 def encode(
@@ -123,7 +131,7 @@ def encode(
     options: WindowOptions,
     reducer: Callable[[], Reducer[DoneT]],
     batch_size: int | None = None,
-    on_piece: OnPiece | None = None,
+    on_chunk: OnChunk | None = None,
     spectrograms: bool = False,
     sounds: float | None = None,
     audio_track: int | None = None,
@@ -137,39 +145,39 @@ def encode(
         options: how long recordings are cut.
         reducer: makes what takes one recording's windows.
         batch_size: windows that are encoded at once; None leaves it to the encoder. It changes no result.
-        on_piece: told of progress.
+        on_chunk: told of progress.
         spectrograms: make one of each recording as it is read, in the reader's thread.
         sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
         audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
-    news = read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
+    items = read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
     try:
-        yield from encode_news(news, encoder, options, reducer, batch_size, on_piece, store)
+        yield from encode_items(items, encoder, options, reducer, batch_size, on_chunk, store)
     finally:
-        news.close()
+        items.close()
 
 
-def encode_news(
-    news: Iterator[News],
+def encode_items(
+    items: Iterator[ReaderItem],
     encoder: Encoder,
     options: WindowOptions,
     reducer: Callable[[], Reducer[DoneT]],
     batch_size: int | None = None,
-    on_piece: OnPiece | None = None,
+    on_chunk: OnChunk | None = None,
     store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
     """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
     batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
     jobs: deque[_Job[DoneT]] = deque()
-    feed = _Feed(news)
+    feed = _Feed(items)
     for begin in feed:
-        assert isinstance(begin, Begin)
+        assert isinstance(begin, RecordingBegin)
         job = _Job(begin.file, reducer)
         jobs.append(job)
         codec = encoder.encode_codec if store is None else store.codec(begin.file, encoder)
         try:
-            for window in cut(_features(job, feed, codec, on_piece), options):
+            for window in sliding_windows(_features(job, feed, codec, on_chunk), options):
                 batcher.add(job, replace(window, start_frame=begin.start_frame + window.start_frame))
         except Exception as error:
             if feed.has_failed:
@@ -184,24 +192,24 @@ def encode_news(
 class _Feed:
     """What the reader says, and whether it has come to the end of a recording, or has failed as a whole."""
 
-    def __init__(self, news: Iterator[News]) -> None:
-        self._news = news
+    def __init__(self, items: Iterator[ReaderItem]) -> None:
+        self._items = items
         self._is_at_end = True
         self.has_failed = False
 
     def __iter__(self) -> _Feed:
         return self
 
-    def __next__(self) -> News:
+    def __next__(self) -> ReaderItem:
         try:
-            item = next(self._news)
+            item = next(self._items)
         except StopIteration:
             self._is_at_end = True
             raise
         except Exception:
             self.has_failed = True
             raise
-        self._is_at_end = isinstance(item, (End, FileError))
+        self._is_at_end = isinstance(item, (RecordingEnd, FileError))
         return item
 
     def skip_recording(self) -> None:
@@ -217,19 +225,19 @@ def _finished(jobs: deque[_Job[DoneT]]) -> Iterator[DoneT | FileError]:
 
 def _features(
     job: _Job[DoneT],
-    news: _Feed,
+    items: _Feed,
     codec: Codec,
-    on_piece: OnPiece | None,
+    on_chunk: OnChunk | None,
 ) -> Iterator[NDArray[np.float32]]:
     """The codec features of a recording, as the reader brings it; what goes wrong is noted on the job."""
-    for item in news:
-        if isinstance(item, End):
+    for item in items:
+        if isinstance(item, RecordingEnd):
             job.end = item
             return
         if isinstance(item, FileError):
             job.error = item
             return
-        if isinstance(item, Piece) and job.error is None:
+        if isinstance(item, RecordingChunk) and job.error is None:
             chunk = item.chunk
             try:
                 features = codec(chunk.frames)
@@ -237,8 +245,8 @@ def _features(
                 job.fail(error)
                 continue  # to the end of this recording
             yield features[chunk.n_before : chunk.n_before + chunk.n_frames]
-            if on_piece is not None:
-                on_piece(job.file, chunk.n_frames * FRAME_SECONDS, item.fraction)
+            if on_chunk is not None:
+                on_chunk(job.file, chunk.n_frames * FRAME_SECONDS, item.fraction)
 
 
 class _Batcher(Generic[DoneT]):

@@ -26,7 +26,7 @@ from pe_audio_cli.results import FileError, Recording
 if TYPE_CHECKING:
     from pe_audio_cli.audio.opus_encoder import OpusEncoder
 
-__all__ = ["READ_AHEAD", "Begin", "End", "News", "Piece", "read", "read_ahead"]
+__all__ = ["READ_AHEAD", "ReaderItem", "RecordingBegin", "RecordingChunk", "RecordingEnd", "read", "read_ahead"]
 
 CODEC_CHUNK = 10 * FRAMES_PER_SECOND  # frames that the codec takes at once, to save memory
 
@@ -36,7 +36,7 @@ ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class RecordingBegin:
     """A recording begins, or a segment of one, whose first window starts at ``start_frame``."""
 
     file: str
@@ -44,22 +44,22 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A chunk of the recording that was begun last, and how much of its file has been read, from 0 to 1."""
+class RecordingChunk:
+    """A chunk of the current recording, and the fraction of its file that has been read, from 0 to 1."""
 
     chunk: Chunk
     fraction: float
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The end of what was begun last: the recording, as far as it was read by then."""
+class RecordingEnd:
+    """The end of the current recording or segment, with the facts of the recording as far as it was read."""
 
     recording: Recording
 
 
-# What the reader says of each recording in turn: its beginning, its pieces, and its end or what is wrong with it.
-News: TypeAlias = "Begin | Piece | End | FileError"
+# The reader yields for each recording in turn: its beginning, its chunks, and its end or an error.
+ReaderItem: TypeAlias = "RecordingBegin | RecordingChunk | RecordingEnd | FileError"
 
 
 def read(
@@ -69,37 +69,37 @@ def read(
     spectrograms: bool = False,
     sounds: float | None = None,
     audio_track: int | None = None,
-) -> Iterator[News]:
-    """What is in recordings, piece by piece; the arguments are those of :func:`encode`."""
+) -> Iterator[ReaderItem]:
+    """Decode recordings chunk by chunk; the arguments are those of :func:`encode`."""
     whole = None if options.window is None else CODEC_CHUNK
     for file in files:
         if isinstance(file, FileError):
-            yield Begin(file.file)
+            yield RecordingBegin(file.file)
             yield file
             continue
         given = addressed(file)
         file = str(given) if isinstance(given, DataInput) else given  # results outlive the data that they are of
-        yield Begin(file)
+        yield RecordingBegin(file)
         try:
             with open_audio(given, audio_track) as stream:
-                spectrograph = StreamingSpectrogram() if spectrograms else None
-                keeper = _keeper(sounds)
+                spectrogram_maker = StreamingSpectrogram() if spectrograms else None
+                opus = _opus_encoder(sounds)
                 blocks = stream.blocks()
-                if spectrograph is not None:
-                    blocks = spectrograph.listen(blocks)
-                if keeper is not None:
-                    blocks = keeper.listen(blocks)
+                if spectrogram_maker is not None:
+                    blocks = spectrogram_maker.pass_through(blocks)
+                if opus is not None:
+                    blocks = opus.pass_through(blocks)
                 for chunk in chunked(whole_frames(blocks), whole, CODEC_CHUNK, context_frames):
-                    yield Piece(chunk, stream.fraction)
-                spectrogram = None if spectrograph is None else spectrograph.finish()
-                sound = None if keeper is None else keeper.finish()
+                    yield RecordingChunk(chunk, stream.fraction)
+                spectrogram = None if spectrogram_maker is None else spectrogram_maker.finish()
+                sound = None if opus is None else opus.finish()
                 about = file, stream.duration, stream.sample_rate, stream.channels
-                yield End(Recording(*about, spectrogram, sound, stream.warnings))
+                yield RecordingEnd(Recording(*about, spectrogram, sound, stream.warnings))
         except Exception as error:
             yield FileError.caused_by(error, file)
 
 
-def _keeper(sounds: float | None) -> OpusEncoder | None:
+def _opus_encoder(sounds: float | None) -> OpusEncoder | None:
     if sounds is None:
         return None
     from pe_audio_cli.audio.opus_encoder import OpusEncoder  # PyAV takes a moment, and few ask for sounds
@@ -108,7 +108,7 @@ def _keeper(sounds: float | None) -> OpusEncoder | None:
 
 
 def read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, None]:
-    """The same items, made in a thread that runs at most ``depth`` of them ahead.
+    """Yield the same items, made in a thread that runs at most ``depth`` of them ahead.
 
     Raises :class:`RunError` in a process that was forked meanwhile: it has the queue, but not the thread that fills it.
     """

@@ -1,4 +1,4 @@
-"""Recordings as segments that can be encoded apart, on one machine or on many.
+"""Segments of recordings, which can be encoded independently, on one machine or on many.
 
 A recording of up to about five minutes is one segment. A longer one is cut where a window begins::
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND, Chunk, WindowOptions
-from pe_audio_cli.inference.reader import Begin, End, News, Piece
+from pe_audio_cli.inference.reader import ReaderItem, RecordingBegin, RecordingChunk, RecordingEnd
 from pe_audio_cli.results import FileError, Recording
 
 if TYPE_CHECKING:
@@ -35,87 +35,95 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What the reader says of a segment of a recording; ``place`` counts from 0, and ``last`` is the one at its end."""
+    """Consecutive windows of a recording, as the reader's ``items``; ``place`` counts from 0, ``last`` is at the end."""
 
     place: int
     last: bool
-    news: tuple[News, ...]
+    items: tuple[ReaderItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """What became of a segment: what is wanted of its windows; the rest is true of the last one."""
+    """The scores of a segment's windows; ``recording`` is valid in the last segment only."""
 
     scored: tuple[Any, ...]
     recording: Recording
 
 
 class Collector(Generic[ResultT]):
-    """A :class:`~pe_audio_cli.inference.pipeline.Reducer` that leaves the rest to :func:`gathered`."""
+    """A :class:`~pe_audio_cli.inference.pipeline.Reducer` that collects scores for :func:`gathered`."""
 
     def __init__(self, reducer: Reducer[ResultT]) -> None:
         self._reducer = reducer
         self._scored: list[Any] = []
 
     def score(self, window: EncodedWindow) -> Any:
-        """What the reducer wants of a window."""
+        """Return the reducer's score of a window."""
         return self._reducer.score(window)
 
     def add(self, scored: Any) -> None:
-        """Keep it."""
+        """Collect the score of the next window."""
         self._scored.append(scored)
 
     def finish(self, recording: Recording) -> SegmentResult:
-        """All that was kept."""
+        """Return all scores of the segment."""
         return SegmentResult(tuple(self._scored), recording)
 
 
 def gathered(parts: Iterable[SegmentResult], reducer: Reducer[ResultT]) -> ResultT:
-    """The result of a recording, from the parts of all its segments, in order."""
+    """Return the result of a recording from the parts of all its segments, in order."""
     for part in parts:
         for scored in part.scored:
             reducer.add(scored)
     return reducer.finish(part.recording)
 
 
-def segments(news: Iterator[News], options: WindowOptions, longest: int = SEGMENT) -> Iterator[Segment]:
-    """The segments of one recording, as the reader brings it.
+def segments(items: Iterator[ReaderItem], options: WindowOptions, longest: int = SEGMENT) -> Iterator[Segment]:
+    """Yield the segments of one recording, as the reader delivers it.
 
     Args:
-        news: what :func:`~pe_audio_cli.inference.reader.read` says of one recording.
+        items: those of one recording, from :func:`~pe_audio_cli.inference.reader.read`.
         options: how recordings are cut into windows.
         longest: frames from the beginning of one segment to that of the next, at most; a window fits in any case.
     """
-    begin = next(news)
-    assert isinstance(begin, Begin)
+    begin = next(items)
+    assert isinstance(begin, RecordingBegin)
     window, hop = options.window_frames, options.hop_frames
-    pieces: list[tuple[int, Piece]] = []  # with the frame at which each starts
+    chunks: list[tuple[int, RecordingChunk]] = []  # with the frame at which each starts
     start = place = end = 0
-    for item in news:
-        if not isinstance(item, Piece):
-            yield Segment(place, True, (Begin(begin.file, start), *_told(pieces, start, end, item), item))
+    for item in items:
+        if not isinstance(item, RecordingChunk):
+            yield Segment(
+                place, True, (RecordingBegin(begin.file, start), *_chunks_at_end(chunks, start, end, item), item)
+            )
             return
-        pieces.append((end, item))
+        chunks.append((end, item))
         end += item.chunk.n_frames
         while window is not None and hop is not None:
             following = start + max(1, longest // hop) * hop
             if end <= following + window:  # its first window may be the last of all, which is aligned with the end
                 break
             stop = following - hop + window
-            yield Segment(place, False, (Begin(begin.file, start), *_within(pieces, start, stop), End(ELSEWHERE)))
-            pieces = [(first, piece) for first, piece in pieces if first + piece.chunk.n_frames > following]
+            yield Segment(
+                place,
+                False,
+                (RecordingBegin(begin.file, start), *_within(chunks, start, stop), RecordingEnd(ELSEWHERE)),
+            )
+            chunks = [(first, held) for first, held in chunks if first + held.chunk.n_frames > following]
             start, place = following, place + 1
 
 
-def _told(pieces: list[tuple[int, Piece]], start: int, stop: int, end: News) -> Iterator[Piece]:
-    """The pieces of the last segment; none of a recording that cannot be used."""
-    return iter(()) if isinstance(end, FileError) else _within(pieces, start, stop)
+def _chunks_at_end(
+    chunks: list[tuple[int, RecordingChunk]], start: int, stop: int, end: ReaderItem
+) -> Iterator[RecordingChunk]:
+    """Return the chunks of the last segment; none of a recording that cannot be read."""
+    return iter(()) if isinstance(end, FileError) else _within(chunks, start, stop)
 
 
-def _within(pieces: list[tuple[int, Piece]], start: int, stop: int) -> Iterator[Piece]:
-    """What lies between two frames: the codec still gets each chunk as it is, and more of what it makes is left out."""
-    for first, piece in pieces:
-        low, high = max(first, start), min(first + piece.chunk.n_frames, stop)
+def _within(chunks: list[tuple[int, RecordingChunk]], start: int, stop: int) -> Iterator[RecordingChunk]:
+    """Yield the chunks between two frames: the codec still takes whole chunks, but fewer of their features are kept."""
+    for first, item in chunks:
+        low, high = max(first, start), min(first + item.chunk.n_frames, stop)
         if low < high:
-            chunk = Chunk(piece.chunk.frames, piece.chunk.n_before + low - first, high - low)
-            yield replace(piece, chunk=chunk)
+            chunk = Chunk(item.chunk.frames, item.chunk.n_before + low - first, high - low)
+            yield replace(item, chunk=chunk)

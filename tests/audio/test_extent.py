@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio import extent
-from pe_audio_cli.audio.decoders.sndfile import SndfileSource
+from pe_audio_cli.audio.decoders.sndfile import SndfileDecoder
 from pe_audio_cli.audio.decoding import SAMPLE_RATE, open_audio
 
 CONTAINERS = {
@@ -132,11 +132,11 @@ def test_a_wav_of_more_than_4_gib_whose_size_wrapped(recordings: Recordings, bey
     file = recordings.wav("a.wav", recordings.pcm(48_000)[:beyond], data_size=beyond)
     os.truncate(file, 44 + (1 << 32) + beyond)  # sparse: it takes no room
     with open(file, "rb") as opened:
-        source = SndfileSource(str(file), opened)
-        assert source._sound.frames == ((1 << 32) + beyond) // 2
-        next(source.blocks())
-        source.close()
-    assert not beyond or "its header claims 1.000 s" in source.warnings[0]
+        decoder = SndfileDecoder(str(file), opened)
+        assert decoder._sound.frames == ((1 << 32) + beyond) // 2
+        next(decoder.blocks())
+        decoder.close()
+    assert not beyond or "its header claims 1.000 s" in decoder.warnings[0]
 
 
 def guano(size: int = 300) -> bytes:

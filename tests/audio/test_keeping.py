@@ -14,11 +14,11 @@ RATE = 48_000
 
 
 def kept(samples: np.ndarray, longest: float = 60.0, block: int = RATE):
-    keeper = OpusEncoder(longest)
+    encoder = OpusEncoder(longest)
     blocks = [samples[start : start + block] for start in range(0, len(samples), block)]
-    passed = list(keeper.listen(iter(blocks)))
+    passed = list(encoder.pass_through(iter(blocks)))
     assert [id(each) for each in passed] == [id(each) for each in blocks]
-    return keeper.finish()
+    return encoder.finish()
 
 
 def decoded(sound) -> np.ndarray:

@@ -150,7 +150,7 @@ def test_a_large_packet_costs_little_more_than_itself(recordings: Recordings) ->
 def test_a_frame_as_large_as_allowed_is_mixed_down_piece_by_piece(recordings: Recordings) -> None:
     content = np.random.default_rng(7).bytes(8_000_000)
     with open_audio(str(packets(recordings.folder / "a.mkv", [content], [0.0]))) as stream:
-        blocks = list(stream._source.blocks())
+        blocks = list(stream._decoder.blocks())
     assert max(len(block.samples) for block in blocks) <= 1 << 20
     expected = (np.frombuffer(content, np.uint8).astype(np.float64) - 128) / 128
     np.testing.assert_array_equal(

@@ -14,11 +14,11 @@ from pe_audio_cli.results import Spectrogram
 
 
 def hear(samples: np.ndarray, block: int = SAMPLE_RATE) -> Spectrogram:
-    spectrograph = StreamingSpectrogram()
+    spectrogram = StreamingSpectrogram()
     blocks = [samples[start : start + block] for start in range(0, len(samples), block)]
-    heard = list(spectrograph.listen(blocks))
+    heard = list(spectrogram.pass_through(blocks))
     assert all(after is before for after, before in zip(heard, blocks, strict=True))
-    return spectrograph.finish()
+    return spectrogram.finish()
 
 
 def noise(n_samples: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.audio.framing import HOP, WindowOptions, chunked, cut, plan, whole_frames
+from pe_audio_cli.audio.framing import HOP, WindowOptions, chunked, sliding_windows, whole_frames, window_starts
 from pe_audio_cli.audio.overlap_add import OverlapAdd
 from pe_audio_cli.errors import UsageError
 
@@ -55,7 +55,7 @@ def whole(pieces: Iterator[np.ndarray]) -> np.ndarray:
 @given(plans)
 def test_plan_covers_every_frame_with_windows_inside_the_recording(drawn: tuple[int, int, int]) -> None:
     n_frames, window, hop = drawn
-    starts = plan(n_frames, window, hop)
+    starts = window_starts(n_frames, window, hop)
     length = min(window, n_frames)
     covered = np.zeros(n_frames, bool)
     for start in starts:
@@ -72,7 +72,7 @@ def test_plan_covers_every_frame_with_windows_inside_the_recording(drawn: tuple[
     [(1, [0]), (50, [0]), (51, [0, 1]), (90, [0, 40]), (91, [0, 40, 41]), (130, [0, 40, 80]), (129, [0, 40, 79])],
 )
 def test_plan_of_two_second_windows_with_ten_frames_of_overlap(n_frames: int, starts: list[int]) -> None:
-    assert plan(n_frames, window=50, hop=40) == starts
+    assert window_starts(n_frames, window=50, hop=40) == starts
 
 
 @given(st.integers(1, 8 * HOP), sizes)
@@ -90,9 +90,9 @@ def test_tiny_recordings_are_whole_frames(n: int) -> None:
 @given(st.integers(1, 300), window_options(), sizes)
 def test_windows_are_the_plan_laid_over_the_recording(n: int, options: WindowOptions, cuts: list[int]) -> None:
     frames = noise(n)
-    starts = plan(n, options.window_frames, options.hop_frames)
+    starts = window_starts(n, options.window_frames, options.hop_frames)
 
-    windows = list(cut(in_blocks(frames, cuts), options))
+    windows = list(sliding_windows(in_blocks(frames, cuts), options))
 
     assert [window.start_frame for window in windows] == starts
     assert [window.last for window in windows] == [start == starts[-1] for start in starts]
@@ -118,7 +118,7 @@ def test_chunks_tile_the_recording_and_carry_their_neighbours(
 
 
 @pytest.mark.parametrize(
-    "cutter", [lambda blocks: cut(blocks, WindowOptions()), lambda blocks: chunked(blocks, 9, 4, 2)]
+    "cutter", [lambda blocks: sliding_windows(blocks, WindowOptions()), lambda blocks: chunked(blocks, 9, 4, 2)]
 )
 @pytest.mark.parametrize("blocks", [[], [np.zeros(0, np.float32)] * 3])
 def test_nothing_comes_of_nothing(cutter, blocks: list[np.ndarray]) -> None:
@@ -135,7 +135,7 @@ def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
             read += 3
             yield np.zeros(3, np.float32)
 
-    next(cut(blocks(), WindowOptions(1.0, 0.48)))
+    next(sliding_windows(blocks(), WindowOptions(1.0, 0.48)))
     assert read == 27
     read = 0
     next(chunked(blocks(), 28, 20, 2))
@@ -145,11 +145,11 @@ def test_windows_come_as_soon_as_they_are_known_not_to_be_the_last() -> None:
 @pytest.mark.parametrize(
     ("cutter", "most_held"),
     [
-        (lambda blocks: cut(blocks, WindowOptions(2.0, 0.0)), 50 + 2 * 5),
-        (lambda blocks: cut(blocks, WindowOptions(2.0, 1.0)), 50 + 2 * 5),
+        (lambda blocks: sliding_windows(blocks, WindowOptions(2.0, 0.0)), 50 + 2 * 5),
+        (lambda blocks: sliding_windows(blocks, WindowOptions(2.0, 1.0)), 50 + 2 * 5),
         (lambda blocks: chunked(blocks, 50, 20, 6), 50 + 2 * 6 + 2 * 5),
     ],
-    ids=["cut", "cut with overlap", "chunked"],
+    ids=["windows", "windows with overlap", "chunked"],
 )
 def test_little_more_than_a_window_is_held(cutter, most_held: int) -> None:
     alive = most = 0
@@ -195,7 +195,7 @@ def test_seconds_are_rounded_to_the_nearest_frame() -> None:
 
 def frames_of(timeline: np.ndarray, drawn: tuple[int, int, int]) -> list[tuple[int, np.ndarray]]:
     n_frames, window, hop = drawn
-    return [(start, timeline[:, start : start + window]) for start in plan(n_frames, window, hop)]
+    return [(start, timeline[:, start : start + window]) for start in window_starts(n_frames, window, hop)]
 
 
 @given(plans, st.sampled_from([np.float32, np.float64]))
@@ -209,7 +209,7 @@ def test_windows_that_agree_are_stitched_to_exactly_what_they_say(drawn: tuple[i
 @given(plans, st.integers(0, 100))
 def test_a_frame_is_a_weighted_mean_of_the_windows_over_it(drawn: tuple[int, int, int], seed: int) -> None:
     n_frames, window, hop = drawn
-    starts = plan(n_frames, window, hop)
+    starts = window_starts(n_frames, window, hop)
     length = min(window, n_frames)
     # One row per window, a 1 where the frame is that window's: the stitched rows are the weights themselves.
     rows = [np.repeat(np.eye(len(starts))[:, [i]], length, axis=1) for i in range(len(starts))]

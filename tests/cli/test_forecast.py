@@ -32,7 +32,7 @@ def test_a_long_recording_has_a_total_a_speed_and_a_named_time_left(tmp_path):
     forecast = Forecast([file], clock)
     assert forecast.text() == "0/1"
     for minute in range(1, 11):
-        forecast.piece(file, 60.0, minute / 60)
+        forecast.chunk(file, 60.0, minute / 60)
         clock.now += 4
     assert forecast.seconds_left == pytest.approx(50 * 40 / 9)  # nine minutes in forty seconds
     assert forecast.text() == "0/1  10:00 of about 1:00:00  14 times real time  3:42 left"
@@ -47,7 +47,7 @@ def test_a_recording_of_unknown_length_counts_as_much_as_the_others(unknown, tmp
     forecast = Forecast(files, clock)
     for file in files[:2]:
         for fraction in (0.25, 0.5, 0.75, 1.0):
-            forecast.piece(file, 1.0, fraction)
+            forecast.chunk(file, 1.0, fraction)
             clock.now += 1
         forecast.done(file)
     assert forecast.completed / forecast.total == pytest.approx(5 / 8)
@@ -65,7 +65,7 @@ def test_what_an_earlier_run_has_done_is_no_measure_of_speed(tmp_path):
         forecast.done(file)
     clock.now += 10  # the model is loaded
     for file in files[5:7]:
-        forecast.piece(file, 60.0, 1.0)
+        forecast.chunk(file, 60.0, 1.0)
         forecast.done(file)
         clock.now += 10
     assert forecast.seconds_left == pytest.approx(3 * 20)
@@ -84,7 +84,7 @@ def test_it_never_goes_beyond_its_end_and_never_raises(steps):
         if is_done:
             forecast.done(f"{number}.wav")
         else:
-            forecast.piece(f"{number}.wav", seconds, fraction)
+            forecast.chunk(f"{number}.wav", seconds, fraction)
         assert 0 <= forecast.completed <= forecast.total
         assert forecast.seconds_left is None or forecast.seconds_left >= 0
         assert "\n" not in forecast.text()

@@ -136,7 +136,7 @@ def test_how_long_a_recording_will_go_on_and_what_would_be_lost(monkeypatch):
     assert pace.stopping() == "stopping after this recording; once more stops at once"
     for minute in range(1, 16):
         now[0] = 60.0 * minute
-        pace.piece("long.wav", minute / 60)
+        pace.chunk("long.wav", minute / 60)
     assert "in about 45 min" in pace.stopping()
     assert "loses what 15 min have made of it" in pace.stopping()
     assert "45 min" not in pace.stopping(soon=True)

@@ -16,7 +16,7 @@ from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, Lost, RecordingResult, dispatched
 from pe_audio_cli.cluster.reorder_buffer import SegmentRow
 from pe_audio_cli.errors import RunError
-from pe_audio_cli.inference.pipeline import encode_news
+from pe_audio_cli.inference.pipeline import encode_items
 from pe_audio_cli.inference.reader import read
 from pe_audio_cli.inference.segments import Collector, SegmentResult, gathered, segments
 from pe_audio_cli.inference.tasks.base import EncodeOptions, LocalEngine
@@ -35,7 +35,7 @@ def rows_of(index: int, path: str) -> Iterator[SegmentRow]:
     """What a worker would make of a recording."""
     for segment in segments(read([path], WINDOWS, ENCODER.context_frames), WINDOWS, LONGEST):
         reducer = TASK.reducer(ENCODER)
-        (content,) = encode_news(iter(segment.news), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023
+        (content,) = encode_items(iter(segment.items), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023
         if segment.last and segment.place == 0 and isinstance(content, SegmentResult):
             content = RecordingResult(gathered([content], reducer), content.recording)
         yield SegmentRow(index, segment.place, segment.last, pickle.dumps(content))
@@ -145,7 +145,7 @@ def test_progress_and_warnings_are_reported_for_short_and_long_recordings(tmp_pa
             opened.truncate(opened.seek(0, 2) - 100_000)  # its header claims more than it holds
     done: list[tuple[str, float]] = []
     results = dispatch(
-        files, Cluster(random.Random(0)), on_piece=lambda file, seconds, fraction: done.append((file, seconds))
+        files, Cluster(random.Random(0)), on_chunk=lambda file, seconds, fraction: done.append((file, seconds))
     )
     assert [file for file, _ in done] == files
     for result, file in zip(results, files, strict=True):

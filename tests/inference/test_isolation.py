@@ -111,7 +111,7 @@ def test_when_its_spectrogram_is_made(tones, fault, monkeypatch):
 @any_fault
 @any_task
 def test_while_it_is_cut(tones, task, fault, monkeypatch):
-    real = pipeline.cut
+    real = pipeline.sliding_windows
     calls = []
 
     def faulty(features: Iterator[np.ndarray], options: WindowOptions) -> Iterator[object]:
@@ -123,7 +123,7 @@ def test_while_it_is_cut(tones, task, fault, monkeypatch):
         if len(calls) == 2:
             fail(fault)
 
-    monkeypatch.setattr(pipeline, "cut", faulty)
+    monkeypatch.setattr(pipeline, "sliding_windows", faulty)
     check(answers(tones, task), tones, task)
 
 

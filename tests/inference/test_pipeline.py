@@ -130,7 +130,7 @@ def test_results_come_before_later_inputs_are_read(tones):
 def test_progress_is_told_piece_by_piece(tmp_path, tones):
     seen = []
     long = str(write_tone(tmp_path / "long.wav", seconds=25.0))
-    run([tones[2], long], on_piece=lambda *piece: seen.append(piece))
+    run([tones[2], long], on_chunk=lambda *told: seen.append(told))
     assert [file for file, _, _ in seen] == [tones[2], long, long, long]
     assert [seconds for _, seconds, _ in seen] == pytest.approx([2.32, 10.0, 10.0, 5.0])
     fractions = [fraction for _, _, fraction in seen[1:]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support import LevelEncoder
 
 from pe_audio_cli.audio.framing import FRAME_SECONDS, HOP, WindowOptions, chunked
-from pe_audio_cli.inference.pipeline import EncodedWindow, encode_news
-from pe_audio_cli.inference.reader import CODEC_CHUNK, Begin, End, News, Piece
+from pe_audio_cli.inference.pipeline import EncodedWindow, encode_items
+from pe_audio_cli.inference.reader import CODEC_CHUNK, ReaderItem, RecordingBegin, RecordingChunk, RecordingEnd
 from pe_audio_cli.inference.segments import Collector, Segment, gathered, segments
 from pe_audio_cli.results import FileError, Recording
 
@@ -46,20 +46,22 @@ class Keeper:
         return recording, self.windows
 
 
-def told(n_frames: int, options: WindowOptions, end: News | None = None) -> Iterator[News]:
+def told(n_frames: int, options: WindowOptions, end: ReaderItem | None = None) -> Iterator[ReaderItem]:
     """What the reader says of a recording of so many frames."""
-    yield Begin("a.wav")
+    yield RecordingBegin("a.wav")
     whole = None if options.window is None else CODEC_CHUNK
     blocks = (NOISE[first : min(first + 40, n_frames)] for first in range(0, n_frames, 40))
     for chunk in chunked(blocks, whole, CODEC_CHUNK, ENCODER.context_frames):
-        yield Piece(chunk, 0.5)
-    yield End(Recording("a.wav", n_frames * FRAME_SECONDS, 48_000, 1, warnings=("odd",))) if end is None else end
+        yield RecordingChunk(chunk, 0.5)
+    yield (
+        RecordingEnd(Recording("a.wav", n_frames * FRAME_SECONDS, 48_000, 1, warnings=("odd",))) if end is None else end
+    )
 
 
 def encoded_apart(cut: list[Segment], options: WindowOptions) -> list[object]:
     """What becomes of each segment, all of them in one go, as a worker that has got them encodes them."""
-    news = chain.from_iterable(pickle.loads(pickle.dumps(segment)).news for segment in cut)
-    return list(encode_news(news, ChunkHearer(), options, lambda: Collector(Keeper([])), batch_size=3))
+    items = chain.from_iterable(pickle.loads(pickle.dumps(segment)).items for segment in cut)
+    return list(encode_items(items, ChunkHearer(), options, lambda: Collector(Keeper([])), batch_size=3))
 
 
 @st.composite
@@ -73,7 +75,7 @@ def windowings(draw: st.DrawFn) -> WindowOptions:
 @settings(max_examples=150, deadline=None)
 @given(n_frames=st.integers(1, len(NOISE)), options=windowings(), longest=st.integers(1, 1_500))
 def test_the_parts_of_all_stretches_come_to_the_result_of_the_whole(n_frames, options, longest):
-    (whole,) = encode_news(told(n_frames, options), ChunkHearer(), options, lambda: Keeper([]))
+    (whole,) = encode_items(told(n_frames, options), ChunkHearer(), options, lambda: Keeper([]))
     cut = list(segments(told(n_frames, options), options, longest))
     assert [segment.place for segment in cut] == list(range(len(cut)))
     assert [segment.last for segment in cut] == [False] * (len(cut) - 1) + [True]
@@ -87,7 +89,9 @@ def test_a_stretch_is_about_as_long_as_it_may_be(n_frames, options, longest):
     if options.window_frames is None:
         assert len(cut) == 1
         return
-    held = [sum(len(item.chunk.frames) for item in segment.news if isinstance(item, Piece)) for segment in cut]
+    held = [
+        sum(len(item.chunk.frames) for item in segment.items if isinstance(item, RecordingChunk)) for segment in cut
+    ]
     chunks = 3 * CODEC_CHUNK + (longest // CODEC_CHUNK + 3) * 2 * ENCODER.context_frames
     assert max(held) <= max(longest, options.window_frames) + 2 * options.window_frames + chunks
     assert len(cut) <= 1 + n_frames // max(longest // 2, 1)
@@ -95,10 +99,10 @@ def test_a_stretch_is_about_as_long_as_it_may_be(n_frames, options, longest):
 
 def test_five_minutes_are_one_stretch_and_an_hour_is_twelve():
     options = WindowOptions(30.0, 0.0)
-    block = Piece(next(chunked([NOISE[:250]], None, 250, 0)), 0.5)
-    end = End(Recording("a.wav", 0.0, 48_000, 1))
-    assert len(list(segments(iter([Begin("a.wav"), *[block] * 30, end]), options))) == 1
-    assert len(list(segments(iter([Begin("a.wav"), *[block] * 360, end]), options))) == 12
+    block = RecordingChunk(next(chunked([NOISE[:250]], None, 250, 0)), 0.5)
+    end = RecordingEnd(Recording("a.wav", 0.0, 48_000, 1))
+    assert len(list(segments(iter([RecordingBegin("a.wav"), *[block] * 30, end]), options))) == 1
+    assert len(list(segments(iter([RecordingBegin("a.wav"), *[block] * 360, end]), options))) == 12
 
 
 def test_stretches_come_before_the_recording_has_been_read_to_its_end():
@@ -121,7 +125,7 @@ def test_a_recording_that_cannot_be_used_ends_in_its_error():
     error = FileError("a.wav", "samples", "a NaN")
     cut = list(segments(told(2_500, options, error), options, longest=500))
     assert len(cut) == 5
-    assert cut[-1].news == (Begin("a.wav", 2_000), error)
+    assert cut[-1].items == (RecordingBegin("a.wav", 2_000), error)
     assert encoded_apart(cut, options)[-1] == error
-    (alone,) = segments(iter([Begin("b.wav"), error]), options)
-    assert alone == Segment(0, True, (Begin("b.wav"), error))
+    (alone,) = segments(iter([RecordingBegin("b.wav"), error]), options)
+    assert alone == Segment(0, True, (RecordingBegin("b.wav"), error))

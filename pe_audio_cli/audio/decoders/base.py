@@ -1,4 +1,4 @@
-"""What both decoders are: one open recording, read once, block by block, at its own sample rate."""
+"""The protocol of all decoders: one open recording, decoded once, block by block, at its own sample rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.errors import InputError
 
-__all__ = ["Block", "Source", "check_header", "check_track", "cut_short"]
+__all__ = ["Block", "Decoder", "check_header", "check_track", "cut_short"]
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz; recorders write 4 to 384 kHz
 MAX_CHANNELS = 1_024  # libsndfile's own limit
@@ -20,19 +20,19 @@ TOLERANCE_SECONDS = 0.1  # how far padding and rounding may put a healthy record
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some samples in a row, float32 of shape ``(samples, channels)``, full scale at 1, and their rate in Hz."""
+    """Consecutive decoded samples: float32 of shape ``(samples, channels)``, full scale at 1, and their rate in Hz."""
 
     samples: NDArray[np.float32]
     sample_rate: int
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
 
-class Source(Protocol):
-    """An open recording, as one library decodes it.
+class Decoder(Protocol):
+    """An open recording, decoded by one library.
 
     ``sample_rate`` (Hz) and ``channels`` are those that it begins with. ``warnings`` tell what was amiss, and are
     complete once the blocks have run out. ``next_recording`` is the byte at which another recording begins in the same
@@ -45,14 +45,14 @@ class Source(Protocol):
     next_recording: int | None
 
     def blocks(self) -> Iterator[Block]:
-        """All samples, in blocks of bounded size; rate and number of channels may change from one to the next."""
+        """Yield all samples, in blocks of bounded size; rate and number of channels may change from one to the next."""
 
     def close(self) -> None:
         """Free what the library holds; the file stays open."""
 
 
 def check_header(file: str, sample_rate: int, channels: int) -> None:
-    """Refuse what no recorder writes, before anything is sized by it; InputError names the range allowed."""
+    """Raise :class:`InputError`, with the allowed range, for a rate or number of channels that no recorder writes."""
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
         claim = f"a sample rate of {sample_rate} Hz, outside {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
     elif not 1 <= channels <= MAX_CHANNELS:
@@ -70,7 +70,7 @@ def check_track(file: str, audio_track: int | None, n_tracks: int) -> None:
 
 
 def cut_short(seconds: float, claimed: float) -> list[str]:
-    """The warning that a recording holds clearly less than its header claims, if it does."""
+    """Return a warning if a recording is clearly shorter than its header claims."""
     if claimed - seconds <= TOLERANCE_SECONDS:
         return []
     return [f"cut short: {seconds:.3f} s of the {claimed:.3f} s that its header claims"]

@@ -28,7 +28,7 @@ from pe_audio_cli.audio.limits import Limits, remedy, variable
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
 
-__all__ = ["FFmpegSource"]
+__all__ = ["FFmpegDecoder"]
 
 MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
@@ -67,8 +67,8 @@ ALAC_SAMPLES = struct.Struct(">12xI")  # in a frame: ALACSpecificConfig, behind 
 ALS_CHANNELS_AND_SAMPLES = struct.Struct(">4s8xHxH")  # each less one: ALSSpecificConfig (ISO/IEC 14496-3, 11.6.1)
 
 
-class FFmpegSource:
-    """A recording that FFmpeg decodes; see :class:`pe_audio_cli.audio.decoders.base.Source`.
+class FFmpegDecoder:
+    """A recording that FFmpeg decodes; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
 
     Its timeline is the container's, the one that ``ffmpeg -ss`` counts on: where sound starts later than the video or
     where some of it is missing, there is silence.

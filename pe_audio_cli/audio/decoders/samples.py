@@ -13,15 +13,15 @@ from pe_audio_cli.audio.decoders.base import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_
 from pe_audio_cli.audio.inputs import Samples
 from pe_audio_cli.errors import InputError
 
-__all__ = ["SamplesSource"]
+__all__ = ["SamplesDecoder"]
 
 BLOCK_SAMPLES = 1 << 16  # of all channels, converted at once
 # Silence and full scale of integers, by numpy's kind and size in bytes: those of WAV files.
 SCALES = {("i", 2): (0, 1 << 15), ("i", 4): (0, 1 << 31), ("u", 1): (1 << 7, 1 << 7)}
 
 
-class SamplesSource:
-    """Samples that were handed over; see :class:`pe_audio_cli.audio.decoders.base.Source`.
+class SamplesDecoder:
+    """Samples that were handed over; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
 
     They have the shape ``(samples,)`` or ``(samples, channels)``. Floats have a full scale of 1; int16, int32 and uint8
     are scaled as in a WAV file.

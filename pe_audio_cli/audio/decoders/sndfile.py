@@ -22,7 +22,7 @@ from pe_audio_cli.audio.flac import claims_of
 from pe_audio_cli.audio.opening import rewound
 from pe_audio_cli.errors import InputError
 
-__all__ = ["SndfileSource", "recognizes"]
+__all__ = ["SndfileDecoder", "recognizes"]
 
 # Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC")
@@ -47,8 +47,8 @@ def recognizes(opened: Opened) -> bool:
     return read_at(opened, id3_in_front(opened), 4).startswith(MAGIC)
 
 
-class SndfileSource:
-    """A recording that libsndfile decodes; see :class:`pe_audio_cli.audio.decoders.base.Source`.
+class SndfileDecoder:
+    """A recording that libsndfile decodes; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
 
     Raises:
         soundfile.LibsndfileError: libsndfile cannot read it.
@@ -187,14 +187,14 @@ class SndfileSource:
 
     def _rest(self, done: int) -> Iterator[Block]:
         """What FFmpeg makes of the recording from sample ``done`` on: it goes on after damage, and keeps the time."""
-        from pe_audio_cli.audio.decoders.ffmpeg import FFmpegSource  # not for a whole one: PyAV takes a moment
+        from pe_audio_cli.audio.decoders.ffmpeg import FFmpegDecoder  # not for a whole one: PyAV takes a moment
 
         try:
-            source = FFmpegSource(self._file, self._opened)
+            decoder = FFmpegDecoder(self._file, self._opened)
         except InputError:
             return
-        with contextlib.closing(source):
-            for block in source.blocks():
+        with contextlib.closing(decoder):
+            for block in decoder.blocks():
                 if len(block.samples) > done:
                     yield Block(block.samples[done:], block.sample_rate)
                 done = max(0, done - len(block.samples))

@@ -89,7 +89,7 @@ def embed(
         with console.progress(names) as progress, on as (encoder, where):
             file.open()
             track = inputs.audio_track
-            encoding = EncodeOptions(cutting, device.batch_size, progress.piece, audio_track=track, engine=where)
+            encoding = EncodeOptions(cutting, device.batch_size, progress.chunk, audio_track=track, engine=where)
             runner.go(inference.embed(found, encoder, per, encoding), file, progress, summary)
         runner.end(summary, names)
 

@@ -278,7 +278,7 @@ def _evaluate(
 
     with console.progress([recording.file for recording in evaluation.annotations.recordings]) as progress:
         encoder = Runner(console, fail_fast=True).encoder(checkpoint, flags.device)
-        encoding = EncodeOptions(windows, flags.device.batch_size, progress.piece, audio_track=flags.found.audio_track)
+        encoding = EncodeOptions(windows, flags.device.batch_size, progress.chunk, audio_track=flags.found.audio_track)
         return evaluate(evaluation, encoder, options, encoding, progress.done, on_error), encoder
 
 

@@ -116,7 +116,7 @@ def _embedded(
     builder.begin(encoder)
     progress.pace.keeps = builder.windows.window is not None
     size, track = device.batch_size, builder.audio_track
-    encoding = EncodeOptions(builder.windows, size, progress.piece, audio_track=track, store=builder.store)
+    encoding = EncodeOptions(builder.windows, size, progress.chunk, audio_track=track, store=builder.store)
     return embed(plan.todo, encoder, "window", encoding)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.inference.pipeline import CodecStore, OnPiece, Reducer, encode
+from pe_audio_cli.inference.pipeline import CodecStore, OnChunk, Reducer, encode
 from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.results import FileError
 
@@ -51,7 +51,7 @@ class LocalEngine:
             encoding.windows,
             lambda: task.reducer(encoder),
             encoding.batch_size,
-            encoding.on_piece,
+            encoding.on_chunk,
             encoding.spectrograms,
             encoding.sounds,
             encoding.audio_track,
@@ -74,7 +74,7 @@ class EncodeOptions:
 
     windows: WindowOptions
     batch_size: int | None = None
-    on_piece: OnPiece | None = None
+    on_chunk: OnChunk | None = None
     spectrograms: bool = False
     sounds: float | None = None
     audio_track: int | None = None

@@ -102,22 +102,22 @@ class _FrameEmbedder(_Embedder):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
-        self._stitcher = OverlapAdd()
+        self._overlap_add = OverlapAdd()
         self._frames = MemmapRows()
 
     def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float32]]:
         return window.start_frame, window.frames.T
 
     def add(self, scored: tuple[int, NDArray[np.float32]]) -> None:
-        self._keep(self._stitcher.add(*scored))
+        self._append(self._overlap_add.add(*scored))
 
     def finish(self, recording: Recording) -> EmbedResult:
-        self._keep(self._stitcher.finish())
+        self._append(self._overlap_add.finish())
         frames = self._frames.array()
         first = np.arange(len(frames))
         return self._result(recording, np.stack([first, first + 1], axis=1), frames)
 
-    def _keep(self, frames: NDArray[Any] | None) -> None:
+    def _append(self, frames: NDArray[Any] | None) -> None:
         if frames is not None:
             self._frames.append(frames.T)
 

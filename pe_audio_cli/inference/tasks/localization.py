@@ -38,12 +38,12 @@ class Localization:
 
 
 class _Localizer:
-    """A :class:`~pe_audio_cli.inference.pipeline.Reducer`: one timeline, stitched as the windows come."""
+    """A :class:`~pe_audio_cli.inference.pipeline.Reducer`: one timeline, by overlap-add of the windows."""
 
     def __init__(self, encoder: Encoder, query: Query, options: PerLabel[EventOptions], frames: bool) -> None:
         self._encoder, self._query, self._options = encoder, query, options
         self._frames = frames
-        self._stitcher = OverlapAdd()
+        self._overlap_add = OverlapAdd()
         self._timeline = FrameStore(query.labels)
 
     def score(self, window: EncodedWindow) -> tuple[int, NDArray[np.float64]]:
@@ -51,10 +51,10 @@ class _Localizer:
         return window.start_frame, scores.T
 
     def add(self, scored: tuple[int, NDArray[np.float64]]) -> None:
-        self._keep(self._stitcher.add(*scored))
+        self._append(self._overlap_add.add(*scored))
 
     def finish(self, recording: Recording) -> LocalizeResult:
-        self._keep(self._stitcher.finish())
+        self._append(self._overlap_add.finish())
         return LocalizeResult(
             recording,
             self._query.model_name(self._encoder),
@@ -66,6 +66,6 @@ class _Localizer:
             {label: self._options.of(label).threshold for label in self._query.labels if label in self._options.own},
         )
 
-    def _keep(self, scores: NDArray[Any] | None) -> None:
+    def _append(self, scores: NDArray[Any] | None) -> None:
         if scores is not None:
             self._timeline.append(probabilities(scores))
