@@ -38,7 +38,7 @@ def by_index(index: str, query: str) -> dict[str, object]:
         text = time.perf_counter() - start
         (result,) = opened.search(query, SearchOptions(N_HITS))
         both = time.perf_counter() - start
-    hits = [(hit.path, hit.start) for hit in result.hits]
+    hits = [(hit.file, hit.start) for hit in result.hits]
     return {"text": text, "search": both - 2 * text, "hits": hits}  # the search looks the text up once more
 
 
@@ -51,7 +51,7 @@ def by_sql(index: str, query: str) -> dict[str, object]:
     with Database.open(Path(index)) as database:
         text = look_up(database.about, query)
     best = (
-        f"SELECT path, start FROM clips ORDER BY array_inner_product(embedding, ?::FLOAT[{len(text)}]) DESC "
+        f"SELECT file, start FROM clips ORDER BY array_inner_product(embedding, ?::FLOAT[{len(text)}]) DESC "
         f"LIMIT {N_HITS}"
     )
     with duckdb.connect(index, read_only=True) as connection:

@@ -51,7 +51,7 @@ def compare(folder: Path, model: str, labels: Sequence[str]) -> list[list[str]]:
             found = index.search(labels, SearchOptions(k=None))
     rows = []
     for result in found:
-        by_tag = np.array([tagged[hit.path, hit.start][result.query] for hit in result.hits])
+        by_tag = np.array([tagged[hit.file, hit.start][result.query] for hit in result.hits])
         steps = np.diff(by_tag)
         same = len(by_tag) == len(tagged) and bool((steps <= 0).all())
         difference = np.abs(by_tag - [hit.score for hit in result.hits]).max()

@@ -221,13 +221,13 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A window of an indexed recording, and how well it fits what was searched for.
+    """A window of an indexed recording, and its score for the query.
 
-    ``path`` is the recording's absolute path, ``duration`` its whole length. ``score`` is what the
-    :class:`SearchResult` says that it measures.
+    ``file`` is the absolute path or the address of the recording, ``duration`` its whole length in seconds. The
+    ``measure`` of the :class:`SearchResult` names the unit of ``score``.
     """
 
-    path: str
+    file: str
     start: float
     end: float
     duration: float

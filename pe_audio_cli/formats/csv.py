@@ -22,7 +22,7 @@ __all__ = ["CsvWriter", "TsvWriter"]
 TAG_HEADER = ("file", "label", "probability")
 TAG_PER_WINDOW_HEADER = ("file", "start", "end", "label", "probability")
 LOCALIZE_HEADER = ("file", "label", "start", "end", "probability")
-SEARCH_HEADER = ("query", "path", "start", "end")
+SEARCH_HEADER = ("query", "file", "start", "end")
 
 Cells: TypeAlias = tuple[str, ...]
 
@@ -74,7 +74,7 @@ def _rows(result: Written) -> Iterator[Cells]:
     elif isinstance(result, SearchResult):
         for hit in result.hits:
             times = (_time(hit.start), _time(hit.end))
-            yield (cell_text(result.query), cell_text(hit.path), *times, _probability(hit.score))
+            yield (cell_text(result.query), cell_text(hit.file), *times, _probability(hit.score))
 
 
 def _event_rows(result: LocalizeResult) -> Iterator[Cells]:

@@ -1,11 +1,12 @@
 """Formats of embeddings for other programs: Parquet tables and NumPy archives.
 
-A row holds ``path``, ``start``, ``end``, ``duration`` (seconds), ``fingerprint`` (of the checkpoint) and ``embedding``.
+A row holds ``file``, ``start``, ``end``, ``duration`` (seconds), ``fingerprint`` (of the checkpoint) and ``embedding``.
 An archive holds the fingerprint, which is the same for all rows, once.
 """
 
 from __future__ import annotations
 
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from os.path import splitext
@@ -104,7 +105,7 @@ class ParquetEmbeddingWriter(EmbeddingWriter):
         embeddings = np.ascontiguousarray(result.embeddings[rows], self._type)
         n, width = embeddings.shape
         columns = {
-            "path": pa.array([utf8_text(result.recording.file)] * n),
+            "file": pa.array([utf8_text(result.recording.file)] * n),
             "start": pa.array(result.starts[rows]),
             "end": pa.array(result.ends[rows]),
             "duration": pa.array(np.full(n, result.recording.duration)),
@@ -120,7 +121,7 @@ class ParquetEmbeddingWriter(EmbeddingWriter):
         table = pa.Table.from_batches(self._waiting)
         if self._writer is None:
             # Numbers of an embedding hardly ever come twice: a dictionary of them would only cost time.
-            self._writer = Writer(self._stream, table.schema, use_dictionary=["path", "fingerprint"])
+            self._writer = Writer(self._stream, table.schema, use_dictionary=["file", "fingerprint"])
         self._writer.write_table(table)
         self._waiting, self._n_waiting = [], 0
 
@@ -153,17 +154,21 @@ class NpzEmbeddingWriter(EmbeddingWriter):
         """Write the archive."""
         if not self._results:
             return
-        paths, durations, starts, ends = zip(*self._results, strict=True)
+        files, durations, starts, ends = zip(*self._results, strict=True)
         counts = [len(each) for each in starts]
-        np.savez(
-            self._stream,
-            path=np.repeat(paths, counts),
-            start=np.concatenate(starts),
-            end=np.concatenate(ends),
-            duration=np.repeat(durations, counts),
-            fingerprint=np.array(self._fingerprint),
-            embedding=self._embeddings.array(),
-        )
+        columns = {
+            "file": np.repeat(files, counts),
+            "start": np.concatenate(starts),
+            "end": np.concatenate(ends),
+            "duration": np.repeat(durations, counts),
+            "fingerprint": np.array(self._fingerprint),
+            "embedding": self._embeddings.array(),
+        }
+        # As numpy.savez does it, which can name no array ``file``: that is one of its own arguments.
+        with zipfile.ZipFile(self._stream, "w") as archive:
+            for name, column in columns.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, column, allow_pickle=False)
 
 
 EMBEDDING_WRITERS: tuple[type[EmbeddingWriter], ...] = (ParquetEmbeddingWriter, NpzEmbeddingWriter)

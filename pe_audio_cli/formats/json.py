@@ -153,7 +153,7 @@ def event_object(event: Event) -> dict[str, Any]:
 
 def _hit_object(hit: Hit, measure: str) -> dict[str, Any]:
     return {
-        "path": hit.path,
+        "file": hit.file,
         "start": _time(hit.start),
         "end": _time(hit.end),
         "duration": _time(hit.duration),

@@ -108,10 +108,10 @@ def _tag_cells(tag: Tag) -> tuple[RenderableType, ...]:
 def _hits(result: SearchResult) -> RenderableType:
     if not result.hits:
         return _note("no window to show")
-    table = _table("path", "start", "end", result.measure)
+    table = _table("file", "start", "end", result.measure)
     for hit in result.hits:
         start, end = (clock(seconds, hit.duration) for seconds in (hit.start, hit.end))
-        table.add_row(Text(terminal_text(_from_here(hit.path))), start, end, f"{hit.score:.3f}")
+        table.add_row(Text(terminal_text(_from_here(hit.file))), start, end, f"{hit.score:.3f}")
     return table
 
 
@@ -145,7 +145,7 @@ def _timeline(result: LocalizeResult, width: int) -> RenderableType:
 def _table(*headers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for header in headers:
-        if header in ("label", "path"):
+        if header in ("label", "file"):
             table.add_column(header, overflow="fold")
         else:
             table.add_column(header, justify="right", no_wrap=True)

@@ -10,7 +10,7 @@
     ``id``, which rises from recording to recording, ``recording`` (its id), ``start`` and ``end`` (seconds),
     ``embedding``.
 ``clips``
-    A view of both, for people and their queries.
+    A view of both, for people and their queries, in which the path is called ``file``, as in all outputs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError, StoreError, UsageError
 from pe_audio_cli.index.condition import LIMIT, MEMORY_LIMIT, bytes_allowed, seconds_allowed, within
 from pe_audio_cli.index.files import check_index, clear_way, place_of, private_folder
-from pe_audio_cli.index.schema import CLIPS, COUNT, MAX, TABLES, About, damaged, read_about
+from pe_audio_cli.index.schema import CLIPS, CLIPS_FOR_CONDITIONS, COUNT, MAX, TABLES, About, damaged, read_about
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -45,7 +45,7 @@ VERSION = 2  # of the tables; raise it when they change
 STORAGE = "v1.5.0"  # the oldest DuckDB that can read an index: the oldest that this package takes
 LOG_SIZE = "64MB"  # at which DuckDB moves its log into the file; the more at once, the less is written twice
 BLOCK_WINDOWS = 8192  # windows that are read at once: 32 MiB of 1,024 numbers each
-COLUMNS = 'path, start, "end", duration, sample_rate and channels'  # that a condition may speak of
+COLUMNS = 'file, start, "end", duration, sample_rate and channels'  # that a condition may speak of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class IndexedRecording:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One window of a recording, and how long that is, in seconds."""
+    """One window of a recording; ``start``, ``end`` and the ``duration`` of the recording are seconds."""
 
-    path: str
+    file: str
     start: float
     end: float
     duration: float
@@ -193,7 +193,7 @@ class Database:
 
         if not where.strip():
             raise UsageError(f"the condition is blank: there are {COLUMNS}")
-        query = f"SELECT id FROM ({CLIPS}) AS clips WHERE (\n{where}\n) ORDER BY id"
+        query = f"SELECT id FROM ({CLIPS_FOR_CONDITIONS}) AS clips WHERE (\n{where}\n) ORDER BY id"
         of_condition = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
         seconds, room = seconds_allowed(), bytes_allowed()
 
@@ -221,7 +221,7 @@ class Database:
 
     def clips(self, ids: Sequence[int]) -> dict[int, Clip]:
         """The windows of these ids; those that no recording has are missing. Raises :class:`StoreError` for others."""
-        query = f'SELECT id, path, start, "end", duration FROM ({CLIPS}) WHERE id IN (SELECT unnest(?))'
+        query = f'SELECT id, file, start, "end", duration FROM ({CLIPS}) WHERE id IN (SELECT unnest(?))'
         with self._cursor() as cursor:
             rows = cursor.execute(query, [list(ids)]).fetchall()
         clips = {number: Clip(*rest) for number, *rest in rows}
@@ -306,7 +306,7 @@ class Database:
 
 def _is_true(clip: Clip) -> bool:
     numbers = (clip.start, clip.end, clip.duration)
-    if not isinstance(clip.path, str) or not all(isinstance(number, float) for number in numbers):
+    if not isinstance(clip.file, str) or not all(isinstance(number, float) for number in numbers):
         return False
     return 0 <= clip.start <= clip.end < math.inf and 0 <= clip.duration < math.inf
 

@@ -18,7 +18,7 @@ from pe_audio_cli.errors import StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["CLIPS", "COUNT", "MAX", "TABLES", "About", "damaged", "read_about"]
+__all__ = ["CLIPS", "CLIPS_FOR_CONDITIONS", "COUNT", "MAX", "TABLES", "About", "damaged", "read_about"]
 
 COUNT, MAX = "system.main.count(*)", "system.main.max"
 
@@ -30,10 +30,11 @@ COLUMNS = {
     "channels INTEGER",
     "windows": 'id BIGINT, recording BIGINT, start DOUBLE, "end" DOUBLE, embedding FLOAT[{width}]',
 }
-CLIPS = (
-    'SELECT windows.id, path, start, "end", duration, sample_rate, channels, embedding '
-    "FROM windows JOIN recordings ON recordings.id = windows.recording"
-)
+COLUMNS_OF_CLIPS = ("path AS file", "start", '"end"', "duration", "sample_rate", "channels", "embedding")
+FROM_BOTH = "FROM windows JOIN recordings ON recordings.id = windows.recording"
+CLIPS = f"SELECT windows.id, {', '.join(COLUMNS_OF_CLIPS)} {FROM_BOTH}"
+# Conditions may call a recording ``path``, too: that was its only name in earlier versions.
+CLIPS_FOR_CONDITIONS = f"SELECT windows.id, path, {', '.join(COLUMNS_OF_CLIPS)} {FROM_BOTH}"
 TABLES = "".join(f"CREATE TABLE {name} ({columns});\n" for name, columns in COLUMNS.items())
 TABLES += f"CREATE VIEW clips AS {CLIPS};\n"
 

@@ -50,9 +50,9 @@ TINY = np.finfo(np.float64).tiny
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """How many hits, and among which windows.
+    """Number of hits, and a filter of windows.
 
-    ``k`` is the number of hits, None for all windows in order. ``where`` is a condition in SQL on path, start, "end",
+    ``k`` is the number of hits, None for all windows in order. ``where`` is a condition in SQL on file, start, "end",
     duration, sample_rate and channels.
 
     Raises:
@@ -216,7 +216,7 @@ class Index:
         for query, (ids, keys) in zip(queries, found, strict=True):
             scores = probabilities(keys) if measure == "probability" else keys
             hits = (
-                Hit(clip.path, clip.start, clip.end, clip.duration, float(score))
+                Hit(clip.file, clip.start, clip.end, clip.duration, float(score))
                 for clip, score in zip((clips[int(number)] for number in ids), scores, strict=True)
             )
             results.append(SearchResult(query, measure, tuple(hits)))

@@ -35,7 +35,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive windows of a recording, as the reader's ``items``; ``place`` counts from 0, ``last`` is at the end."""
+    """Consecutive windows of a recording, as ``items`` of the reader; ``place`` counts from 0, ``last`` is the end."""
 
     place: int
     last: bool

@@ -49,7 +49,7 @@ def sounds(tmp_path_factory) -> Path:
 def content(index: Path) -> list[tuple]:
     with duckdb.connect(index, read_only=True) as connection:
         about = connection.sql("SELECT * EXCLUDE (state) FROM about").fetchall()
-        clips = 'SELECT path, start, "end", duration, embedding FROM clips ORDER BY path, start'
+        clips = 'SELECT file, start, "end", duration, embedding FROM clips ORDER BY file, start'
         return [*about, *connection.sql(clips).fetchall()]
 
 

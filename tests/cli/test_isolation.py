@@ -178,10 +178,10 @@ def paths_in(file: Path) -> set[str]:
         import numpy as np
 
         with np.load(file) as archive:
-            return set(archive["path"].tolist())
+            return set(archive["file"].tolist())
     import pyarrow.parquet as pq
 
-    return set(pq.read_table(file)["path"].to_pylist())
+    return set(pq.read_table(file)["file"].to_pylist())
 
 
 @any_fault

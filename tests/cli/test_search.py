@@ -160,11 +160,11 @@ def test_json_has_the_promised_shape(index, sounds):
     (item,) = json.loads(Result("search", "rain", "--index", index, "-f", "json", "-k", "1").out)
     (hit,) = item.pop("hits")
     assert item == {"schema": "peaudio.search/1", "query": "rain"}
-    assert hit.keys() == {"path", "start", "end", "duration", "probability"}
+    assert hit.keys() == {"file", "start", "end", "duration", "probability"}
     (item,) = Result("search", "--like", sounds / "a.wav", "--index", index).objects
     assert item["query"] == str(sounds / "a.wav")
     assert item["hits"][0] == {
-        "path": str(sounds / "a.wav"),
+        "file": str(sounds / "a.wav"),
         "start": 0.0,
         "end": 1.3,
         "duration": 1.3,
@@ -196,8 +196,8 @@ def test_rows_hold_what_objects_hold(index, name, delimiter):
     arguments = ("search", "rain", "=1+1", "--index", index)
     rows = list(csv.DictReader(io.StringIO(Result(*arguments, "-f", name).out), delimiter=delimiter))
     hits = [(item["query"], hit) for item in Result(*arguments).objects for hit in item["hits"]]
-    assert [(row["query"].removeprefix("'"), row["path"]) for row in rows] == [
-        (query, hit["path"]) for query, hit in hits
+    assert [(row["query"].removeprefix("'"), row["file"]) for row in rows] == [
+        (query, hit["file"]) for query, hit in hits
     ]
     for column in ("start", "end", "probability"):
         np.testing.assert_array_equal([float(row[column]) for row in rows], [hit[column] for _, hit in hits])
@@ -206,7 +206,7 @@ def test_rows_hold_what_objects_hold(index, name, delimiter):
 
 def test_the_columns_of_a_search_by_sound(index, sounds):
     header = Result("search", "--like", sounds / "a.wav", "--index", index, "-f", "csv").out.splitlines()[0]
-    assert header == "query,path,start,end,similarity"
+    assert header == "query,file,start,end,similarity"
 
 
 def test_a_table_shows_paths_from_here(index, sounds, monkeypatch):
@@ -229,7 +229,7 @@ def test_what_must_not_be_heard(index):
     plain, without = (
         Result("search", "rain", "--index", index, *more).objects[0]["hits"] for more in ((), ("--not", "a dog"))
     )
-    assert {hit["path"] for hit in plain} == {hit["path"] for hit in without}
+    assert {hit["file"] for hit in plain} == {hit["file"] for hit in without}
     assert all(hit["probability"] < max(each["probability"] for each in plain) for hit in without)
 
 
@@ -255,7 +255,7 @@ def test_nothing_but_data_is_printed_and_paths_cannot_drive_the_terminal(tmp_pat
         (["search", "x", "--like", "{tone}", "--index", "{index}"], "leave out the words"),
         (["search", "--not", "x", "--like", "{tone}", "--index", "{index}"], "leave out the words"),
         (["search", "x", "-k", "0", "--index", "{index}"], "k must be 1 or more"),
-        (["search", "x", "-k", "few", "--index", "{index}"], "-k is a number of hits, or all"),
+        (["search", "x", "-k", "few", "--index", "{index}"], "-k takes a number of hits or 'all'"),
         (["search", "x", "-f", "xml", "--index", "{index}"], "search has no format 'xml'"),
         (["search", "x", "-f", "srt", "--index", "{index}"], "search has no format 'srt'"),
         (["search", "x", "--index", "{fifo}"], "and an index is a file"),
@@ -331,7 +331,7 @@ def test_embeddings_in_a_file(sounds, tmp_path, flags, n_rows, seconds, precisio
     command = ("embed", sounds, *flags, "--precision", precision)
     assert Result(*command, "-o", tmp_path / "x.parquet", "-q").code == 1
     table = pandas.read_parquet(tmp_path / "x.parquet")
-    assert (len(table), table["end"][0], set(table["path"])) == (
+    assert (len(table), table["end"][0], set(table["file"])) == (
         n_rows,
         seconds,
         {str(sounds / "a.wav"), str(sounds / "sub" / "c.wav")},
@@ -340,7 +340,7 @@ def test_embeddings_in_a_file(sounds, tmp_path, flags, n_rows, seconds, precisio
     with np.load(tmp_path / "x.npz") as archive:
         assert archive["embedding"].dtype == precision
         np.testing.assert_array_equal(archive["embedding"], np.stack(table["embedding"]))
-        for name in ("path", "start", "end", "duration"):
+        for name in ("file", "start", "end", "duration"):
             assert archive[name].tolist() == table[name].tolist()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz", "x.parquet"]
 

@@ -114,5 +114,5 @@ def test_an_index_does_not_tell_them(tmp_path: Path) -> None:
     assert code == 1
     assert_silent(said.replace("sundaysecret", "tu3sdaysecret"), out)
     with duckdb.connect(f"{out}/i.index", read_only=True) as opened:
-        paths = opened.sql("SELECT DISTINCT path FROM clips ORDER BY path").fetchall()
+        paths = opened.sql("SELECT DISTINCT file FROM clips ORDER BY file").fetchall()
     assert paths == [(f"s3://box/{name}.wav?part=1",) for name in "abc"]

@@ -66,7 +66,7 @@ def by_duckdb(file: Path) -> dict[str, np.ndarray]:
 def check(columns: dict[str, np.ndarray], names: tuple[str, ...], precision: str) -> None:
     right = list(results())
     n_rows = [len(result.starts) for result in right]
-    assert columns["path"].tolist() == np.repeat(names, n_rows).tolist()
+    assert columns["file"].tolist() == np.repeat(names, n_rows).tolist()
     np.testing.assert_array_equal(columns["start"], np.concatenate([result.starts for result in right]))
     np.testing.assert_array_equal(columns["end"], np.concatenate([result.ends for result in right]))
     np.testing.assert_array_equal(columns["duration"], np.repeat([9.5, 29.5, 19.5], n_rows))
@@ -79,7 +79,7 @@ def check(columns: dict[str, np.ndarray], names: tuple[str, ...], precision: str
 def test_parquet_is_what_others_read(tmp_path, read: Callable, precision: str):
     (tmp_path / "clips.parquet").write_bytes(written(ParquetEmbeddingWriter, precision).getvalue())
     columns = read(tmp_path / "clips.parquet")
-    assert set(columns) == {"path", "start", "end", "duration", "fingerprint", "embedding"}
+    assert set(columns) == {"file", "start", "end", "duration", "fingerprint", "embedding"}
     check(columns, AS_TEXT, precision)
     assert set(columns["fingerprint"].tolist()) == {"0123"}
 
@@ -97,7 +97,7 @@ def test_an_archive_is_what_numpy_loads(precision):
         columns = dict(archive)
     assert columns["embedding"].dtype == precision
     assert columns.pop("fingerprint") == "0123"
-    assert set(columns) == {"path", "start", "end", "duration", "embedding"}
+    assert set(columns) == {"file", "start", "end", "duration", "embedding"}
     check(columns, PATHS, precision)
 
 

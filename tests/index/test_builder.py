@@ -58,7 +58,7 @@ def spans(index: Path) -> list[tuple[str, float, float]]:
     """The windows in it, by the names of their recordings."""
     with Database.open(index) as database:
         clips = database.clips(database.ids("true").tolist()).values()
-    return sorted((Path(clip.path).name, clip.start, clip.end) for clip in clips)
+    return sorted((Path(clip.file).name, clip.start, clip.end) for clip in clips)
 
 
 def names(index: Path) -> list[str]:

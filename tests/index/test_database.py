@@ -23,7 +23,7 @@ from pe_audio_cli.index.vectors import blocks_of
 def content(path: Path) -> list[tuple]:
     """All windows as a stranger to this package reads them."""
     with duckdb.connect(path, read_only=True) as connection:
-        return connection.sql('SELECT path, start, "end", embedding FROM clips ORDER BY path, start').fetchall()
+        return connection.sql('SELECT file, start, "end", embedding FROM clips ORDER BY file, start').fetchall()
 
 
 def held(names: str) -> list[tuple]:
@@ -52,6 +52,18 @@ def test_the_clips_can_be_copied_to_parquet(index, tmp_path):
         connection.execute(f"COPY clips TO '{tmp_path}/clips.parquet'")
     table = pandas.read_parquet(tmp_path / "clips.parquet")
     np.testing.assert_array_equal(np.stack(table["embedding"]), np.concatenate([vectors(name) for name in "abc"]))
+    assert set(table["file"]) == {entry(name).path for name in "abc"}
+
+
+def test_an_index_of_an_earlier_version_whose_clips_have_a_path_is_searched(index):
+    with duckdb.connect(index) as connection:
+        connection.execute(
+            'CREATE OR REPLACE VIEW clips AS SELECT windows.id, path, start, "end", duration, sample_rate, channels, '
+            "embedding FROM windows JOIN recordings ON recordings.id = windows.recording"
+        )
+    with Database.open(index) as database:
+        ids = database.ids("file LIKE '%/b.wav' AND path = file")
+        assert {clip.file for clip in database.clips(ids.tolist()).values()} == {entry("b").path}
 
 
 def test_a_recording_is_replaced_with_all_of_its_windows(index):
@@ -83,7 +95,8 @@ def test_a_change_that_fails_changes_nothing(index):
     ("where", "n_recordings"),
     [
         ("duration < 60", 3),
-        ("duration < 60 AND path LIKE '%/b.wav'", 1),
+        ("duration < 60 AND file LIKE '%/b.wav'", 1),
+        ("duration < 60 AND path LIKE '%/b.wav'", 1),  # its name in earlier versions
         ('"end" <= 10', 1),
         ("duration > 60", 0),
         ("duration < 60 -- or so", 3),

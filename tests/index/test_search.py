@@ -90,7 +90,7 @@ def test_the_order_and_the_numbers_are_those_of_tag(reference, sounds, tmp_path)
         by_tag = {window: tags[result.query] for window, tags in tagged.items()}
         assert len(set(by_tag.values())) == len(by_tag) == N_SOUNDS + 2, "a tie would leave the order open"
         assert result.measure == "probability"
-        assert [(hit.path, hit.start) for hit in result.hits] == sorted(by_tag, key=by_tag.get, reverse=True)
+        assert [(hit.file, hit.start) for hit in result.hits] == sorted(by_tag, key=by_tag.get, reverse=True)
         assert [hit.score for hit in result.hits] == sorted(by_tag.values(), reverse=True)
 
 
@@ -109,7 +109,7 @@ def test_what_must_not_be_heard_pushes_windows_away(index, tagged):
     wanted = {
         window: tags["rain"] * (1 - tags["a siren"]) * (1 - tags["glass breaking"]) for window, tags in tagged.items()
     }
-    assert [(hit.path, hit.start) for hit in result.hits] == sorted(wanted, key=wanted.get, reverse=True)
+    assert [(hit.file, hit.start) for hit in result.hits] == sorted(wanted, key=wanted.get, reverse=True)
     np.testing.assert_allclose([hit.score for hit in result.hits], sorted(wanted.values(), reverse=True), rtol=1e-5)
 
 
@@ -123,7 +123,7 @@ def test_a_sound_is_most_like_itself(index, sounds):
     with Index(index) as opened:
         result = opened.like(file, ALL)
     assert (result.query, result.measure) == (str(file), "similarity")
-    assert (result.hits[0].path, result.hits[0].score) == (str(file), pytest.approx(1, abs=1e-9))
+    assert (result.hits[0].file, result.hits[0].score) == (str(file), pytest.approx(1, abs=1e-9))
     cosines = [
         float(own @ row / np.linalg.norm(own) / np.linalg.norm(row)) for rows in embedded.values() for row in rows
     ]

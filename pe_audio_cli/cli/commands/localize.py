@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.results import FileError, LocalizeResult
 
 PANEL = "Events, in the order in which they are worked out"
-REPORT_PANEL = "ReportOutput"
+REPORT_PANEL = "Report"
 
 
 @with_flags

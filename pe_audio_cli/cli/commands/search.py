@@ -1,4 +1,4 @@
-"""``peaudio search``: text, or a sound, to the windows of an index."""
+"""The command ``peaudio search``: finds the windows of an index that match a text or a recording."""
 
 from __future__ import annotations
 
@@ -27,33 +27,36 @@ ALL = "all"
 @with_flags
 def search(
     index: Annotated[
-        Path, typer.Option("--index", metavar="FILE", help="What peaudio index made.", rich_help_panel=PANEL)
+        Path,
+        typer.Option("--index", metavar="FILE", help="Index to search, made by peaudio index.", rich_help_panel=PANEL),
     ],
     device: DeviceFlags,
     verbosity: VerbosityFlags,
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEXT...", help="What to search for, in plain words; each text by itself."),
+        typer.Argument(metavar="TEXT...", help="Sounds to search for, in plain words; each text is one query."),
     ] = None,
     k: Annotated[
-        str, typer.Option("-k", "--top-k", metavar="N", help="So many hits, or all.", rich_help_panel=PANEL)
+        str, typer.Option("-k", "--top-k", metavar="N", help="Number of hits, or 'all'.", rich_help_panel=PANEL)
     ] = "10",
     where: Annotated[
         str | None,
         typer.Option(
             metavar="SQL",
-            help='Only windows for which this holds: "duration < 60", "path LIKE \'%night%\'". There are path, start, '
-            '"end", duration, sample_rate and channels.',
+            help='Search only windows that meet a condition, such as "duration < 60" or "file LIKE \'%night%\'". '
+            'Columns: file, start, "end", duration, sample_rate and channels.',
             rich_help_panel=PANEL,
         ),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option("--not", metavar="TEXT", help="What must not be heard; repeatable.", rich_help_panel=PANEL),
+        typer.Option(
+            "--not", metavar="TEXT", help="Sound that must not be present; repeatable.", rich_help_panel=PANEL
+        ),
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Search for what sounds like this recording.", rich_help_panel=PANEL),
+        typer.Option(metavar="FILE", help="Search for windows that sound like this recording.", rich_help_panel=PANEL),
     ] = None,
     format: Annotated[
         str | None,
@@ -73,7 +76,7 @@ def search(
             "-m",
             "--model",
             metavar="NAME",
-            help="Where the index's model is now; by default where it was.",
+            help="Model of the index, if it has moved; by default where it was when the index was made.",
             rich_help_panel="Model",
             show_default=False,
             autocompletion=complete_model,
@@ -83,7 +86,7 @@ def search(
         False
     ),
 ) -> None:
-    """Find recordings in an index by what is heard in them.
+    """Search an index for sounds, by a description or by a similar recording.
 
     Example: peaudio search "glass breaking" --index sounds.index
     """
@@ -141,10 +144,10 @@ def _ask(
 
 
 def _number(k: str) -> int | None:
-    """How many hits; None for all. Raises :class:`UsageError` for what is neither a number nor all."""
+    """Return the number of hits, None for all. Raises :class:`UsageError` for any other text."""
     if k == ALL:
         return None
     try:
         return int(k)
     except ValueError as error:
-        raise UsageError(f"-k is a number of hits, or {ALL}: got {k!r}") from error
+        raise UsageError(f"-k takes a number of hits or {ALL!r}: got {k!r}") from error
