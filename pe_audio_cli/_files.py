@@ -59,7 +59,7 @@ FileId: TypeAlias = "tuple[int, int]"
 
 
 def file_id(path: str | os.PathLike[str]) -> FileId | None:
-    """What tells the file at ``path`` from all others, links followed; None if nothing can be found there."""
+    """Return the identity of the file at ``path``, links followed; None if nothing can be found there."""
     try:
         status = os.stat(path)
     except Unusable:
@@ -85,7 +85,7 @@ def fitting(name: str, ending: str = "", most: int = MOST_BYTES) -> str:
 
 
 def helper(path: Path, ending: str) -> Path:
-    """Where a helper of the file at ``path`` lies."""
+    """Return the path of a helper of the file at ``path``."""
     return path.with_name(fitting(path.name, ending))
 
 
@@ -120,7 +120,7 @@ def _foreign(path: Path) -> OutputError:
 
 
 def writable_place(path: Path, *, overwrite: bool = False, advice: str = "choose another name, or --overwrite") -> Path:
-    """Where the file is to be written that ``path`` names: the place itself, or what it is a link to.
+    """Return the path at which the file named ``path`` is written: that path, or the target of a link.
 
     Raises :class:`OutputError` if it is a device, a pipe, a socket or a folder, or exists and may not be replaced.
     """
@@ -221,7 +221,7 @@ class Lock:
             self._claim(file.fileno())
 
     def holds(self) -> bool:
-        """Whether the lock is still in its place: its folder may have been removed, or made anew by others."""
+        """Return True if the lock file is still there: its folder may have been removed, or made anew by others."""
         return self._descriptor is not None and is_at(self._descriptor, self.path)
 
     def release(self) -> None:
@@ -258,7 +258,7 @@ class Lock:
             self._refuse_if_alive(owner)
 
     def _refuse_if_alive(self, owner: bytes) -> None:
-        """What counts where the file system knows no locks."""
+        """Raise :class:`OutputError` if the owner is alive: the only check on file systems without locks."""
         named = OWNER.fullmatch(owner)
         if named is None or (named[2].decode(errors="replace") == _machine() and not is_alive(int(named[1]))):
             return
@@ -293,7 +293,7 @@ def _remove_open(descriptor: int, path: Path) -> None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one at a place."""
+    """Return True if an open file is the one at ``path``."""
     try:
         there = os.lstat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Questions about paths that somebody named, answered without raising.
+"""Checks of paths from users, which never raise.
 
 A path may lie in a folder that may not be read, be longer than the system allows, hold a NUL, begin with ``~`` and the
 name of a user who doesn't exist, or lead through links that go in circles. The functions of :mod:`os.path` answer some
@@ -24,30 +24,30 @@ Unusable = (OSError, ValueError)
 
 
 def exists(path: AnyPath) -> bool:
-    """Whether anything is there, be it a link whose target is gone."""
+    """Return True if anything is there, including a link without a target."""
     return _mode(path, os.lstat) is not None
 
 
 def is_file(path: AnyPath) -> bool:
-    """Whether a regular file is there, perhaps behind links."""
+    """Return True for a regular file, or a link to one."""
     mode = _mode(path, os.stat)
     return mode is not None and stat.S_ISREG(mode)
 
 
 def is_dir(path: AnyPath) -> bool:
-    """Whether a folder is there, perhaps behind links."""
+    """Return True for a folder, or a link to one."""
     mode = _mode(path, os.stat)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_link(path: AnyPath) -> bool:
-    """Whether a symbolic link is there."""
+    """Return True for a symbolic link."""
     mode = _mode(path, os.lstat)
     return mode is not None and stat.S_ISLNK(mode)
 
 
 def hindrance(path: AnyPath) -> str | None:
-    """Why the system will not say what is at ``path``, in a few words; None if it says, be it that nothing is there."""
+    """Return the reason why the system denies access to ``path``; None if it tells if anything is there."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,7 +58,7 @@ def hindrance(path: AnyPath) -> str | None:
 
 
 def unnameable(path: AnyPath) -> str | None:
-    """Why nothing could ever be called so on this system, in a few words; None if something could."""
+    """Return the reason why no file can have this name on this system; None if one can."""
     try:
         return "there is a NUL character in it" if b"\0" in os.fsencode(path) else None
     except UnicodeError as error:
@@ -75,7 +75,7 @@ def expanduser(path: AnyPath) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What the system says about a path, in a few words on one line, without the path that it adds."""
+    """Return the system's message about a path on one line, without the path that it adds."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, UnicodeError):

@@ -39,7 +39,7 @@ def read_regular(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What JSON says. Raises :class:`ValueError` for whatever is wrong with it, too deep a nesting too."""
+    """Parse JSON. Raises :class:`ValueError` for all errors in it, including nesting that is too deep."""
     try:
         return json.loads(text)
     except RecursionError as error:

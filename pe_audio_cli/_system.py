@@ -1,4 +1,4 @@
-"""What Windows does otherwise than POSIX: reading at a place, locks of files, and whether a process is alive."""
+"""Differences between Windows and POSIX: reading at an offset, file locks, and checking for a live process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["is_alive", "lock", "pread"]
 
 
 def seek_and_read(descriptor: int, n_bytes: int, offset: int) -> bytes:
-    """What ``os.pread`` does, where it is missing: the place of the file is the same afterwards.
+    """Stand in for ``os.pread`` where it is missing: the file's position is restored afterwards.
 
     Unlike with ``os.pread``, no two threads may read from one descriptor at a time; each recording has one reader.
     """
@@ -46,7 +46,7 @@ if sys.platform == "win32":
             os.lseek(descriptor, before, os.SEEK_SET)
 
     def is_alive(process: int) -> bool:
-        """Whether a process of this machine is running; ``os.kill`` with signal 0 would press its Ctrl-C there."""
+        """Return True if a process of this machine runs; here, ``os.kill`` with signal 0 would send it Ctrl-C."""
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.OpenProcess.restype = ctypes.c_void_p
         handle = kernel.OpenProcess(SYNCHRONIZE, False, process)
@@ -70,7 +70,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def is_alive(process: int) -> bool:
-        """Whether a process of this machine is running."""
+        """Return True if a process of this machine runs."""
         try:
             os.kill(process, 0)
         except ProcessLookupError:

@@ -78,7 +78,7 @@ def _takes(options: type) -> Callable[[CallT], CallT]:
 
 
 class Model:
-    """A checkpoint to ask questions of, from :func:`load`.
+    """A loaded checkpoint, from :func:`load`.
 
     ``small``, ``base`` and ``large`` stand for two checkpoints each, one trained for clips and one for frames; each is
     loaded when it is first needed. Any other name is one checkpoint for both, and tagging and localizing the same
@@ -101,7 +101,7 @@ class Model:
         return self._encoders[checkpoint.folder]
 
     def _settings(self, task: TaskName) -> SettingsFile:
-        """What the checkpoint carries for a task."""
+        """Return the settings that the checkpoint carries for a task."""
         from pe_audio_cli.models.registry import find_checkpoint
 
         return carried_settings(find_checkpoint(self._options, task).folder, task)
@@ -120,7 +120,7 @@ class Model:
         audio_track: int | None = None,
         **rules: Unpack[TagRules],
     ) -> Iterator[TagResult | FileError]:
-        """How probable each label is in each recording, in order: what ``peaudio tag`` prints.
+        """Yield the probability of each label in each recording, in order, as ``peaudio tag`` prints it.
 
         Args:
             inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
@@ -164,7 +164,7 @@ class Model:
         audio_track: int | None = None,
         **rules: Unpack[EventRules],
     ) -> Iterator[LocalizeResult | FileError]:
-        """When each label is heard in each recording, in order: what ``peaudio localize`` prints.
+        """Yield the events of each label in each recording, in order, as ``peaudio localize`` prints them.
 
         Args:
             inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or

@@ -49,12 +49,12 @@ class PeAudioError(Exception):
 
     @property
     def lines(self) -> Sequence[str]:
-        """What there is to say, line by line."""
+        """The message, line by line."""
         return [str(self)]
 
 
 class UsageError(PeAudioError):
-    """What was asked for makes no sense; nothing was started."""
+    """An invalid argument or input; nothing was started."""
 
     exit_code = 2
 

@@ -46,7 +46,7 @@ OptionsT = TypeVar("OptionsT")
 
 @dataclass(frozen=True)
 class Option:
-    """What there is to know of an option.
+    """The name, help and range of an option.
 
     Attributes:
         help: what it does, in a sentence.
@@ -93,7 +93,7 @@ def _option_of(each: Field[Any]) -> Option:
 
 @dataclass(frozen=True, slots=True)
 class EventOptions:
-    """How events are found; :mod:`pe_audio_cli.detection.events` says what each value does to the timeline.
+    """Options of event detection; :mod:`pe_audio_cli.detection.events` describes the effect of each on the timeline.
 
     Thresholds are probabilities, lengths are seconds; None is off.
 
@@ -163,7 +163,7 @@ class EventOptions:
 
 @dataclass(frozen=True, slots=True)
 class TagOptions:
-    """Which tags of a recording are shown.
+    """Options of tagging: aggregation, and the choice of the tags that are shown.
 
     ``top_k`` keeps that many of the most probable labels, ``threshold`` those whose probability is at or above it;
     None keeps all. ``aggregate`` makes one probability of those of a longer recording's windows, each of which

@@ -47,7 +47,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class Spectrogram:
-    """How loud a recording is in each frequency band over time, for a picture.
+    """The level of a recording in each frequency band over time, for a picture.
 
     ``levels``, float32 of shape ``(n_columns, n_bands)``, are decibels relative to a full-scale sine. A column stands
     for ``column_seconds``, the last one perhaps for less; ``frequencies``, of shape ``(n_bands,)``, are the bands'
@@ -92,7 +92,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """How probable it is that a label is heard."""
+    """A label and its probability."""
 
     label: str
     probability: float
@@ -204,7 +204,7 @@ class FileError:
 
 
 def _is_about_temporary_files(error: OSError) -> bool:
-    """Whether there is no room, or no folder at all: tempfile names none, as it has tried several."""
+    """Return True if there is no space, or no temporary folder: for that, tempfile's error names no path."""
     return error.errno in NO_SPACE or (isinstance(error, FileNotFoundError) and error.filename is None)
 
 

@@ -57,7 +57,7 @@ ItemT = TypeVar("ItemT")
 
 
 class Address(str):
-    """What a recording at an address is called; ``full`` is the address itself, to be told to nobody."""
+    """The printable name of a recording at an address; ``full`` is the address itself, which may hold secrets."""
 
     full: str
 
@@ -69,7 +69,7 @@ class Address(str):
 
 
 def is_address(file: str) -> bool:
-    """Whether a recording lies elsewhere: its name has a scheme, and there is no such file here."""
+    """Return True for an address: a name that has a scheme and is not that of a local file."""
     if isinstance(file, DataInput):  # whatever it is called
         return False
     return isinstance(file, Address) or (FORM.match(file) is not None and not exists(file))
@@ -81,7 +81,7 @@ def addressed(file: str) -> str:
 
 
 def reached_by(file: str) -> str:
-    """What a recording is opened by: its path, or its address with all that grants access."""
+    """Return the path of a recording, or its full address with its credentials."""
     named = addressed(file)
     return named.full if isinstance(named, Address) else file
 
@@ -151,7 +151,7 @@ def _get(full: str, copy: str, progress: Any, stall: float) -> None:
 
 
 class _Progress:
-    """When the last bytes came: told by what fetches them, or seen by the file's growth."""
+    """The time at which bytes last arrived, by the fetcher's callback or by the growth of the file."""
 
     def __init__(self, copy: str) -> None:
         self._copy = copy
@@ -255,7 +255,7 @@ def _without_secrets(query: str) -> tuple[str, list[str]]:
 
 
 def _scrubbed(text: str, full: str) -> str:
-    """What a library says, without what grants access: it likes to repeat the address, perhaps in another spelling."""
+    """Remove credentials from a library's message, which may repeat the address, perhaps encoded differently."""
     text = WITHIN_TEXT.sub(lambda found: _public(found[0]), text)
     for secret in sorted(_split(full)[1], key=len, reverse=True):
         for spelling in {secret, unquote(secret), unquote_plus(secret), quote(unquote(secret), safe="")}:

@@ -46,7 +46,7 @@ def refusing_compressed(file: str, blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def refusal(file: str, kind: str) -> InputError:
-    """What to say of compressed sound that cannot be decoded where it lies."""
+    """Return the error for compressed audio within PCM that cannot be decoded."""
     message = f"what it calls samples is {kind}: decode it first, for instance by a player that knows this kind"
     return InputError(file, "decode", message)
 
@@ -59,7 +59,7 @@ def _words(samples: NDArray[np.float32]) -> Words:
 
 
 def compressed_kind(words: Words) -> str | None:
-    """What is stored in 16-bit samples, all channels in turn, in the words of a person; None for samples."""
+    """Return the name of the compressed format in interleaved 16-bit samples; None for real samples."""
     for each in (words, words.byteswap()):
         if _evenly_spaced(_bursts(each)):
             return "compressed sound as it goes through S/PDIF (IEC 61937)"
@@ -83,7 +83,7 @@ def _dts(words: Words) -> NDArray[np.intp]:
 
 
 def _evenly_spaced(places: NDArray[np.intp]) -> bool:
-    """Whether several frames in a row, perhaps after others, are as far apart as each other."""
+    """Return True if several consecutive frames, perhaps after others, are equally spaced."""
     gaps = np.diff(places)
     same = (gaps[1:] == gaps[:-1]) & (gaps[1:] >= LEAST_SPACING)
     return bool(same.any()) and int(np.median(gaps)) >= LEAST_SPACING
@@ -98,7 +98,7 @@ def _has_ac3(words: Words) -> bool:
 
 
 def _row_length(words: Words, place: int, places: set[int]) -> int:
-    """How many frames follow each other from a place on, that one included, as far as that matters."""
+    """Return the number of consecutive frames from ``place`` on, including that one, up to ``LEAST_FRAMES``."""
     length = 0
     while place in places and length < LEAST_FRAMES:
         following = [place + size for size in ac3_sizes(words[place : place + 3])]

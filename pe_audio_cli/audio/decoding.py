@@ -42,10 +42,10 @@ LOUD = 8.0  # times full scale: no recording that is merely too loud reaches tha
 
 
 class _Medium(Protocol):
-    """What an open recording is read from."""
+    """The medium of an open recording: a file, or memory."""
 
     def fraction(self, seconds: float) -> float:
-        """How much of it has been read, from 0 to 1, when ``seconds`` have been decoded."""
+        """Return the fraction that has been read, from 0 to 1, when ``seconds`` have been decoded."""
 
     def check_length(self, seconds: float) -> None:
         """Raise :class:`InputError` if it cannot really hold so many seconds."""
@@ -130,12 +130,12 @@ class AudioStream:
 
     @property
     def fraction(self) -> float:
-        """How much of the file the decoder has taken in, from 0 to 1; exact enough for a progress bar."""
+        """The fraction of the file that was read, from 0 to 1; exact enough for a progress bar."""
         return self._medium.fraction(self.duration)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was amiss with a recording that could be decoded all the same; complete once the blocks have run out."""
+        """Problems of a recording that could be decoded nevertheless; complete after the last block."""
         return (*self._decoder.warnings, *self._mixer.warnings, *self._loudness_warning())
 
     @property
@@ -334,7 +334,7 @@ def _known_to_libsndfile(file: str, opened: Opened) -> SndfileDecoder | None:
 
 
 def _known_to_libsndfile_alone(file: str, opened: Opened) -> SndfileDecoder | None:
-    """What FFmpeg does not know, such as files of samplers; not what it knows better."""
+    """Return a decoder for formats that FFmpeg lacks, such as samplers' files; None for those it decodes better."""
     try:
         decoder = SndfileDecoder(file, opened)
     except (InputError, soundfile.LibsndfileError):

@@ -1,4 +1,4 @@
-"""A recording that is part of a file, and reading at a place without moving the file."""
+"""A recording that is part of a file, and reads at an offset that keep the file's position."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Excerpt(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; returns it, in bytes from its own beginning."""
+        """Seek; returns the position, in bytes from its own beginning."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
         self._place = max(0, base + offset)
         return self._place
@@ -47,7 +47,7 @@ class Excerpt(io.RawIOBase):
         return len(content)
 
     def read_at(self, place: int, count: int) -> bytes:
-        """Up to ``count`` bytes from ``place`` on."""
+        """Return up to ``count`` bytes from ``place`` on."""
         count = min(count, self._size - place)
         content = pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
         head = self._head[place : place + count]
@@ -59,7 +59,7 @@ class Excerpt(io.RawIOBase):
         return self._size
 
     def part(self, start: int, stop: int) -> Excerpt:
-        """What lies between two of its places, as an excerpt of the same file."""
+        """Return the bytes between two offsets, as an excerpt of the same file."""
         return Excerpt(self._opened, self._start + start, self._start + min(stop, self._size), self._head[start:])
 
     def under(self, head: bytes) -> Excerpt:
@@ -71,12 +71,12 @@ Opened: TypeAlias = "BinaryIO | Excerpt"
 
 
 def part_of(opened: Opened, start: int, stop: int) -> Excerpt:
-    """The bytes between two places."""
+    """The bytes between two offsets."""
     return opened.part(start, stop) if isinstance(opened, Excerpt) else Excerpt(opened, start, stop)
 
 
 def read_at(opened: Opened, place: int, count: int) -> bytes:
-    """Up to ``count`` bytes of an open file, or of an excerpt of one, from ``place`` on."""
+    """Return up to ``count`` bytes of an open file, or of an excerpt of one, from ``place`` on."""
     return opened.read_at(place, count) if isinstance(opened, Excerpt) else pread(opened.fileno(), count, place)
 
 

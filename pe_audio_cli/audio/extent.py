@@ -1,4 +1,4 @@
-"""Where the samples lie in WAV and its kin, AIFF, AU and CAF, and what comes after those that the header claims.
+"""The extent of samples in WAV and its relatives, AIFF, AU and CAF, and what follows those in the header.
 
 Recorders write a header first and its sizes last, and those that die never do; sizes of 32 bits wrap at 4 GiB; files
 are put together with ``cat``. What follows the claimed samples may be more of them, another recording, metadata, or
@@ -105,7 +105,7 @@ METADATA = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where samples begin, in bytes, and how many bytes of them the header claims; ``chunks`` is their form.
+    """The offset of samples, and their size by the header, in bytes; ``chunks`` is the form of the chunks.
 
     ``claimed`` is None where the header says that it does not know. ``more`` are places, from and to, at which there
     are more samples.
@@ -119,7 +119,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What follows the claimed samples, in bytes: more ``samples``, or another ``recording``."""
+    """The offset of what follows the claimed samples: more ``samples``, or another ``recording``."""
 
     kind: str
     start: int
@@ -128,7 +128,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class _Chunks:
-    """How chunks are written: the struct of their head, and what is added to make their length even."""
+    """The form of chunks: the struct of their head, and the alignment of their length."""
 
     head: struct.Struct
     align: int
@@ -160,7 +160,7 @@ class _Chunks:
         return place if self.is_next(opened, place) and not self.is_next(opened, padded) else padded
 
     def is_next(self, opened: Opened, place: int) -> bool:
-        """Whether a chunk may begin there."""
+        """Return True if a chunk can begin at ``place``."""
         head = read_at(opened, place, self.head.size)
         if len(head) < self.head.size:
             return False
@@ -179,7 +179,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def extent_of(opened: Opened) -> Extent | None:
-    """Where the samples of a recording of these formats lie; None if it is none of them, or makes no sense."""
+    """Return the extent of the samples in one of these formats; None for others, and for invalid headers."""
     head = read_at(opened, 0, 12)
     magic = head[:4]
     if magic in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
@@ -214,7 +214,7 @@ def _riff(opened: Opened, chunks: _Chunks) -> Extent | None:
 
 
 def head_as_riff(opened: Opened, extent: Extent) -> bytes:
-    """What comes before the samples of an RF64 or BW64 that does not say how many there are, as that of a WAV."""
+    """Return the head of an RF64 or BW64 without a length, rewritten as that of a WAV."""
     head = bytearray(read_at(opened, 0, min(extent.start, MAX_HEAD)))
     head[:4] = b"RIFF"
     if head[12:16] == b"ds64":
@@ -271,7 +271,7 @@ def _next_box(opened: Opened) -> int | None:
 
 
 def _next_segment(opened: Opened) -> int | None:
-    """Where a Matroska file ends, if another begins there (RFC 8794, section 6: elements and their sizes)."""
+    """Return the end of a Matroska file, if another begins there (RFC 8794, section 6: element sizes)."""
     place = 0
     for _ in range(2):  # the EBML header and the segment, whose names have four bytes
         head = read_at(opened, place + 4, 8)
@@ -284,7 +284,7 @@ def _next_segment(opened: Opened) -> int | None:
 
 
 def beginning_after(opened: Opened, place: int, reach: int = MAX_SEARCH) -> int | None:
-    """Where a recording begins in the ``reach`` bytes from ``place`` on; None if none does."""
+    """Return the offset of a recording in the ``reach`` bytes from ``place`` on; None if there is none."""
     end = min(size_of(opened), place + reach)
     while place < end and (content := read_at(opened, place, SCAN_BYTES + OVERLAP)):
         found = next((place + at for at in _places(content) if _is_beginning(opened, place + at)), None)
@@ -295,7 +295,7 @@ def beginning_after(opened: Opened, place: int, reach: int = MAX_SEARCH) -> int 
 
 
 def _places(content: bytes) -> list[int]:
-    """Where letters of BEGINNINGS stand, in order; pairs of their bytes are looked for first, all in one pass."""
+    """Return the offsets of BEGINNINGS, in order; pairs of their bytes are searched first, all in one pass."""
     places = []
     for odd in (0, 1):
         words = np.frombuffer(content[odd : len(content) - (len(content) - odd) % 2], "<u2")
@@ -308,7 +308,7 @@ def _places(content: bytes) -> list[int]:
 
 
 def _is_beginning(opened: Opened, place: int) -> bool:
-    """Whether a recording begins there."""
+    """Return True if a recording begins at ``place``."""
     head = read_at(opened, place, OVERLAP)
     for letters, pattern in BEGINNINGS.items():
         if head.startswith(letters) and pattern.match(head):
@@ -328,12 +328,12 @@ def id3_in_front(opened: Opened) -> int:
 
 
 def _is_mpeg(head: bytes) -> bool:
-    """Whether a frame of MPEG audio begins so, where a tag may also stand alone."""
+    """Return True for the head of an MPEG audio frame, where a tag may also stand alone."""
     return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] != 0xFF
 
 
 def rest_of(opened: Opened, extent: Extent) -> Rest | None:
-    """What follows the claimed samples; None if that is metadata or padding."""
+    """Return what follows the claimed samples; None for metadata or padding."""
     end = size_of(opened)
     if extent.claimed is None or extent.start + extent.claimed >= end:
         return None
@@ -354,7 +354,7 @@ def rest_of(opened: Opened, extent: Extent) -> Rest | None:
 
 
 def is_no_sound(opened: Opened, place: int) -> bool:
-    """Whether nothing but padding, a tag or text lies from ``place`` on."""
+    """Return True if only padding, a tag or text follows from ``place`` on."""
     found = _first_beyond_padding(opened, place, size_of(opened))
     return found is None or _is_tag(read_at(opened, found, 64))
 
@@ -364,7 +364,7 @@ def _is_tag(head: bytes) -> bool:
 
 
 def _skip(opened: Opened, extent: Extent, place: int) -> int:
-    """Where the chunks end that follow the samples."""
+    """Return the end of the chunks after the samples."""
     chunks, end = extent.chunks, size_of(opened)
     if chunks is None:
         return place

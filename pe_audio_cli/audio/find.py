@@ -93,7 +93,7 @@ def _find(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
 
 
 def _nothing_in_it(endings: Counter[str]) -> str:
-    """What to say of a folder without a recording, given how the names of what is in it end."""
+    """Return the message about a folder without a recording, from the extensions of the files in it."""
     few = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(MOST_ENDINGS))
     skipped = f" (skipped: {few}{' and others' if len(endings) > MOST_ENDINGS else ''})" if endings else ""
     return f"there is no recording in this folder{skipped}: name one that holds audio or video files, or name the files"
@@ -155,7 +155,7 @@ def _is_recording(name: str) -> bool:
 
 
 def _is_special(path: str) -> bool:
-    """Whether it is a pipe, a socket or a device, which may keep a run waiting for ever."""
+    """Return True for a pipe, a socket or a device, which may block a run for ever."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):  # its error is said when it is opened

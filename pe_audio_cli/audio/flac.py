@@ -1,4 +1,4 @@
-"""What a FLAC's header claims and what its frames say (RFC 9639, sections 8.2 and 9.1)."""
+"""The claims of a FLAC's header, and those of its frames (RFC 9639, sections 8.2 and 9.1)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Frame:
 
 
 def claims_of(opened: Opened) -> Claims | None:
-    """What the first FLAC in a file claims; None if it is none, or its frames cannot be found."""
+    """Return the claims of the first FLAC in a file; None for other formats, or if no frame is found."""
     place = 0 if read_at(opened, 0, 4) == b"fLaC" else -1
     header = read_at(opened, place + 8, 34)
     if place < 0 or len(header) < 34:

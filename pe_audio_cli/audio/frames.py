@@ -27,7 +27,7 @@ MPEG_KILOBITS = {
 
 
 def is_stream(opened: Opened, place: int) -> bool:
-    """Whether frames of MPEG audio, AAC, AC-3, TrueHD or DTS, or packets of MPEG-TS, stand there in a row."""
+    """Return True if consecutive frames of MPEG audio, AAC, AC-3, TrueHD or DTS, or MPEG-TS packets, begin there."""
     for _ in range(LEAST_FRAMES):
         head = read_at(opened, place, HEAD_BYTES)
         if head[4:] in TRUEHD:
@@ -40,7 +40,7 @@ def is_stream(opened: Opened, place: int) -> bool:
 
 
 def _frame_bytes(head: bytes) -> int:
-    """How long the frame is that begins so; 0 if none does."""
+    """Return the length of the frame with this head in bytes; 0 if it is none."""
     if head[0] == 0x47:
         return TRANSPORT_BYTES
     if head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # AAC in ADTS (ISO/IEC 13818-7, 6.2)

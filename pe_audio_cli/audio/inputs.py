@@ -36,7 +36,7 @@ class Samples:
 
 
 class DataInput(str):
-    """What a recording that is handed over is called; ``content`` is the recording: bytes, an open file, or samples."""
+    """The name of a recording passed from Python; ``content`` is the recording: bytes, an open file, or samples."""
 
     content: bytes | bytearray | memoryview | BinaryIO | Samples
 
@@ -67,7 +67,7 @@ def listed(inputs: Inputs) -> list[str]:
 
 
 def _named(value: Any) -> str | None:
-    """What one input is called; None if it is none."""
+    """Return the name of one input; None for other values."""
     if isinstance(value, str):
         return value
     if isinstance(value, os.PathLike):
@@ -81,7 +81,7 @@ def _named(value: Any) -> str | None:
 
 
 def _is_samples(value: Any) -> bool:
-    """Whether it is samples with their rate, be the rate a bad one, and not a tuple of two inputs."""
+    """Return True for samples with a rate, even an invalid one; False for a tuple of two inputs."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
     return value[1] is None or isinstance(value[1], Number) or _is_array(value[0])

@@ -1,4 +1,4 @@
-"""How much a recording may ask for. Files of a few kilobytes can claim days of silence, or gigabytes of memory.
+"""Limits of what a recording may claim: a few kilobytes can claim days of silence, or gigabytes of memory.
 
 Each limit is far beyond what recorders write, and an environment variable of its own raises it.
 """
@@ -18,7 +18,7 @@ __all__ = ["Limits", "remedy", "variable"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a recording may ask for before it is refused; all values are positive.
+    """Limits beyond which a recording is refused; all values are positive.
 
     Attributes:
         gap_seconds: silence that stands in for sound that is missing by the time stamps, all of it together.
@@ -49,7 +49,7 @@ class Limits:
 
 
 def remedy(limit: str) -> str:
-    """What to do about a recording that asks for more than a limit."""
+    """Return the advice for a recording beyond a limit."""
     return f"export it again, or raise {variable(limit)} if you trust it"
 
 

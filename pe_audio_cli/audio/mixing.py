@@ -55,12 +55,12 @@ class _Bands:
 
     @property
     def cancel(self) -> NDArray[np.bool_]:
-        """Where channels cancel each other; see ``CANCELLED``."""
+        """The bands in which channels cancel each other; see ``CANCELLED``."""
         return np.asarray(self.summed < CANCELLED * self.aligned)
 
     @property
     def support(self) -> NDArray[np.bool_]:
-        """Where channels support each other; see ``IN_PHASE``."""
+        """The bands in which channels support each other; see ``IN_PHASE``."""
         return np.asarray(self.summed > IN_PHASE * self.own.sum(axis=0))
 
 
@@ -94,7 +94,7 @@ class Mixer:
 
     @property
     def warnings(self) -> list[str]:
-        """What is to be said of what was mixed so far, if anything."""
+        """Warnings about what was mixed so far."""
         if self._cancelled == 0 or self._cancelled < min(TOLD_SECONDS, TOLD_SHARE * self._seconds):
             return []
         when = f"for {self._cancelled:.3f} s, first at {self._first:.3f} s"
@@ -205,7 +205,7 @@ def _transform(sample_rate: int) -> tuple[Samples, Samples, NDArray[np.intp], in
 
 
 def _a_weights(frequencies: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """How much frequencies in Hz count to the ear, 1 at 1 kHz: the A-weighting of IEC 61672-1, annex E."""
+    """Return the A-weighting of frequencies in Hz, 1 at 1 kHz (IEC 61672-1, annex E)."""
     squares = frequencies**2
     poles = (squares + 20.6**2) * np.sqrt((squares + 107.7**2) * (squares + 737.9**2)) * (squares + 12_194**2)
     weights: NDArray[np.float64] = 10 ** (2.0 / 20) * 12_194**2 * squares**2 / poles

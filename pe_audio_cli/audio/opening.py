@@ -86,7 +86,7 @@ def system_errors_of(file: str) -> Iterator[None]:
 
 
 def unreachable(file: str, error: OSError | ValueError) -> InputError:
-    """What the system said about ``file``, as an error that says what to do about it."""
+    """Return the system's error about ``file`` as an error with advice."""
     if isinstance(error, FileNotFoundError) and os.path.islink(file):
         target = os.readlink(file)
         return InputError(file, "missing", f"it is a dangling link to {target!r}: restore that, or remove the link")
@@ -140,7 +140,7 @@ def _fetched(address: str) -> BinaryIO:
 
 
 def _pipe(file: str, pipe: FileIO) -> Iterator[bytes]:
-    """What comes through a pipe that was opened not to block; an error if no program ever opens its other end."""
+    """Yield the content of a non-blocking pipe; raise an error if no program opens its other end."""
     ready, _, _ = select.select([pipe], [], [], WRITER_SECONDS)
     first = pipe.read(CHUNK_BYTES)  # None where there is a writer that has nothing to say yet, b"" where there is none
     if not ready and first == b"":

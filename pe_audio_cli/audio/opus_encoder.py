@@ -51,7 +51,7 @@ class OpusEncoder:
             yield block
 
     def finish(self) -> Sound | None:
-        """What was kept, once all blocks have passed; None if it was too long."""
+        """Return the encoded sound, after the last block; None if it was too long."""
         if self._fits:
             self._encode(None)
         self._container.close()

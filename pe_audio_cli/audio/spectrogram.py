@@ -49,7 +49,7 @@ class StreamingSpectrogram:
             yield block
 
     def finish(self) -> Spectrogram:
-        """What was heard, once all blocks have passed."""
+        """Return the spectrogram, after the last block."""
         self._take(np.zeros(WINDOW, np.float32))
         n_columns = -(-self._n_samples // (STEP * self._width))
         levels = 10 * np.log10(np.maximum(self._powers[:n_columns], SILENCE))
@@ -97,7 +97,7 @@ def mel_filters() -> NDArray[np.float32]:
 
 
 def _corners() -> NDArray[np.float64]:
-    """Where the bands' triangles begin, peak and end, in Hz: the end of one is the peak of the next."""
+    """Return the corners of the bands' triangles in Hz: the end of one is the peak of the next."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     corners: NDArray[np.float64] = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1)
     return corners

@@ -1,4 +1,4 @@
-"""What tag and localize have in common: labels, model, recordings, output."""
+"""The common part of tag and localize: labels, model, recordings, output."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Batch:
     def _settings(
         self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions
     ) -> RunSettings:
-        """What the shared flags say about results."""
+        """Return all flags and facts that change results."""
         return {
             "command": self.command,
             "format": writer.name,
@@ -196,7 +196,7 @@ class Batch:
         return name
 
     def _output(self, writer: type[Writer], names: Sequence[str], with_default_labels: bool) -> Output:
-        """Where results go, with the pictures that are made of them."""
+        """Return the output, with the pictures that are made beside it."""
         self._check_places(names)
         return self._pictured(self._plain_output(writer, names), names, with_default_labels)
 
@@ -289,7 +289,7 @@ class Batch:
 
 
 def _rules_said(tuned: SettingsFile, rules: Rules) -> RunSettings:
-    """What the command's options and the settings come to, for all labels and for single ones."""
+    """Return the rules for all labels, and the settings, which hold those of single labels."""
     return {**asdict(rules.default), "settings": asdict(tuned)}
 
 

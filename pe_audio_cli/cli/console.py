@@ -1,4 +1,4 @@
-"""What is said on standard error: errors, warnings, and progress while a terminal is watching."""
+"""Messages on standard error: errors, warnings, and progress on a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_LINE = 4_000  # characters; paths have fewer on most systems
 
 
 class Progress(Protocol):
-    """How far a run has got."""
+    """The progress of a run."""
 
     pace: Pace
 
@@ -164,7 +164,7 @@ def _no_bytes(what: str, n_bytes: int, n_all: int) -> None:
 
 
 class _DownloadBar:
-    """How much has come of what is fetched, how fast it comes, and the time left."""
+    """A progress bar of downloads: the amount, the speed and the time left."""
 
     def __init__(self) -> None:
         from rich.console import Console as RichConsole

@@ -19,7 +19,7 @@ EVENT_HELP = {"threshold": "0.3 for strong labels, 0.5 for weak ones.", "": "As 
 
 @dataclass(frozen=True)
 class WordFlags:
-    """What the model is asked."""
+    """Flags of the prompts."""
 
     map: Annotated[
         str | None,
@@ -50,7 +50,7 @@ class WordFlags:
 
 @dataclass(frozen=True)
 class FindFlags:
-    """How labels are found."""
+    """Flags of detection."""
 
     settings: Annotated[
         Path | None,
@@ -73,7 +73,7 @@ class FindFlags:
 
 @dataclass(frozen=True)
 class TuneFlags:
-    """What to tune, and where to keep it."""
+    """Flags of tuning."""
 
     tune: Annotated[
         Path | None,
@@ -112,7 +112,7 @@ class TuneFlags:
 
 @dataclass(frozen=True)
 class EvalOutputFlags:
-    """What is written where."""
+    """Flags of the output."""
 
     format: Annotated[
         Literal["table", "json", "csv"] | None,
@@ -139,7 +139,7 @@ class EvalOutputFlags:
 
 @dataclass(frozen=True)
 class EvalFlags:
-    """All of them."""
+    """All flags of ``eval``."""
 
     words: WordFlags
     found: FindFlags

@@ -91,7 +91,7 @@ class FlagsOf:
         )
 
     def build(self, values: dict[str, Any]) -> Any:
-        """What the parameter is, of its flags' values, which are taken out of ``values``.
+        """Build the parameter from the values of its flags, which are removed from ``values``.
 
         Raises :class:`UsageError` if a value is out of its range.
         """
@@ -114,7 +114,7 @@ AudioTrack: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class InputFlags:
-    """What to read."""
+    """Flags of the input."""
 
     paths: Annotated[
         list[str] | None,
@@ -182,7 +182,7 @@ def _list_label_sets(names: list[str] | None) -> list[str] | None:
 
 @dataclass(frozen=True)
 class LabelFlags:
-    """What to listen for."""
+    """Flags of the labels."""
 
     labels: Annotated[
         list[str] | None,
@@ -233,7 +233,7 @@ class LabelFlags:
 
     @property
     def given(self) -> bool:
-        """Whether any label was asked for."""
+        """True if any flag of labels is set."""
         return any((self.labels, self.label, self.labels_file, self.label_set))
 
 
@@ -247,7 +247,7 @@ Offline: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """Which checkpoint."""
+    """Flags of the checkpoint."""
 
     model: Annotated[
         str,
@@ -267,7 +267,7 @@ class ModelFlags:
 
 @dataclass(frozen=True)
 class DeviceFlags:
-    """Where and how the model runs."""
+    """Flags of the device."""
 
     device: Annotated[
         str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel="Model")
@@ -290,7 +290,7 @@ class DeviceFlags:
 
 @dataclass(frozen=True)
 class EngineFlags:
-    """Which machines do the work."""
+    """Flags of the engine."""
 
     engine: Annotated[
         Literal["local", "ray"],
@@ -324,7 +324,7 @@ class EngineFlags:
 
 @dataclass(frozen=True)
 class WindowFlags:
-    """How long recordings are cut."""
+    """Flags of the windows."""
 
     window: Annotated[
         str,
@@ -347,7 +347,7 @@ class WindowFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where results go, and what becomes of what is there."""
+    """Flags of the output."""
 
     format: Annotated[
         str | None,
@@ -399,7 +399,7 @@ class OutputFlags:
 
 @dataclass(frozen=True)
 class VerbosityFlags:
-    """How much is said on standard error."""
+    """Flags of the messages on standard error."""
 
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Errors only on standard error.", rich_help_panel="Output")
@@ -477,7 +477,7 @@ def _refuse_impossible_text(values: Mapping[str, Any]) -> None:
 
 
 def _panel_place(parameter: inspect.Parameter) -> int:
-    """Where in the help a flag's panel stands: what a command finds first, then its own others, which machines last."""
+    """Return the position of a flag's panel in the help: events first, then the command's own, the cluster last."""
     flag = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
     panel = getattr(flag, "rich_help_panel", None)
     if panel in LAST_PANELS:
@@ -486,7 +486,7 @@ def _panel_place(parameter: inspect.Parameter) -> int:
 
 
 def _is_group(hint: Any) -> bool:
-    """Whether a parameter of this type takes several flags."""
+    """Return True for a parameter type that takes several flags."""
     return dataclasses.is_dataclass(hint) or _flags_of(hint) is not None
 
 

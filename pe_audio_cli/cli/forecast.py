@@ -1,4 +1,4 @@
-"""How far a run over recordings has got, how fast it goes, and when it will be done."""
+"""The progress and the speed of a run over recordings, and a forecast of its end."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Forecast:
 
     @property
     def completed(self) -> float:
-        """How much of ``total`` is done."""
+        """The completed part of ``total``."""
         parts = (fraction * self._weights.get(file, 0.0) for file, (_, fraction) in self._under_way.items())
         return min(self._done + sum(parts), self.total)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will go on at the speed so far; None while that is not known."""
+        """The remaining seconds at the current speed; None while that is unknown."""
         elapsed, weight, _ = self._since_it_began()
         if elapsed < LEAST_SECONDS or weight <= 0:
             return None

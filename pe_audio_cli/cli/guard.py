@@ -72,7 +72,7 @@ def _interrupted_by_signals() -> Iterator[None]:
 
 
 def _unforeseen(error: Exception) -> tuple[str, int]:
-    """What to say of an exception that has met nobody who knew better, and the exit code.
+    """Return the message for an unexpected exception, and the exit code.
 
     What the system says about a named file is about something that was asked for: once recordings are worked on, each
     has its own errors, and an output explains its own.

@@ -1,4 +1,4 @@
-"""How long the recording in hand has taken, and how long it will go on."""
+"""The time that the current recording has taken, and a forecast of its end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pace:
             self._file = None
 
     def stopping(self, soon: bool = False) -> str:
-        """What to say when the run is to stop after the recording in hand, or ``soon`` if that takes too long."""
+        """Return the message when the run will stop after the current recording, or ``soon`` if that takes too long."""
         spent = time.monotonic() - self._began
         if soon or self._file is None or not 0 < self._fraction <= 1 or spent < LEAST:
             return "stopping after this recording; once more stops at once"

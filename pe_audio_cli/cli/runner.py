@@ -35,7 +35,7 @@ TakenT = TypeVar("TakenT", contravariant=True)
 
 
 class Sink(Protocol[TakenT]):
-    """Where results go, one by one, in input order."""
+    """A consumer of results, one by one, in input order."""
 
     def write(self, result: TakenT) -> None:
         """Take one result; raises RunError if it cannot be kept."""
@@ -49,7 +49,7 @@ class Sink(Protocol[TakenT]):
 
 @dataclass(frozen=True)
 class Runner:
-    """What the commands share that go through recordings."""
+    """The run of a command over recordings."""
 
     console: Console
     fail_fast: bool
@@ -71,7 +71,7 @@ class Runner:
     def machines(
         self, checkpoint: Checkpoint, model: ModelFlags, task: TaskName, device: DeviceFlags, engine: EngineFlags
     ) -> Iterator[tuple[Encoder, Engine]]:
-        """What the checkpoint runs on, with the checkpoint loaded as far as that needs it here."""
+        """Provide the encoder and the engine for a checkpoint; the audio tower is loaded only if it runs here."""
         from pe_audio_cli.inference.tasks.base import LocalEngine
 
         engine.check()
@@ -155,7 +155,7 @@ class Runner:
 
 
 def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:
-    """What the sink has taken: the result, or the error of its recording if nothing can be made of it.
+    """Write a result to the sink, and return it, or the recording's error if it cannot be written.
 
     Raises :class:`RunError` for what another recording would meet as well.
     """
@@ -182,14 +182,14 @@ def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:
 
 
 def model_options(flags: ModelFlags) -> ModelOptions:
-    """Which checkpoint the flags name."""
+    """Return the model options from the flags."""
     from pe_audio_cli.models.registry import ModelOptions
 
     return ModelOptions(flags.model, flags.revision, flags.offline)
 
 
 def device_options(flags: DeviceFlags) -> DeviceOptions:
-    """Where and how the flags want the model to run."""
+    """Return the device options from the flags."""
     from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
 
     return DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile)

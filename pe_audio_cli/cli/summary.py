@@ -1,4 +1,4 @@
-"""What a batch comes to, said at its end."""
+"""The summary at the end of a batch."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def find_events(
 
 
 def n_heard_frames(duration: float) -> int:
-    """How many frames of a recording of so many seconds hear some of it, and not only the padding after it."""
+    """Return the number of frames that hold samples, not only padding, of a recording of so many seconds."""
     return math.ceil(_frames(duration))
 
 

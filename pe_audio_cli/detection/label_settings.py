@@ -61,7 +61,7 @@ LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit co
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """What is set for one label.
+    """The settings of one label.
 
     ``wordings`` are what the model is asked; none is the label itself. ``rules`` are options of the command by their
     fields' names; what is not among them is left to the command.
@@ -81,7 +81,7 @@ class LabelSettings:
 
     @property
     def calibrates(self) -> bool:
-        """Whether it changes probabilities."""
+        """True if the settings change probabilities."""
         return (self.scale, self.bias) != (1.0, 0.0)
 
     def flat(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _text(path: Path, table: Mapping[str, Any], name: str) -> str:
 
 
 def _label(path: Path, command: Command, label: str, values: object) -> LabelSettings:
-    """What a table sets for a label; "" stands for all of them, which have no words and no calibration in common."""
+    """Read the table of a label; "" stands for all labels, which share no prompts and no calibration."""
     known = {*(EVENT_FIELDS if command == "localize" else TAG_FIELDS)}
     known |= {"wordings", *CALIBRATION_FIELDS} if label else set()
     where = f"{path}, {label[:MOST_CHARACTERS]!r}" + ("..." if len(label) > MOST_CHARACTERS else "")

@@ -19,7 +19,7 @@ __all__ = ["aggregate", "heard_without", "logits", "probabilities", "rank"]
 
 
 def logits(audio: ArrayLike, text: ArrayLike, scale: float, bias: float) -> NDArray[np.float64]:
-    """How strongly each label is heard: ``scale * (audio . text) + bias``.
+    """Return the logit of each label: ``scale * (audio . text) + bias``.
 
     In float64, whatever the embeddings are in, so that the order in which a matrix product sums, which varies with
     the number of labels, is far below any digit that is shown.

@@ -44,7 +44,7 @@ Stamp: TypeAlias = "tuple[int | None, int | None]"  # size in bytes, time of cha
 
 @dataclass(frozen=True)
 class Plan:
-    """What an index lacks: recordings to encode, with errors in their places, how many may stay, which are gone.
+    """The work of an update: recordings to encode, errors in their places, the number to keep, and those gone.
 
     ``out_of_sight`` are those that cannot be found and may be there all the same.
     """
@@ -99,7 +99,7 @@ class IndexBuilder:
             raise
 
     def plan(self, paths: Iterable[str], found: Iterable[str | FileError]) -> Plan:
-        """What to do about the recordings that were ``found`` at ``paths``; each counts once, however it is named.
+        """Plan the update for the recordings ``found`` at ``paths``; each counts once, under any of its names.
 
         Vanished are those in the index that lie at or below ``paths`` and are known to be gone: their folder is there,
         and they are not in it. A path at which nothing was found makes none vanish, and a folder that is not there or
@@ -178,7 +178,7 @@ class IndexBuilder:
         return f"what is done is kept in {self.path}: run the same again to go on"
 
     def counts(self) -> tuple[int, int]:
-        """How many recordings and windows the index holds."""
+        """The numbers of recordings and windows in the index."""
         return (0, 0) if self._database is None else self._database.counts()
 
     def close(self) -> None:
@@ -229,7 +229,7 @@ class IndexBuilder:
         self.n_forgotten += len(paths)
 
     def _is_outdated(self, error: FileError) -> bool:
-        """Whether what the index has of a recording that could not be read is known not to be there any more."""
+        """Return True if a recording that could not be read is known to have changed or gone since it was indexed."""
         key = _key(error.file)
         if key not in self._before:
             return False
@@ -258,7 +258,7 @@ class IndexBuilder:
 
 
 def _key(file: str) -> str:
-    """What an index calls a recording: its absolute path, from wherever it was named, or its address."""
+    """Return a recording's key in an index: its absolute path, or its address."""
     return utf8_text(str(file) if is_address(file) else os.path.abspath(file))
 
 
@@ -279,7 +279,7 @@ def _is_below(path: str, root: str) -> bool:
 
 
 class Whereabouts(Enum):
-    """What is known of a recording that was not found."""
+    """The state of a recording that was not found."""
 
     THERE = "there"
     GONE = "gone"
@@ -287,7 +287,7 @@ class Whereabouts(Enum):
 
 
 def _look(key: str, may_be_unmounted: bool) -> Whereabouts:
-    """Where a recording is that the index calls ``key``: gone only if each file that it may be certainly is.
+    """Return the state of the recording with this ``key``: gone only if all files that it may be certainly are.
 
     An empty folder says nothing if it ``may_be_unmounted``: the place of a disk is such a folder.
     """

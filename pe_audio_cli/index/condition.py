@@ -1,4 +1,4 @@
-"""A condition in SQL that a user gives, within a time and a room in memory that a user sets.
+"""Conditions in SQL from users, with limits of time and memory.
 
 DuckDB heeds an interruption between two portions of rows. So the query runs in a thread of its own, and whoever waits
 for it can be interrupted, or lose patience, at any time.
@@ -32,12 +32,12 @@ AnswerT = TypeVar("AnswerT")
 
 
 def seconds_allowed() -> float:
-    """How long a condition may take. Raises :class:`UsageError` if the environment sets no sensible number."""
+    """Return the time limit in seconds. Raises :class:`UsageError` if the environment sets an invalid number."""
     return _allowed(LIMIT, "seconds", DEFAULT_SECONDS)
 
 
 def bytes_allowed() -> float:
-    """How much memory it may take. Raises :class:`UsageError` if the environment sets no sensible number."""
+    """Return the memory limit in bytes. Raises :class:`UsageError` if the environment sets an invalid number."""
     return _allowed(MEMORY_LIMIT, "bytes", DEFAULT_BYTES)
 
 
@@ -55,7 +55,7 @@ def _allowed(variable: str, unit: str, default: float) -> float:
 def within(
     seconds: float, room: float, connection: DuckDBPyConnection, ask: Callable[[DuckDBPyConnection], AnswerT]
 ) -> AnswerT:
-    """What ``ask`` gets from ``connection``, which nobody else uses and which is closed in the end.
+    """Run ``ask`` on ``connection``, which nothing else uses, close it, and return the result.
 
     A query that does not even heed its interruption, because DuckDB is within one expression, is left to itself.
 

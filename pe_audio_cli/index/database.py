@@ -1,4 +1,4 @@
-"""The index as a DuckDB file: what it holds, and how it changes, by one transaction a recording.
+"""The index as a DuckDB file: its tables, and changes in one transaction per recording.
 
 ``about``
     One row: the layout's version, the checkpoint, how recordings are cut, and ``state``, which is another random name
@@ -50,7 +50,7 @@ COLUMNS = 'file, start, "end", duration, sample_rate and channels'  # that a con
 
 @dataclass(frozen=True, slots=True)
 class IndexedRecording:
-    """A recording as the index knows it; ``size`` in bytes and ``mtime_ns`` are None for what has neither."""
+    """A recording of the index; ``size`` in bytes and ``mtime_ns`` are None for what has neither."""
 
     path: str
     size: int | None
@@ -128,15 +128,15 @@ class Database:
 
     @property
     def state(self) -> str:
-        """A name for what it holds now."""
+        """A random name, which changes with the content."""
         return str(self._one("SELECT state FROM about LIMIT 1"))
 
     def counts(self) -> tuple[int, int]:
-        """How many recordings and windows there are."""
+        """Return the numbers of recordings and windows."""
         return int(self._one(f"SELECT {COUNT} FROM recordings")), int(self._one(f"SELECT {COUNT} FROM windows"))
 
     def stamps(self) -> dict[str, tuple[int | None, int | None]]:
-        """Size and time of change of each recording when it was read, by its path."""
+        """Return size and time of change of each recording when it was read, by its path."""
         with self._cursor() as cursor:
             rows = cursor.execute("SELECT path, size, mtime_ns FROM recordings").fetchall()
         if not all(isinstance(path, str) for path, _, _ in rows):
@@ -178,13 +178,13 @@ class Database:
         self._next_recording += 1
 
     def drop(self, paths: Sequence[str]) -> None:
-        """Forget recordings, all or none of them. Raises :class:`RunError` if that cannot be written."""
+        """Remove recordings, all or none of them. Raises :class:`RunError` if that cannot be written."""
         with self._change():
             for path in paths:
                 self._delete(path)
 
     def ids(self, where: str) -> NDArray[np.int64]:
-        """The windows for which a condition in SQL holds, as rising ids.
+        """Return the windows for which a condition in SQL holds, as rising ids.
 
         Raises :class:`UsageError` for a condition that DuckDB does not understand, or that takes too long, or too much
         memory.
@@ -220,7 +220,7 @@ class Database:
                 ) from error
 
     def clips(self, ids: Sequence[int]) -> dict[int, Clip]:
-        """The windows of these ids; those that no recording has are missing. Raises :class:`StoreError` for others."""
+        """Return the windows of these ids; those of no recording are missing. Raises :class:`StoreError` for others."""
         query = f'SELECT id, file, start, "end", duration FROM ({CLIPS}) WHERE id IN (SELECT unnest(?))'
         with self._cursor() as cursor:
             rows = cursor.execute(query, [list(ids)]).fetchall()
@@ -230,7 +230,7 @@ class Database:
         return clips
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All windows by rising id, ``BLOCK_WINDOWS`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
+        """Yield all windows by rising id, ``BLOCK_WINDOWS`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
 
         Raises :class:`StoreError` if there are others than those of an index.
         """
@@ -248,7 +248,7 @@ class Database:
                 yield ids, numbers.to_numpy().reshape(-1, self.about.width)
 
     def close(self) -> None:
-        """Let go of the file, with all that was changed in it."""
+        """Close the file, with all changes."""
         import duckdb
 
         self._is_open = False
@@ -265,7 +265,7 @@ class Database:
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[DuckDBPyConnection]:
-        """A transaction, at the end of which the state has another name."""
+        """Open a transaction, at the end of which the state has another name."""
         connection = self._connection
         with _write_errors_explained(self.path):
             connection.begin()
@@ -294,7 +294,7 @@ class Database:
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[DuckDBPyConnection]:
-        """A connection of its own for one question: any number of threads may ask, and not hear all of the answer."""
+        """Open a connection for one query, so that any number of threads may query, and stop reading early."""
         with _read_errors_explained(self.path), self._new_cursor() as cursor:
             yield cursor
 

@@ -1,4 +1,4 @@
-"""The best windows of all, exactly: a fast look at each in float32, then float64 for those that may be among the best.
+"""Exact search of the best windows: all in float32, then in float64 those that may be among the best.
 
 A float32 product of ``n`` numbers is off by at most ``gamma_n |x| |y|``, with ``gamma_n`` a little above ``n 2**-24``
 and in whatever order it sums (Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1, with
@@ -26,7 +26,7 @@ SPARE = 16  # operations more than a product has: the rounding of norms and of t
 
 
 class Key(Protocol):
-    """What windows are ranked by: it rises with the product that is wanted, and falls with each that is not."""
+    """The score by which windows are ranked: it rises with the wanted product, and falls with unwanted ones."""
 
     def __call__(
         self, wanted: NDArray[np.float64], unwanted: NDArray[np.float64], norms: NDArray[np.float64]
@@ -72,7 +72,7 @@ class _Best:
 def best(
     blocks: Iterable[WindowBlock], vectors: QueryVectors, k: int | None, only: NDArray[np.int64] | None = None
 ) -> Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Ids and keys of the ``k`` best windows for each query, the best first, equal ones by rising id; all, if None.
+    """Return ids and keys of the ``k`` best windows for each query, the best first, ties by id; None is all.
 
     Args:
         blocks: all windows, by rising id.
@@ -108,7 +108,7 @@ def _products(embeddings: NDArray[np.float64], texts: NDArray[np.float64]) -> ND
 
 
 def _among(ids: NDArray[np.int64], rising: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of ``ids`` are in ``rising``."""
+    """Return the mask of ``ids`` that are in ``rising``."""
     places = np.searchsorted(rising, ids)
     places[places == len(rising)] = -1
     return rising[places] == ids if len(rising) else np.zeros(len(ids), bool)

@@ -1,4 +1,4 @@
-"""What an index is made of on disk, looked at before DuckDB touches it.
+"""The files of an index, checked before DuckDB opens them.
 
 DuckDB follows links, waits for named pipes, and takes a file that it does not know for a log of its own. So each file
 is checked here first: whether it is a plain file, begins like one of DuckDB's, and belongs to who may write it.
@@ -39,7 +39,7 @@ LOG_BEGINS = b"d\0b"  # field 100, the type of an entry: 98, the version with wh
 
 
 def place_of(path: Path) -> Path:
-    """Where an index lies that may be named by a link: DuckDB's log and all locks lie beside the file itself."""
+    """Resolve the path of an index, which may be a link: DuckDB's log and all locks lie beside the file itself."""
     return Path(os.path.realpath(path))
 
 
@@ -49,7 +49,7 @@ def log_of(path: Path) -> Path:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether there is a regular file, and no link to one."""
+    """Return True for a regular file that is not a link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except _paths.Unusable:
@@ -57,7 +57,7 @@ def is_plain(path: Path) -> bool:
 
 
 def is_ours(path: Path, index: Path) -> bool:
-    """Whether a plain file is there, of somebody who could change the index just as well, or make it."""
+    """Return True for a regular file of a user who can also change or create the index."""
     if not is_plain(path):
         return False
     if not hasattr(os, "geteuid"):

@@ -1,4 +1,4 @@
-"""The tables of an index, and whether a database that somebody handed over has them.
+"""The tables of an index, and the check that a database from anywhere has them.
 
 Nothing that stands in it is run: where a table is expected, a view is refused, and so is a column that is computed. A
 database may bring functions of its own that bear the names of DuckDB's, so queries name those by their full names.
@@ -47,7 +47,7 @@ MAX_RATIO = 1000  # and so many times what its file takes: not even recordings t
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an index remembers of how its embeddings came about.
+    """The origin of the embeddings of an index.
 
     ``model`` is the checkpoint as the user called it, ``folder`` where it lay, ``fingerprint`` and ``revision`` what
     tells it from any other. logit = ``logit_scale`` * (audio . text) + ``logit_bias``, of embeddings of ``width``
@@ -75,7 +75,7 @@ class About:
             )
 
     def flaw(self) -> str | None:
-        """What cannot be true of any index, in a few words."""
+        """Return a description of an impossible value; None if there is none."""
         texts = (self.model, self.folder, self.fingerprint, self.revision)
         if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in texts):
             return "it does not say which model it was made with"
@@ -94,12 +94,12 @@ class About:
 
 
 def damaged(path: Path, reason: str) -> StoreError:
-    """The error for an index that cannot be read, or not be true."""
+    """Return the error for an index that cannot be read, or has impossible values."""
     return StoreError(f"{path} cannot be read as an index ({reason}): index the recordings again, into another file")
 
 
 def read_about(connection: DuckDBPyConnection, path: Path, version: int) -> About:
-    """What stands in ``about``, once it is certain that the tables are those of an index of this version.
+    """Read the table ``about``, after a check that all tables are those of an index of this version.
 
     Raises :class:`StoreError` if they are not, or what stands there cannot be true.
     """
@@ -124,7 +124,7 @@ def read_about(connection: DuckDBPyConnection, path: Path, version: int) -> Abou
 
 
 def _tables(connection: DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
-    """Names and types of the columns of each table that counts; not of views, nor where a column is computed."""
+    """Return names and types of the columns of each known table; no views, and no tables with computed columns."""
     query = "SELECT table_name, sql FROM system.main.duckdb_tables() WHERE NOT internal AND schema_name = 'main'"
     plain = [name for name, sql in connection.execute(query).fetchall() if "GENERATED" not in sql and name in COLUMNS]
     described = {name: connection.execute(f"SELECT * FROM {name} LIMIT 0").description for name in plain}

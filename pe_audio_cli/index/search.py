@@ -1,4 +1,4 @@
-"""Search an index in plain words, or by a sound: the Python API, on which the command stands too.
+"""Search an index by text or by a recording: the Python API, which the command uses, too.
 
 ::
 
@@ -115,7 +115,7 @@ class Index:
         *,
         without: str | Sequence[str] = (),
     ) -> list[SearchResult]:
-        """The windows in which each query is most probably heard, and nothing of ``without``.
+        """Return the windows with the highest probability of each query, and of nothing in ``without``.
 
         The order of hits is that of the model's logits, from embeddings as they are: without ``without`` it is the very
         order of ``tag``.
@@ -143,7 +143,7 @@ class Index:
         options: SearchOptions | None = None,
         device: DeviceOptions | None = None,
     ) -> SearchResult:
-        """The windows that sound most like a recording: by the cosine of their embeddings.
+        """Return the windows most similar to a recording, by the cosine of their embeddings.
 
         A recording of several windows stands for the mean of them.
 
@@ -179,23 +179,23 @@ class Index:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the copy that searches read is up to date; if not, the first one makes it anew, and takes longer."""
+        """True if the copy that searches read is up to date; otherwise the first search updates it first."""
         return is_fresh(self._database)
 
     @property
     def copy_is_foreign(self) -> bool:
-        """Whether something else lies where the copy should be, so that searches read the index itself."""
+        """True if another file is in the place of the copy, so that searches read the index itself."""
         return is_foreign(self._database.path)
 
     def unfamiliar(self, texts: Sequence[str]) -> list[str]:
-        """Those words for which the index's checkpoint was not trained, as far as it can tell."""
+        """Return the texts for which the index's checkpoint was not trained, as far as it can tell."""
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
         familiar = UnfamiliarLabels.open(Path(self.about.folder))
         return [] if familiar is None else familiar.detect(texts, self._embed(texts))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the index."""
         self._database.close()
 
     def __enter__(self) -> Index:
@@ -225,7 +225,7 @@ class Index:
     def _found(
         self, vectors: QueryVectors, k: int | None, only: NDArray[np.int64] | None
     ) -> tuple[Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], dict[int, Clip]]:
-        """Ids and keys of the best windows for each query, and what is known of all of them."""
+        """Return ids and keys of the best windows for each query, and the clips of all of them."""
         with self._lock, contextlib.suppress(OSError):
             refresh(self._database)
         for _ in range(2):
@@ -263,7 +263,7 @@ class Index:
         return checkpoint
 
     def _folder(self) -> Path:
-        """Where the index's checkpoint is on this machine: an index that somebody made must not have it fetched.
+        """Return the folder of the index's checkpoint on this machine: an index from others may not cause a download.
 
         Raises :class:`CheckpointError` if it is not here.
         """

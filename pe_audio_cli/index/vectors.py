@@ -63,7 +63,7 @@ class WindowBlock:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What a file is a copy of, and the sums of its stretches, one after another."""
+    """The header of a copy: the index that it is of, and the checksums of its parts, in order."""
 
     state: str
     width: int
@@ -84,7 +84,7 @@ class _Header:
 
     @property
     def n_together(self) -> int:
-        """How many windows have one sum, the last ones excepted."""
+        """The number of windows per checksum, except for the last ones."""
         return BLOCK_WINDOWS * max(-(-self.n_windows // (BLOCK_WINDOWS * MOST_SUMS)), 1)
 
     def sum_of(self, stretch: int) -> str:
@@ -92,7 +92,7 @@ class _Header:
 
 
 def vectors_path(index: Path) -> Path:
-    """Where the copy of an index lies."""
+    """Return the path of the copy of an index."""
     return _files.helper(index, ".vectors")
 
 
@@ -118,12 +118,12 @@ def blocks_of(database: Database, say: Say | None = None) -> Iterator[WindowBloc
 
 
 def is_fresh(database: Database) -> bool:
-    """Whether the copy is there, and of what the index holds now."""
+    """Return True if the copy exists and has the current content of the index."""
     return _copy_of(database) is not None
 
 
 def is_foreign(index: Path) -> bool:
-    """Whether something lies in the copy's place that peaudio has not made for this index: a link, another's file."""
+    """Return True if the copy's path has a file that peaudio did not make for this index: a link, another's file."""
     path = vectors_path(index)
     if not _paths.exists(path):
         return False
@@ -224,7 +224,7 @@ def _write(opened: BinaryIO, header: _Header, database: Database) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What stands behind the header: embeddings ``(n, width)``, ids ``(n,)`` and norms ``(n,)``."""
+    """The arrays after the header: embeddings ``(n, width)``, ids ``(n,)`` and norms ``(n,)``."""
 
     embeddings: NDArray[np.float32]
     ids: NDArray[np.int64]
@@ -283,7 +283,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _after(n: int, blocks: Iterable[WindowBlock]) -> Iterator[WindowBlock]:
-    """What comes after the first ``n`` windows."""
+    """Yield the windows after the first ``n``."""
     for block in blocks:
         if n < len(block.ids):
             yield WindowBlock(block.ids[n:], block.embeddings[n:], block.norms[n:])

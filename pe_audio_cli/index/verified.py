@@ -1,4 +1,4 @@
-"""Which large files were read to their end lately and found to be what was written, so that not every search does it.
+"""The record of large files whose checksums were verified lately, so that not every search verifies them.
 
 A small file in the user's cache for each says what the system knew of it then: any program that changes a file leaves
 another time of change. What changes without one, as on a disk that fails, is found a day later.
@@ -26,7 +26,7 @@ MOST_BYTES = 1000  # of what is remembered of a file
 
 
 def is_verified(path: Path) -> bool:
-    """Whether the file is the one that was last remembered, unchanged since, and not too long ago."""
+    """Return True if the file was verified less than a day ago and is unchanged."""
     try:
         with open_helper(_place(path)) as opened:
             if hasattr(os, "geteuid") and os.fstat(opened.fileno()).st_uid != os.geteuid():
@@ -38,7 +38,7 @@ def is_verified(path: Path) -> bool:
 
 
 def remember(path: Path) -> None:
-    """The file has been read to its end, or written, just now. A cache that cannot be written is no reason to stop."""
+    """Record that the file was verified or written just now. A cache that cannot be written is ignored."""
     with contextlib.suppress(OSError, OutputError):
         identity, now = _identity(path), time.time()
         if now - os.stat(path).st_mtime < SETTLED:
@@ -50,7 +50,7 @@ def remember(path: Path) -> None:
 
 
 def distrust(path: Path) -> None:
-    """Whatever is known of the file holds no more."""
+    """Drop the record of the file."""
     with contextlib.suppress(OSError):
         _place(path).unlink()
 

@@ -32,7 +32,7 @@ PLACE = "{}"  # what stands for the label in a template
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """Where labels come from, taken in this order.
+    """The sources of labels, in order.
 
     ``lists`` are comma-separated; ``verbatim`` are taken whole, commas and all; ``files`` hold one a line; ``sets``
     are names of shipped sets.
@@ -75,7 +75,7 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def fill_template(template: str, labels: Iterable[str]) -> list[str]:
-    """What is handed to the model for each label: the template with the label in place of ``{}``.
+    """Return the prompt of each label: the template with the label in place of ``{}``.
 
     Raises :class:`UsageError` for a template without ``{}``.
     """
@@ -101,7 +101,7 @@ def label_set(name: str) -> list[str]:
 
 
 def class_labels(name: str) -> dict[str, str]:
-    """What to ask for each class of a data set, by the class's name there; empty if there is no such set."""
+    """Return the prompt of each class of a data set, by the class's name; empty if there is no such set."""
     file = _data_sets().get(name)
     lines = [] if file is None else _labels_in(file.read_text(encoding="utf-8"))
     return dict(line.split("\t") for line in lines)

@@ -51,15 +51,15 @@ Codec: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"
 
 
 class CodecStore(Protocol):
-    """Keeps codec features, so that they need not be computed twice."""
+    """A cache of codec features, so that they are not computed twice."""
 
     def codec(self, file: str, encoder: Encoder) -> Codec:
-        """What stands in for ``encoder.encode_codec`` for the chunks of one recording, in order."""
+        """Return a substitute of ``encoder.encode_codec`` for the chunks of one recording, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedWindow:
-    """One window's embeddings: ``clip`` of shape ``(dim,)``, ``frames`` of shape ``(n_frames, dim)``."""
+    """The embeddings of one window: ``clip`` of shape ``(dim,)``, ``frames`` of shape ``(n_frames, dim)``."""
 
     start_frame: int
     clip: NDArray[np.float32]
@@ -67,23 +67,23 @@ class EncodedWindow:
 
 
 class Reducer(Protocol[ResultT]):
-    """Makes one recording's result of its windows, so that no embedding outlives its batch unless it is wanted.
+    """Reduces the windows of one recording to its result, so that embeddings are freed after their batch.
 
     Each window goes through ``score`` to ``add``. The first may be called on another machine than the second.
     """
 
     def score(self, window: EncodedWindow) -> Any:
-        """What is wanted of a window, as a value that can be pickled; it depends on nothing but this window."""
+        """Return the score of a window: a value that can be pickled and depends on this window only."""
 
     def add(self, scored: Any) -> None:
-        """Take what is wanted of the next window, in order of time."""
+        """Add the score of the next window, in order of time."""
 
     def finish(self, recording: Recording) -> ResultT:
-        """The result, once all windows are in."""
+        """Return the result, after the last window."""
 
 
 class _Job(Generic[DoneT]):
-    """A recording on its way."""
+    """A recording in the pipeline."""
 
     def __init__(self, file: str, reducer: Callable[[], Reducer[DoneT]]) -> None:
         self.file = file
@@ -137,7 +137,7 @@ def encode(
     audio_track: int | None = None,
     store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
-    """Encode recordings, and hand out the result of each as soon as it and all before it are done.
+    """Encode recordings, and yield the result of each as soon as it and all before it are done.
 
     Args:
         files: recordings, or errors that stand for them, which come out in their place.
@@ -167,7 +167,7 @@ def encode_items(
     on_chunk: OnChunk | None = None,
     store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
-    """What :func:`encode` does with recordings that :func:`read` has read, perhaps somewhere else."""
+    """Encode recordings, as :func:`encode` does, from what :func:`read` yielded here or on another machine."""
     batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
     jobs: deque[_Job[DoneT]] = deque()
     feed = _Feed(items)
@@ -190,7 +190,7 @@ def encode_items(
 
 
 class _Feed:
-    """What the reader says, and whether it has come to the end of a recording, or has failed as a whole."""
+    """The items of the reader; knows if a recording is at its end, and if the reader itself has failed."""
 
     def __init__(self, items: Iterator[ReaderItem]) -> None:
         self._items = items
@@ -213,7 +213,7 @@ class _Feed:
         return item
 
     def skip_recording(self) -> None:
-        """Pass over the rest of the recording that was begun last."""
+        """Skip the rest of the current recording."""
         while not self._is_at_end:
             next(self, None)
 

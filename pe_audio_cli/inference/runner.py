@@ -27,7 +27,7 @@ OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are he
 def window_options(
     task: TaskName, window: float | None = DEFAULT_WINDOW, overlap: float | None = None
 ) -> WindowOptions:
-    """How recordings are cut for a task; ``overlap`` None is the task's own: none for tag, 5 s of 30 for localize."""
+    """Return the window options of a task; ``overlap`` None is its default: none for tag, 5 s of 30 for localize."""
     if overlap is None:
         overlap = 0.0 if window is None else window * OVERLAP_OF_WINDOW[task]
     return WindowOptions(window, overlap)
@@ -52,7 +52,7 @@ def localize(
     encoding: EncodeOptions,
     frames: bool = False,
 ) -> Iterator[LocalizeResult | FileError]:
-    """When each label is heard, recording by recording, in order; with ``frames``, the frame probabilities too."""
+    """Yield the events of each label, recording by recording, in order; with ``frames``, frame probabilities too."""
     return encoding.engine.run(files, encoder, Localization(query, options, frames), encoding)
 
 

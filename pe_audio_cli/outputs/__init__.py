@@ -1,1 +1,1 @@
-"""Where results go: streams, files, folders, shards, and pictures and pages beside them."""
+"""Outputs: streams, files, folders and shards, and side outputs such as pictures and report pages."""

@@ -1,4 +1,4 @@
-"""Where results go: a stream, one file, or a folder with a file for each recording.
+"""The base class of outputs: a stream, one file, or a folder with a file for each recording.
 
 A file appears whole or not at all: it grows under another name beside its place (``.part``) and is renamed when it is
 complete. A journal beside it (``.journal``) lets an interrupted run go on, and a lock keeps other runs away meanwhile.
@@ -72,12 +72,12 @@ def file_of(result: Outcome) -> str:
 
 
 def unknown_past(path: Path) -> str:
-    """What to say of an output that was finished, and left no journal."""
+    """Return the message about a finished output without a journal."""
     return f"{path} was finished, and has no journal to compare with: --overwrite makes it anew"
 
 
 def everything(files: Sequence[str]) -> dict[int, JournalEntry]:
-    """What a run has done that was finished, and left no journal."""
+    """Return journal entries for all inputs of a finished run that left no journal."""
     return {at: JournalEntry(file, None, None) for at, file in enumerate(files)}
 
 

@@ -54,7 +54,7 @@ class FeatureStore:
         self._output = output
 
     def codec(self, file: str, encoder: Encoder) -> Codec:
-        """What stands in for ``encoder.encode_codec`` for the chunks of one recording, in order."""
+        """Return a substitute of ``encoder.encode_codec`` for the chunks of one recording, in order."""
         return _KeptCodec(self._path(file), encoder).encode
 
     def forget(self, file: str) -> None:
@@ -68,7 +68,7 @@ class FeatureStore:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to go on with."""
+        """True if no features are stored."""
         return not self._paths()
 
     def _path(self, file: str) -> Path:

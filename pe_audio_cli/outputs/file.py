@@ -297,7 +297,7 @@ class FileOutput(Output):
             self._pieces = {at: (begins[id(entry)], entry) for at, entry in pieces_of.items()}
 
     def _opening(self) -> int:
-        """How many bytes stand before the first result."""
+        """Return the number of bytes before the first result."""
         text = io.StringIO(newline="")
         self._new_writer(text, self._options).open()
         return len(text.getvalue().encode())
@@ -355,12 +355,12 @@ def _size(path: Path) -> int:
 
 
 def _n_in_order(entries: Sequence[JournalEntry], done: Mapping[int, JournalEntry]) -> int:
-    """How many of the first entries are of the first inputs, in their order, and none of them failed."""
+    """Return the number of leading entries that are those of the leading inputs, in order, without a failure."""
     return next((at for at, entry in enumerate(entries) if done.get(at) is not entry), len(entries))
 
 
 def _chunks(file: io.FileIO, begin: int, end: int) -> Iterator[bytes]:
-    """What lies between two places of a file, a piece at a time; where it is read from next is left where it was."""
+    """Yield the bytes between two offsets in parts; the file's position is restored."""
     while begin < end:
         before = file.tell()
         file.seek(begin)

@@ -1,4 +1,4 @@
-"""Where the files of a run lie."""
+"""Paths of the files of a run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Tree:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path that the user gave stands for a folder: one that is there, or that ends in a slash."""
+    """Return True if a path from the user means a folder: an existing one, or one that ends in a slash."""
     return path.endswith("/") or is_dir(path)
 
 

@@ -1,4 +1,4 @@
-"""Whether an output that has no journal was finished, as one is that a run made without --resume.
+"""Detection of outputs that are finished but have no journal, as runs without --resume leave them.
 
 Such an output does not tell what it was made with. It passes for what a run would make anew if it begins as an output
 of that format does, if it is no older than the recordings, and if what it names are those recordings.
@@ -36,7 +36,7 @@ BEGINS = {  # of formats that write nothing before their first result
 
 
 def is_finished(path: Path, writer: type[Writer], options: WriteOptions, files: Sequence[str]) -> bool:
-    """Whether the file at ``path`` can be a finished output for ``files``."""
+    """Return True if the file at ``path`` can be a finished output for ``files``."""
     try:
         with open_helper(path) as opened:
             text = io.TextIOWrapper(io.BufferedReader(opened), "utf-8", "surrogateescape", newline="")
@@ -76,7 +76,7 @@ def _names_them(text: io.TextIOWrapper, writer: type[Writer], options: WriteOpti
 
 
 def _named_in_objects(text: io.TextIOWrapper, command: str) -> Iterator[str]:
-    """What results are of; an error is none, so that an output with one is not taken for what is wanted."""
+    """Yield the recordings of results, but not of errors: an output with an error is not a finished one."""
     for line in text:
         found = NAME.match(line)
         if found is not None and found["kind"] == command:

@@ -1,4 +1,4 @@
-"""What an interrupted run had finished, so that the next one goes on from there.
+"""The journal of a run, from which an interrupted run is resumed.
 
 A journal is a text file of JSON lines beside the output. The first line holds the settings of the run; each further
 line stands for one input that is done with: its path, its size and time of change when it was read and a digest of
@@ -57,8 +57,8 @@ RunSettings: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Content:
-    """What tells the content of a file from another: size in bytes, time of change in nanoseconds, and of its ends a
-    digest; all None for what has none, like standard input.
+    """The identity of a file's content: size in bytes, time of change in nanoseconds, and a
+    digest of its ends; all None for inputs without them, such as standard input.
     """
 
     size: int | None = None
@@ -66,7 +66,7 @@ class Content:
     digest: str | None = None
 
     def same(self, now: Content) -> bool:
-        """Whether that is what the file still holds.
+        """Return True if the file still has this content.
 
         Where the time of change differs as a clock that was put forward or back changes it on a FAT file system, by
         whole quarters of an hour give or take its steps of 2 s, the digest decides.
@@ -99,7 +99,7 @@ class JournalEntry:
 
     @property
     def content(self) -> Content:
-        """What the input was when it was read."""
+        """The content of the input when it was read."""
         return Content(self.size, self.mtime_ns, self.digest)
 
 
@@ -115,7 +115,7 @@ class Past:
     begun: frozenset[str] = field(default_factory=frozenset)
 
     def may_replace(self, path: Path) -> bool:
-        """Whether what is there now is the run's own, or what it was told to overwrite."""
+        """Return True if the file at ``path`` is the run's own, or one that it was told to overwrite."""
         if self.replaceable is None:
             return True
         now = content(os.fspath(path))
@@ -184,7 +184,7 @@ class Journal:
 
 
 def content(file: str) -> Content:
-    """What a file holds now, as far as that is told apart."""
+    """Return what identifies the content of a file now."""
     size, mtime_ns = stamp(file)
     return Content() if size is None else Content(size, mtime_ns, _digest(file))
 
@@ -199,7 +199,7 @@ def stamp(file: str) -> tuple[int | None, int | None]:
 
 
 def is_journal(path: Path) -> bool:
-    """Whether a file is a journal, be it one of which a power cut has left little.
+    """Return True if a file is a journal, even one that a power cut has truncated.
 
     Raises :class:`OutputError` if it is no plain file.
     """
@@ -209,7 +209,7 @@ def is_journal(path: Path) -> bool:
 
 
 def read_journal(path: Path, settings: RunSettings) -> Past:
-    """What a journal tells of an earlier run.
+    """Read the journal of an earlier run.
 
     Raises :class:`OutputError` if it cannot be used, and one that names the difference if the run had other settings.
     """
@@ -241,7 +241,7 @@ def read_journal(path: Path, settings: RunSettings) -> Past:
 
 
 def matched(entries: Iterable[JournalEntry], files: Sequence[str]) -> dict[int, JournalEntry]:
-    """Which of the inputs an earlier run has done, by their positions; what failed then is not among them.
+    """Return the inputs that an earlier run completed, by position; those that failed are left out.
 
     An input is known by its path; one that is given several times may be done as often.
 

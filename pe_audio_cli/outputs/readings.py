@@ -1,4 +1,4 @@
-"""What inputs were when they were read."""
+"""The state of inputs when they were read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Readings"]
 
 
 class Readings:
-    """What inputs are when they are about to be read, in order; the reader is ahead of whoever takes the results."""
+    """The state of each input just before it is read; the reader is ahead of the output."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[str, tuple[int | None, int | None, int | None]]] = deque()
@@ -34,7 +34,7 @@ class Readings:
             yield item
 
     def entry(self, result: Result) -> JournalEntry:
-        """What a journal notes of a result, apart from where it lies.
+        """Return the journal entry of a result, without its position in the output.
 
         Raises :class:`InputError` if the input has become another since it was about to be read.
         """

@@ -169,7 +169,7 @@ class ShardedOutput(Output):
             raise OutputError(f"{self._folder} holds shards: choose another folder, or --overwrite")
 
     def _are_finished(self) -> bool:
-        """Whether the shards can be those of a run that was finished, and left no journal."""
+        """Return True if the shards can be those of a finished run that left no journal."""
         n_files = len(self._files)
         parts = [self._files[first : first + self._size] for first in range(0, n_files, self._size)]
         expected = {self._shard(number): part for number, part in enumerate(parts)}
@@ -211,7 +211,7 @@ class ShardedOutput(Output):
         return {path for path in self._folder.iterdir() if SHARD.fullmatch(path.name)}
 
     def _whole_shards(self, settings: RunSettings) -> dict[int, JournalEntry]:
-        """What an earlier run has done, as far as it fills whole shards of this one, by positions."""
+        """Return the inputs, by position, whose results from an earlier run fill whole shards of this one."""
         past = read_journal(self._journal_path, settings)
         done = matched(past.entries, self._files)
         shards: dict[int, list[JournalEntry]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What a run makes of its results beside its output: pictures, a report.
+"""Side outputs of a run: pictures and a report page.
 
 Whatever can be refused is refused when one is made.
 """
@@ -43,7 +43,7 @@ class SideOutput(Output):
         return done
 
     def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
-        """What the output notes of inputs on their way to be read."""
+        """Pass inputs through, so that the output can record their state before they are read."""
         return self._output.reading(inputs)
 
     def write(self, result: Result) -> None:

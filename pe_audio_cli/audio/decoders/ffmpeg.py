@@ -152,17 +152,17 @@ class FFmpegDecoder:
 
     @property
     def codec(self) -> str:
-        """What FFmpeg calls the kind of sound."""
+        """FFmpeg's name of the codec."""
         return str(self._stream.codec_context.name)
 
     @property
     def _is_mistimed(self) -> bool:
-        """Whether time stamps count on another rate than that of the frames: a FLAC's, where the header is damaged."""
+        """True if time stamps use another rate than the frames: those of a FLAC with a damaged header."""
         return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)
 
     @cached_property
     def _ends_anywhere(self) -> bool:
-        """Whether the header leaves the length open, so that FFmpeg calls the last packet broken."""
+        """True if the header does not tell the length: FFmpeg then reports the last packet as broken."""
         if self._container.format.name == "caf":
             extent = extent_of(self._opened)
             return extent is not None and extent.claimed is None
@@ -257,7 +257,7 @@ class FFmpegDecoder:
             self._broken = []
 
     def _claimed_seconds(self) -> float | None:
-        """Where the sound ends on the timeline by the header, if that says so."""
+        """The end of the audio in seconds by the header, if it tells."""
         formats = set(self._container.format.name.split(","))
         # An MP3 has its length in a LAME tag, which also moves its start, or FFmpeg guesses.
         has_lame_tag = "mp3" in formats and bool(self._stream.start_time)
@@ -314,7 +314,7 @@ def _sound(file: str, container: InputContainer, audio_track: int | None) -> Aud
 
 
 def _track_warning(container: InputContainer, heard: AudioStream) -> list[str]:
-    """Which sound was heard of several."""
+    """Return a warning that names the decoded audio track, if there are several."""
     tracks = container.streams.audio
     if len(tracks) < 2:
         return []
@@ -376,7 +376,7 @@ def _is_sound_decoder(name: str) -> bool:
 
 
 def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
-    """What one of :data:`TRUSTING_DECODERS` would allocate for a frame; 0 for any other."""
+    """Return the bytes that one of :data:`TRUSTING_DECODERS` would allocate for a frame; 0 for other decoders."""
     if decoder == "alac" and len(header) >= ALAC_SAMPLES.size:
         (samples,) = ALAC_SAMPLES.unpack_from(header)
         return int(samples) * channels * SAMPLE_BYTES
@@ -388,7 +388,7 @@ def _claimed_frame_bytes(decoder: str, header: bytes, channels: int) -> int:
 
 
 def _mp3_frames(opened: Opened) -> int:
-    """How many frames there are by the tag that encoders write into the first one; 0 if it does not say."""
+    """Return the number of frames from the tag in the first one; 0 if there is none."""
     content = read_at(opened, id3_in_front(opened), MP3_TAG_BYTES)
     tag = MP3_TAG.search(content)
     return int.from_bytes(tag[1], "big") if tag is not None else 0
@@ -403,7 +403,7 @@ def _end_of_transport_packets(opened: Opened, place: int) -> int:
 
 
 def _ogg_is_complete(opened: Opened) -> bool:
-    """Whether the last page is whole, and says that its stream ends with it (RFC 3533, section 6)."""
+    """Return True if the last page is complete, and marked as the last of its stream (RFC 3533, section 6)."""
     tail = read_at(opened, max(0, size_of(opened) - MAX_OGG_PAGE_BYTES), MAX_OGG_PAGE_BYTES)
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < OGG_HEADER_BYTES or not page.startswith(b"OggS"):

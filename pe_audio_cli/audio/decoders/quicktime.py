@@ -1,4 +1,4 @@
-"""What the headers of MP4 and its kin make FFmpeg hold in memory, before it has read any sound.
+"""The memory that the headers of MP4 and related formats make FFmpeg allocate before it decodes anything.
 
 Formats: ISO/IEC 14496-12, and Apple's QuickTime File Format, whose headers may be compressed.
 """

@@ -39,7 +39,7 @@ class SamplesDecoder:
 
     @property
     def seconds(self) -> float:
-        """How long all of it lasts."""
+        """Duration in seconds."""
         return len(self._samples) / self.sample_rate
 
     def blocks(self) -> Iterator[Block]:

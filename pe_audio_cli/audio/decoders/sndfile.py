@@ -43,7 +43,7 @@ UNKNOWN_BYTES = (range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 0x1_0000_00
 
 
 def recognizes(opened: Opened) -> bool:
-    """Whether a recording is of a format that is libsndfile's here, by its first bytes, or those after an ID3 tag."""
+    """Return True for a format that libsndfile decodes here, by the first bytes, or those after an ID3 tag."""
     return read_at(opened, id3_in_front(opened), 4).startswith(MAGIC)
 
 
@@ -95,7 +95,7 @@ class SndfileDecoder:
         return [part_of(whole, start, min(stop, size_of(whole))) for start, stop in places]
 
     def _check_flac(self, opened: Opened) -> str | None:
-        """What is wrong with a FLAC's header by its frames: FFmpeg goes by those."""
+        """Return what contradicts a FLAC's header in its frames, by which FFmpeg decodes."""
         tag = id3_in_front(opened)
         claims = claims_of(part_of(opened, tag, size_of(opened)) if tag else opened)
         if claims is None:
@@ -142,7 +142,7 @@ class SndfileDecoder:
 
     @property
     def compressed(self) -> str | None:
-        """What is compressed in it though it says that it is samples, if anything is; to be asked before its blocks."""
+        """The compressed format within declared PCM, or None; must be read before the blocks."""
         if self._sound.subtype not in ("PCM_16", "PCM_24", "PCM_32"):
             return None
         size = min(self.sample_rate, MAX_BLOCK_BYTES // (4 * self.channels))
@@ -166,7 +166,7 @@ class SndfileDecoder:
 
     @property
     def has_length(self) -> bool:
-        """Whether libsndfile knows of samples, and how many; a header that was never finished hides them from it."""
+        """True if libsndfile finds samples and their number; an unfinished header hides them."""
         return 0 < int(self._sound.frames) < UNKNOWN_FRAMES
 
     def blocks(self) -> Iterator[Block]:
@@ -186,7 +186,7 @@ class SndfileDecoder:
         self.warnings += cut_short(frames / self.sample_rate, self._claimed_frames() / self.sample_rate)
 
     def _rest(self, done: int) -> Iterator[Block]:
-        """What FFmpeg makes of the recording from sample ``done`` on: it goes on after damage, and keeps the time."""
+        """Yield FFmpeg's blocks from sample ``done`` on: it continues after damage, and keeps the time."""
         from pe_audio_cli.audio.decoders.ffmpeg import FFmpegDecoder  # not for a whole one: PyAV takes a moment
 
         try:

@@ -129,7 +129,7 @@ def _kept(out_of_sight: Sequence[str]) -> str:
 
 
 def _windows(window: str | None, overlap: float | None) -> WindowOptions | None:
-    """What the flags ask for, if they do."""
+    """Return the window options from the flags; None if they are not set."""
     from pe_audio_cli.audio.framing import WindowOptions
     from pe_audio_cli.index.builder import DEFAULT_WINDOW
 

@@ -73,7 +73,7 @@ def localize(
         ),
     ] = None,
 ) -> None:
-    """When each label is heard in each recording: events on a grid of 40 ms.
+    """Find the events of each label in each recording, on a grid of 40 ms.
 
     Example: peaudio localize night.flac --labels "an owl hooting" --merge-gap 0.5
     """

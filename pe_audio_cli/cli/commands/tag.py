@@ -40,7 +40,7 @@ def tag(
         ),
     ] = None,
 ) -> None:
-    """How probable each label is in each recording.
+    """Print the probability of each label in each recording.
 
     Example: peaudio tag recordings/ --labels "a dog barking,rain" -o tags.csv
     """

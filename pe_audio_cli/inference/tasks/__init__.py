@@ -1,1 +1,1 @@
-"""What is made of the windows of a recording: tags, events or embeddings."""
+"""Tasks: tags, events or embeddings from the windows of a recording."""

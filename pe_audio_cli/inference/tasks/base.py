@@ -1,4 +1,4 @@
-"""What a task is, and what runs it."""
+"""The protocols of a task and of an engine, which runs it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ ResultT = TypeVar("ResultT")
 
 
 class Task(Protocol[AnswerT]):
-    """What is asked of every recording of a run."""
+    """A task, such as tagging, whose reducers make the results of recordings."""
 
     def reducer(self, encoder: Encoder) -> Reducer[AnswerT]:
-        """What makes one recording's answer."""
+        """Return a new reducer for one recording."""
 
 
 class Engine(Protocol):
-    """What runs recordings through the encoder."""
+    """The executor of a run: this process, or a cluster."""
 
     def run(
         self, files: Iterable[str | FileError], encoder: Encoder, task: Task[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
-        """One answer or error for each of ``files``, in their order."""
+        """Yield a result or an error for each of ``files``, in order."""
 
 
 class LocalEngine:
-    """This process."""
+    """The engine that runs in this process."""
 
     def run(
         self, files: Iterable[str | FileError], encoder: Encoder, task: Task[ResultT], encoding: EncodeOptions
     ) -> Iterator[ResultT | FileError]:
-        """One answer or error for each of ``files``, in their order, as soon as it is there."""
+        """Yield a result or an error for each of ``files``, in order, as soon as it is complete."""
         return encode(
             files,
             encoder,
@@ -61,7 +61,7 @@ class LocalEngine:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How recordings are run through the encoder; only ``windows`` and ``audio_track`` change results.
+    """Options of a run; only ``windows`` and ``audio_track`` change results.
 
     ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
     ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players

@@ -1,4 +1,4 @@
-"""Windows to the embeddings of a recording: one of all of it, one of each window, or one of each frame."""
+"""The embedding task: one embedding of a recording, of each window, or of each frame."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_unit(per: str) -> None:
 
 
 class _Embedder:
-    """What the three have in common."""
+    """The base class of all embedders."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -49,7 +49,7 @@ class _Embedder:
 
 
 class _ClipEmbedder(_Embedder):
-    """What those have in common that look at clip embeddings."""
+    """The base class of embedders that use clip embeddings."""
 
     def score(self, window: EncodedWindow) -> tuple[int, int, NDArray[np.float32]]:
         # A copy: a slice would keep its whole batch alive.
@@ -136,5 +136,5 @@ class Embedding:
     per: Unit
 
     def reducer(self, encoder: Encoder) -> Reducer[EmbedResult]:
-        """What makes one recording's embeddings."""
+        """Return a new reducer to the embeddings of one recording."""
         return EMBEDDERS[self.per](encoder)

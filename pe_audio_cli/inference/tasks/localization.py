@@ -1,4 +1,4 @@
-"""When each label is heard in a recording."""
+"""The localization task: the events of each label in a recording."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["Localization"]
 
 @dataclass(frozen=True)
 class Localization:
-    """When each label is heard: a :class:`Task`; with ``frames``, the frame probabilities too."""
+    """The :class:`Task` of finding events; with ``frames``, results hold frame probabilities too."""
 
     query: Query
     options: EventOptions | PerLabel[EventOptions]
     frames: bool = False
 
     def reducer(self, encoder: Encoder) -> Reducer[LocalizeResult]:
-        """What makes one recording's events."""
+        """Return a new reducer to the events of one recording."""
         return _Localizer(encoder, self.query, PerLabel.lift(self.options), self.frames)
 
 

@@ -1,4 +1,4 @@
-"""The labels that are looked for, as embeddings."""
+"""The labels of a run and their text embeddings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_SETTINGS = SettingsFile()
 
 @dataclass(frozen=True)
 class Query:
-    """The labels that are looked for, and for each the embedding of what the model is asked.
+    """The labels of a run, and the text embedding of each.
 
     ``calibration``, of shape ``(n_labels, 2)``, is each label's scale and bias on top of the model's own, from settings
     of the name ``calibrated_by``, which is None if the checkpoint carries them; both are None for the model's own
@@ -39,7 +39,7 @@ class Query:
     def ask(
         cls, encoder: Encoder, labels: Sequence[str], template: str = "{}", settings: SettingsFile = NO_SETTINGS
     ) -> Query:
-        """Encode labels: in the words that ``settings`` have for them, else as the template has it.
+        """Encode the prompts of labels: those of ``settings``, else the filled template.
 
         Raises :class:`UsageError` if there are none, or the model cannot take one.
         """
@@ -56,12 +56,12 @@ class Query:
         return replace(query, calibration=calibration, calibrated_by=None if settings.carried else settings.name)
 
     def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
-        """How strongly each label is heard, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
+        """Return the logits of the labels, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
         scores = logits(audio, self.embeddings, encoder.logit_scale, encoder.logit_bias)
         return scores if self.calibration is None else scores * self.calibration[:, 0] + self.calibration[:, 1]
 
     def model_name(self, encoder: Encoder) -> str:
-        """What gives the probabilities: the model, perhaps calibrated."""
+        """Return the model's name for results, with that of the calibration, if any."""
         return encoder.name if self.calibrated_by is None else f"{encoder.name}, calibrated by {self.calibrated_by}"
 
 

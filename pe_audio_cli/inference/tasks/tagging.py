@@ -1,4 +1,4 @@
-"""How probable each label is in a recording."""
+"""The tagging task: the probability of each label in a recording."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Tagging"]
 
 @dataclass(frozen=True)
 class Tagging:
-    """How probable each label is: a :class:`Task`."""
+    """The :class:`Task` of tagging."""
 
     query: Query
     options: TagOptions | PerLabel[TagOptions]
 
     def reducer(self, encoder: Encoder) -> Reducer[TagResult]:
-        """What makes one recording's tags."""
+        """Return a new reducer to the tags of one recording."""
         return _Tagger(encoder, self.query, PerLabel.lift(self.options))
 
 
