@@ -226,7 +226,8 @@ def _stock(folder: Path, dtype: str, device: str) -> Any:
 
 
 def _ours(folder: Path, dtype: str, device: str, compile: bool = False) -> PeEncoder:
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+    from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+    from pe_audio_cli.models.encoder import DeviceOptions
 
     return PeEncoder(_checkpoint(folder), DeviceOptions(device, dtype, compile=compile))
 

@@ -44,7 +44,7 @@ from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResu
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, TaskName
     from pe_audio_cli.options import EventRules, TagRules
 
@@ -92,12 +92,12 @@ class Model:
 
     def encoder(self, task: TaskName) -> Encoder:
         """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
-        from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+        from pe_audio_cli.models.backends.selection import load_encoder
         from pe_audio_cli.models.registry import find_checkpoint
 
         checkpoint = find_checkpoint(self._options, task)
         if checkpoint.folder not in self._encoders:
-            self._encoders[checkpoint.folder] = CachingEncoder(PeEncoder(checkpoint, self._device))
+            self._encoders[checkpoint.folder] = CachingEncoder(load_encoder(checkpoint, self._device))
         return self._encoders[checkpoint.folder]
 
     def _settings(self, task: TaskName) -> SettingsFile:
@@ -145,7 +145,7 @@ class Model:
         chosen = settings.tag_options(*_with(TagOptions() if options is None else options, rules))
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
-        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        query = Query.ask(encoder, _several(labels, encoder.facts.default_labels), template, settings)
         return tag(find_recordings(listed(inputs)), encoder, query, chosen, encoding)
 
     @_takes(EventOptions)
@@ -192,7 +192,7 @@ class Model:
         chosen = settings.event_options(*_with(EventOptions() if options is None else options, rules), tidy=tidy)
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
-        query = Query.ask(encoder, _several(labels, encoder.default_labels), template, settings)
+        query = Query.ask(encoder, _several(labels, encoder.facts.default_labels), template, settings)
         return localize(find_recordings(listed(inputs)), encoder, query, chosen, encoding, frames)
 
     def embed(
@@ -207,8 +207,8 @@ class Model:
     ) -> Iterator[EmbedResult | FileError]:
         """The audio embeddings of each recording, in order: what ``peaudio embed`` writes.
 
-        A label's logit is ``scale * (audio . text) + bias``, with the encoder's ``logit_scale`` and ``logit_bias``, of
-        the embeddings as they are, without normalizing. Frames are those that :meth:`localize` judges.
+        A label's logit is ``scale * (audio . text) + bias``, with ``logit_scale`` and ``logit_bias`` of the encoder's
+        ``facts``, of the embeddings as they are, without normalizing. Frames are those that :meth:`localize` judges.
 
         Args:
             inputs: recordings, one or several: paths of files and folders, patterns, addresses, bytes, open files, or
@@ -262,7 +262,7 @@ def load(
 
     options = ModelOptions(os.fspath(model), revision, offline)
     check_name(options)  # before torch is imported, which takes a while
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.encoder import DeviceOptions
 
     return Model(options, DeviceOptions(device, dtype, threads, compile))
 

@@ -96,7 +96,6 @@ def encoder() -> LevelEncoder:
 def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> LevelEncoder:
     """What commands of this process encode with, whatever the model."""
     stand_in = types.ModuleType("pe_audio_cli.models.backends.torch_encoder")
-    stand_in.DeviceOptions = lambda *options: options
     stand_in.PeEncoder = lambda *options: encoder
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     monkeypatch.setenv("PEAUDIO_MODEL", str(REFERENCE / "pe-a-frame-tiny"))  # it must be there, though it isn't used

@@ -36,7 +36,6 @@ class SlowEncoder(LevelEncoder):
 
 
 stand_in = types.ModuleType("pe_audio_cli.models.backends.torch_encoder")
-stand_in.DeviceOptions = lambda *options: options
 stand_in.PeEncoder = lambda *options: SlowEncoder()
 os.environ["PEAUDIO_MODEL"] = str(REFERENCE / "pe-a-frame-tiny")  # a checkpoint must be there, though it isn't used
 sys.modules[stand_in.__name__] = stand_in

@@ -14,9 +14,10 @@ from support import Reference
 
 from pe_audio_cli.audio.framing import whole_frames
 from pe_audio_cli.detection.scoring import logits, probabilities
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.backends.transformers_modules import transformers_audio
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 
 WANTED = 1e-5  # in probability
 
@@ -43,7 +44,7 @@ def _frame_probabilities(reference: Reference, dtype: torch.dtype) -> list[np.nd
         frames = torch.from_numpy(np.concatenate(list(whole_frames([samples])))).reshape(1, 1, -1).to(dtype)
         with torch.inference_mode():
             embeddings = head(tower(codec(frames).transpose(1, 2))[1])[0].numpy()
-        found.append(probabilities(logits(embeddings, text, encoder.logit_scale, encoder.logit_bias)).T)
+        found.append(probabilities(logits(embeddings, text, encoder.facts.logit_scale, encoder.facts.logit_bias)).T)
     return found
 
 

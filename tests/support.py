@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from pe_audio_cli.errors import RunError
+from pe_audio_cli.models.encoder import EncoderFacts
 from pe_audio_cli.results import Embeddings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -54,6 +55,18 @@ class Reference:
         return REFERENCE / self.clips[clip]["file"]
 
 
+LEVEL_FACTS = EncoderFacts(
+    name="level",
+    fingerprint="0123",
+    backend="by ear",
+    default_labels=("loud", "louder", "very loud", "deafening", "painful", "unheard of"),
+    batch_size=1,
+    context_frames=2,
+    logit_scale=1.0,
+    logit_bias=0.0,
+)
+
+
 @dataclass
 class LevelEncoder:
     """Hears one thing, loudness: any label's logit is the mean level of a clip or frame, less the label's length.
@@ -61,14 +74,7 @@ class LevelEncoder:
     Each call for windows is noted in ``batches``. A window louder than ``too_loud`` cannot be encoded.
     """
 
-    name: str = "level"
-    backend: str = "by ear"
-    fingerprint: str = "0123"
-    default_labels: tuple[str, ...] = ("loud", "louder", "very loud", "deafening", "painful", "unheard of")
-    batch_size: int = 1
-    context_frames: int = 2
-    logit_scale: float = 1.0
-    logit_bias: float = 0.0
+    facts: EncoderFacts = LEVEL_FACTS
     too_loud: float = float("inf")
     batches: list[tuple[int, int]] = field(default_factory=list)
 

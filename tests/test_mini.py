@@ -12,8 +12,9 @@ from support import peak_memory
 
 from pe_audio_cli import TagOptions, load
 from pe_audio_cli.audio.framing import HOP
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import SHIPPED, ModelOptions, find_checkpoint
 from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 

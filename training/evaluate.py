@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
 from pe_audio_cli.detection.scoring import logits, probabilities
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 from training.concepts import ESC10, HELD_OUT
 from training.features import read
 
@@ -101,7 +102,7 @@ class Judge:
     def score(self, embeddings: Array, labels: Sequence[str]) -> Array:
         """Probabilities ``(..., n_labels)``."""
         text = self.encoder.encode_text(labels)
-        return probabilities(logits(embeddings, text, self.encoder.logit_scale, self.encoder.logit_bias))
+        return probabilities(logits(embeddings, text, self.encoder.facts.logit_scale, self.encoder.facts.logit_bias))
 
 
 def clips(work: Path) -> Iterator[Clip]:

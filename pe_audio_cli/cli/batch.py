@@ -149,8 +149,8 @@ class Batch:
             "labels": labels,
             "template": self.flags.labels.template,
             "model": self.flags.model.model,
-            "fingerprint": encoder.fingerprint,
-            "engine": encoder.backend,
+            "fingerprint": encoder.facts.fingerprint,
+            "engine": encoder.facts.backend,
             "window": windows.window,
             "overlap": windows.overlap,
             "audio_track": self.flags.inputs.audio_track,
@@ -170,8 +170,9 @@ class Batch:
             )
 
     def _say_what_settings_were_tuned_for(self, tuned: SettingsFile, encoder: Encoder) -> None:
-        if tuned.fingerprint not in ("", encoder.fingerprint):
-            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {encoder.name}: tune it anew")
+        facts = encoder.facts
+        if tuned.fingerprint not in ("", facts.fingerprint):
+            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune it anew")
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)

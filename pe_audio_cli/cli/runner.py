@@ -22,9 +22,8 @@ from pe_audio_cli.errors import InputError, PeAudioError, RunError, UsageError
 
 if TYPE_CHECKING:
     from pe_audio_cli.inference.tasks.base import Engine
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
-    from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.models.encoder import DeviceOptions, Encoder
     from pe_audio_cli.models.registry import ModelOptions, TaskName
     from pe_audio_cli.results import Outcome
 
@@ -61,10 +60,10 @@ class Runner:
         if not self.console.verbose:
             quiet_libraries()
         with _collector_paused():
-            from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+            from pe_audio_cli.models.backends.selection import load_encoder
 
-            encoder = PeEncoder(checkpoint, device_options(flags))
-        self.console.note(f"{encoder.name}: {encoder.backend}")
+            encoder = load_encoder(checkpoint, device_options(flags))
+        self.console.note(f"{encoder.facts.name}: {encoder.facts.backend}")
         return encoder
 
     @contextlib.contextmanager
@@ -190,7 +189,7 @@ def model_options(flags: ModelFlags) -> ModelOptions:
 
 def device_options(flags: DeviceFlags) -> DeviceOptions:
     """Return the device options from the flags."""
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.encoder import DeviceOptions
 
     return DeviceOptions(flags.device, flags.dtype, flags.threads, flags.compile)
 

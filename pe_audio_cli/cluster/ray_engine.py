@@ -37,9 +37,8 @@ from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
     from pe_audio_cli.models.backends.remote import RemoteEncoder
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
-    from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.models.encoder import DeviceOptions, Encoder
     from pe_audio_cli.models.registry import ModelOptions, TaskName
 
 __all__ = ["ClusterOptions", "RayEngine"]
@@ -225,9 +224,9 @@ class RayEngine:
         return Work(
             anchored(self._model),
             self._task_name,
-            encoder.name,
-            encoder.fingerprint,
-            encoder.context_frames,
+            encoder.facts.name,
+            encoder.facts.fingerprint,
+            encoder.facts.context_frames,
             self._worker_device(),
             task,
             encoding.windows,

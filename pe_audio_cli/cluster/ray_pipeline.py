@@ -28,7 +28,7 @@ from pe_audio_cli.results import FileError
 
 if TYPE_CHECKING:
     from pe_audio_cli.inference.pipeline import Reducer
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+    from pe_audio_cli.models.encoder import DeviceOptions, Encoder
     from pe_audio_cli.models.registry import ModelOptions, TaskName
 
 __all__ = ["PipelineActor", "Pool", "Work"]
@@ -59,19 +59,19 @@ class Work:
     audio_track: int | None
     version: str = __version__
 
-    def encoder(self) -> PeEncoder:
+    def encoder(self) -> Encoder:
         """Load the model with its audio tower, in a worker.
 
         Raises :class:`CheckpointError` if this machine has another checkpoint of that name, or another peaudio.
         """
-        from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+        from pe_audio_cli.models.backends.selection import load_encoder
         from pe_audio_cli.models.checkpoint import Checkpoint
         from pe_audio_cli.models.registry import resolve
 
         if self.version != __version__:
             raise CheckpointError(f"the worker has peaudio {__version__}, the driver {self.version}: install the same")
-        encoder = PeEncoder(Checkpoint.open(resolve(self.model, self.task_name), self.name), self.device)
-        if encoder.fingerprint != self.fingerprint:
+        encoder = load_encoder(Checkpoint.open(resolve(self.model, self.task_name), self.name), self.device)
+        if encoder.facts.fingerprint != self.fingerprint:
             raise CheckpointError(f"the worker's checkpoint {self.name} is another one: copy it, or pin a --revision")
         return encoder
 
@@ -174,7 +174,7 @@ class Encode:
         quiet_libraries()
         self._work = work
         try:
-            self._encoder: PeEncoder | Fault = work.encoder()
+            self._encoder: Encoder | Fault = work.encoder()
         except PeAudioError as error:
             self._encoder = Fault(str(error))
         except Exception as error:  # not the error of a recording: other workers would fail as well
@@ -196,13 +196,13 @@ class Encode:
         ]
         return _table(keys, contents)
 
-    def _whole(self, segment: SegmentResult, encoder: PeEncoder) -> RecordingResult | FileError:
+    def _whole(self, segment: SegmentResult, encoder: Encoder) -> RecordingResult | FileError:
         try:
             return RecordingResult(gathered([segment], self._reducer(encoder)), segment.recording)
         except Exception as error:
             return FileError.caused_by(error, segment.recording.file)
 
-    def _reducer(self, encoder: PeEncoder) -> Reducer[Any]:
+    def _reducer(self, encoder: Encoder) -> Reducer[Any]:
         return self._work.task.reducer(encoder)
 
 

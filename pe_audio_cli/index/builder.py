@@ -127,7 +127,7 @@ class IndexBuilder:
 
     def begin(self, encoder: Encoder) -> None:
         """Say what encodes the recordings that are about to come."""
-        self._scale, self._bias = encoder.logit_scale, encoder.logit_bias
+        self._scale, self._bias = encoder.facts.logit_scale, encoder.facts.logit_bias
 
     def write(self, result: EmbedResult | FileError) -> None:
         """Take one result; it is safe when this returns. Raises :class:`RunError` if it cannot be written.

@@ -38,8 +38,8 @@ from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
     from pe_audio_cli.models.checkpoint import Checkpoint
+    from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.text_cache import Encode
 
 __all__ = ["Index", "SearchOptions"]
@@ -162,12 +162,12 @@ class Index:
         from pe_audio_cli.audio.framing import WindowOptions
         from pe_audio_cli.inference.runner import embed
         from pe_audio_cli.inference.tasks.base import EncodeOptions
-        from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+        from pe_audio_cli.models.backends.selection import load_encoder
 
         recording = addressed(os.fspath(file))
         cutting = WindowOptions(self.about.window_seconds, self.about.overlap_seconds)
         with self._lock:
-            encoder = PeEncoder(self._checkpoint(), device)
+            encoder = load_encoder(self._checkpoint(), device)
         (embedded,) = embed([recording], encoder, "recording", EncodeOptions(cutting))
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)

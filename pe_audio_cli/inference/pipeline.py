@@ -151,7 +151,7 @@ def encode(
         audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
-    items = read_ahead(read(files, options, encoder.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
+    items = read_ahead(read(files, options, encoder.facts.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
     try:
         yield from encode_items(items, encoder, options, reducer, batch_size, on_chunk, store)
     finally:
@@ -168,7 +168,7 @@ def encode_items(
     store: CodecStore | None = None,
 ) -> Iterator[DoneT | FileError]:
     """Encode recordings, as :func:`encode` does, from what :func:`read` yielded here or on another machine."""
-    batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.batch_size if batch_size is None else batch_size)
+    batcher: _Batcher[DoneT] = _Batcher(encoder, encoder.facts.batch_size if batch_size is None else batch_size)
     jobs: deque[_Job[DoneT]] = deque()
     feed = _Feed(items)
     for begin in feed:

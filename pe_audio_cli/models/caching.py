@@ -26,14 +26,7 @@ class CachingEncoder:
     """An :class:`Encoder` that caches the embeddings of the windows and labels it has encoded."""
 
     def __init__(self, encoder: Encoder, cache_bytes: int = CACHE_BYTES) -> None:
-        self.name = encoder.name
-        self.backend = encoder.backend
-        self.fingerprint = encoder.fingerprint
-        self.default_labels = encoder.default_labels
-        self.batch_size = encoder.batch_size
-        self.context_frames = encoder.context_frames
-        self.logit_scale = encoder.logit_scale
-        self.logit_bias = encoder.logit_bias
+        self.facts = encoder.facts
         self._encoder = encoder
         self._texts: dict[str, NDArray[np.float32]] = {}
         self._codec: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes)

@@ -31,7 +31,8 @@ from pe_audio_cli import _paths
 from pe_audio_cli._small_files import parse_json, read_regular
 from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
 from pe_audio_cli.errors import CheckpointError, PeAudioError
-from pe_audio_cli.models.config import check_section, plain_section, read_strides
+from pe_audio_cli.models.config import check_section, codec_context, plain_section, read_strides
+from pe_audio_cli.models.encoder import EncoderFacts
 from pe_audio_cli.models.tensors import Tensor, read_table
 
 if TYPE_CHECKING:
@@ -134,6 +135,22 @@ class Checkpoint:
         default does not matter.
         """
         return bool(self.text_section.get("tie_last_hidden_states", False))
+
+    def facts(self, backend: str, batch_size: int) -> EncoderFacts:
+        """Return the facts about an encoder of this checkpoint.
+
+        Raises :class:`CheckpointError` for a file or tensor of the checkpoint that they are read from.
+        """
+        return EncoderFacts(
+            self.name,
+            self.fingerprint,
+            backend,
+            self.default_labels,
+            batch_size,
+            codec_context(self.strides),
+            self.scalar(LOGIT_SCALE),
+            self.scalar(LOGIT_BIAS),
+        )
 
     @property
     def default_labels(self) -> tuple[str, ...]:

@@ -11,9 +11,12 @@ model are passed on to transformers, whose configurations can also name code to 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from pe_audio_cli.audio.framing import HOP
 
 __all__ = [
     "AudioConfig",
@@ -21,9 +24,18 @@ __all__ = [
     "CodecConfig",
     "Unsupported",
     "check_section",
+    "codec_context",
     "plain_section",
     "read_strides",
 ]
+
+# Kernel sizes of the codec.
+FIRST_KERNEL, LAST_KERNEL, UNIT_KERNEL = 7, 3, 7
+DILATIONS = (1, 3, 9)  # of a stage's three residual units
+
+# Samples on either side, at its own rate, on which the output of each part of the codec depends.
+FIRST, LAST = FIRST_KERNEL // 2, LAST_KERNEL // 2
+RESIDUAL_UNITS = UNIT_KERNEL // 2 * sum(DILATIONS)
 
 ROPE_THETA = 20_000.0  # if a configuration has none
 
@@ -130,6 +142,16 @@ def read_strides(section: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the strides of the codec's stages, from a checkpoint's ``audio_config``. Raises :class:`ValueError`."""
     stated = _object(section, "dac_config").get("downsampling_ratios")
     return CodecConfig().downsampling_ratios if stated is None else _strides(stated)
+
+
+def codec_context(strides: Sequence[int]) -> int:
+    """Return the number of frames on either side that a frame's codec features depend on, by the stages' strides."""
+    samples, rate = FIRST, 1
+    for stride in strides:
+        # A stage's residual units, then its strided convolution with a kernel of twice the stride.
+        samples += rate * (RESIDUAL_UNITS + math.ceil(3 * stride / 2))
+        rate *= stride
+    return math.ceil((samples + rate * LAST) / HOP)
 
 
 def check_section(section: Mapping[str, Any]) -> None:

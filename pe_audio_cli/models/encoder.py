@@ -1,7 +1,8 @@
-"""The protocol of encoders, which turn labels and samples into embeddings."""
+"""Encoders, which turn labels and samples into embeddings: their protocol, and the facts about one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,24 +15,59 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Encoder"]
+__all__ = ["DeviceOptions", "Encoder", "EncoderFacts"]
 
 
-class Encoder(Protocol):
-    """An encoder of labels and samples into embeddings.
+@dataclass(frozen=True)
+class EncoderFacts:
+    """The facts about an encoder, the same whatever it encodes.
 
-    The codec turns each frame of samples into features that depend on no more than ``context_frames`` frames on either
-    side; the rest of the model takes a whole window of them. logit = ``logit_scale`` * (audio . text) + ``logit_bias``.
+    Attributes:
+        name: The name that the user gave the checkpoint.
+        fingerprint: A hexadecimal string that identifies the checkpoint.
+        backend: The dtype, device and backend, for people.
+        default_labels: The labels that the checkpoint suggests, maybe none.
+        batch_size: The number of windows that are best encoded at once on this device.
+        context_frames: The number of frames on either side that a frame's codec features depend on.
+        logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
+        logit_bias: ``bias`` in the same.
     """
 
     name: str
-    backend: str
     fingerprint: str
+    backend: str
     default_labels: tuple[str, ...]
     batch_size: int
     context_frames: int
     logit_scale: float
     logit_bias: float
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """The device, the dtype and the threads that the audio tower runs on.
+
+    ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
+    bfloat16 on a GPU that supports it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands the
+    codec's activations to ``torch.compile``, which takes some seconds to compile; with CUDA they are one kernel anyway.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None
+    compile: bool = False
+
+
+class Encoder(Protocol):
+    """An encoder of labels and samples into embeddings.
+
+    The codec turns each frame of samples into features that depend on no more than ``facts.context_frames`` frames on
+    either side; the rest of the model takes a whole window of them.
+    """
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """The checkpoint and backend of this encoder, and how its embeddings become logits."""
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``."""

@@ -88,7 +88,7 @@ class _KeptCodec:
 
     def __init__(self, path: Path, encoder: Encoder) -> None:
         self._path, self._encoder = path, encoder
-        self._identity = f"{encoder.fingerprint}\0{encoder.backend}\0".encode()
+        self._identity = f"{encoder.facts.fingerprint}\0{encoder.facts.backend}\0".encode()
         self._n_chunks = 0
         self._places: dict[bytes, int] = {}  # of records by their keys
         self._end = 0  # of the last whole record

@@ -29,7 +29,7 @@ from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.inference.runner import tag, window_options
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.query import Query
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, find_checkpoint
 from pe_audio_cli.options import TagOptions
 from pe_audio_cli.results import FileError, TagResult

@@ -21,7 +21,7 @@ from pe_audio_cli.inference.tasks.embedding import Embedding
 from pe_audio_cli.inference.tasks.localization import Localization
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.tasks.tagging import Tagging
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, anchored, find_checkpoint
 from pe_audio_cli.options import EventOptions, TagOptions
 from pe_audio_cli.results import FileError, LocalizeResult
@@ -139,7 +139,7 @@ def test_a_worker_that_has_not_the_same_says_so_instead_of_answering(files, more
 
 def test_a_worker_has_the_model_under_the_user_s_name_for_it():
     encoder = work(name="./tiny").encoder()
-    assert (encoder.name, encoder.fingerprint) == ("./tiny", work().fingerprint)
+    assert (encoder.facts.name, encoder.facts.fingerprint) == ("./tiny", work().fingerprint)
 
 
 def test_a_local_folder_is_found_from_any_current_folder(monkeypatch):

@@ -35,7 +35,8 @@ def steps(tmp_path) -> str:
 
 def judged(model, embeddings, labels, task) -> np.ndarray:
     encoder = model.encoder(task)
-    return probabilities(logits(embeddings, encoder.encode_text(labels), encoder.logit_scale, encoder.logit_bias))
+    facts = encoder.facts
+    return probabilities(logits(embeddings, encoder.encode_text(labels), facts.logit_scale, facts.logit_bias))
 
 
 def test_they_are_what_tag_and_localize_judge_by(reference):

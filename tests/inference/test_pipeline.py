@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import LevelEncoder, write_tone
+from support import LEVEL_FACTS, LevelEncoder, write_tone
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.inference.pipeline import EncodedWindow, encode
@@ -146,7 +146,7 @@ def test_overlapping_windows_share_the_work_of_the_codec(tones):
             self.n_frames += len(frames)
             return super().encode_codec(frames)
 
-    encoder = Counting(context_frames=0)
+    encoder = Counting(replace(LEVEL_FACTS, context_frames=0))
     (outcome,) = run([tones[2]], encoder, WindowOptions(1.0, 0.48))
     assert len(outcome.windows) > 3
     assert encoder.n_frames == 58

@@ -51,7 +51,7 @@ def told(n_frames: int, options: WindowOptions, end: ReaderItem | None = None) -
     yield RecordingBegin("a.wav")
     whole = None if options.window is None else CODEC_CHUNK
     blocks = (NOISE[first : min(first + 40, n_frames)] for first in range(0, n_frames, 40))
-    for chunk in chunked(blocks, whole, CODEC_CHUNK, ENCODER.context_frames):
+    for chunk in chunked(blocks, whole, CODEC_CHUNK, ENCODER.facts.context_frames):
         yield RecordingChunk(chunk, 0.5)
     yield (
         RecordingEnd(Recording("a.wav", n_frames * FRAME_SECONDS, 48_000, 1, warnings=("odd",))) if end is None else end
@@ -92,7 +92,7 @@ def test_a_stretch_is_about_as_long_as_it_may_be(n_frames, options, longest):
     held = [
         sum(len(item.chunk.frames) for item in segment.items if isinstance(item, RecordingChunk)) for segment in cut
     ]
-    chunks = 3 * CODEC_CHUNK + (longest // CODEC_CHUNK + 3) * 2 * ENCODER.context_frames
+    chunks = 3 * CODEC_CHUNK + (longest // CODEC_CHUNK + 3) * 2 * ENCODER.facts.context_frames
     assert max(held) <= max(longest, options.window_frames) + 2 * options.window_frames + chunks
     assert len(cut) <= 1 + n_frames // max(longest // 2, 1)
 

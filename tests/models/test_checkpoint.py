@@ -13,8 +13,9 @@ from support import REFERENCE
 
 from pe_audio_cli.errors import CheckpointError, UsageError
 from pe_audio_cli.models.backends.text_encoder import transformers_text_encoder
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 
 
 def load(folder: Path) -> PeEncoder:
@@ -70,7 +71,7 @@ def test_a_tensor_of_another_shape_is_named(checkpoint_copy, name):
 
 
 def test_video_tensors_beside_the_audio_model_are_ignored():
-    assert load(REFERENCE / "pe-av-tiny").logit_scale == pytest.approx(0.2466, abs=1e-4)
+    assert load(REFERENCE / "pe-av-tiny").facts.logit_scale == pytest.approx(0.2466, abs=1e-4)
 
 
 def test_an_unexpected_tensor_inside_the_audio_model_of_a_video_checkpoint_is_named(tmp_path):
@@ -102,7 +103,7 @@ def test_weights_in_shards_are_the_same_weights(checkpoint_copy):
 
 def test_half_precision_weights_load(checkpoint_copy):
     rewrite(checkpoint_copy, lambda tensors: tensors.update({k: v.half() for k, v in tensors.items()}))
-    assert load(checkpoint_copy).logit_scale == pytest.approx(0.338, abs=1e-3)
+    assert load(checkpoint_copy).facts.logit_scale == pytest.approx(0.338, abs=1e-3)
 
 
 @pytest.mark.parametrize(

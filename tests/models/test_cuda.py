@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pe_audio_cli.audio.framing import whole_frames
 from pe_audio_cli.detection.scoring import logits, probabilities
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.kernels.cuda import SHARE, STATES, cudnn_flags, to_device, windows_at_once
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA: what needs it is not tested")
@@ -63,5 +64,5 @@ def test_probabilities_with_cuda_are_the_references(reference):
         frames = np.concatenate(list(whole_frames([samples])))
         embeddings = encoder.encode_windows(encoder.encode_codec(frames)[None])
         for found, wanted in ((embeddings.clips[0], "clip_probs"), (embeddings.frames[0], "frame_probs")):
-            logit = logits(found, text, encoder.logit_scale, encoder.logit_bias)
+            logit = logits(found, text, encoder.facts.logit_scale, encoder.facts.logit_bias)
             np.testing.assert_allclose(probabilities(logit).T, expected[wanted], rtol=0, atol=3e-5)

@@ -8,7 +8,8 @@ import torch
 from support import REFERENCE
 
 from pe_audio_cli.errors import RunError
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import ModelOptions, find_checkpoint
 
 # As they were seen, on Linux, Windows and macOS.

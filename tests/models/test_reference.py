@@ -12,9 +12,10 @@ from transformers import PeAudioFeatureExtractor
 
 from pe_audio_cli.audio.framing import HOP, chunked, whole_frames
 from pe_audio_cli.detection.scoring import logits, probabilities
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
-from pe_audio_cli.models.modules.codec import codec_context
+from pe_audio_cli.models.config import codec_context
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.results import Embeddings
 
 
@@ -34,7 +35,7 @@ def encode(encoder: PeEncoder, samples: np.ndarray) -> Embeddings:
 
 def score(encoder: PeEncoder, embeddings: np.ndarray, labels: list[str]) -> np.ndarray:
     text = encoder.encode_text(labels)
-    return probabilities(logits(embeddings, text, encoder.logit_scale, encoder.logit_bias))
+    return probabilities(logits(embeddings, text, encoder.facts.logit_scale, encoder.facts.logit_bias))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -109,10 +110,10 @@ def test_the_codec_gives_the_same_in_chunks_as_in_one_piece(real):
     whole = run(frames)
     chunks = [
         run(chunk.frames)[chunk.n_before : chunk.n_before + chunk.n_frames]
-        for chunk in chunked([frames], 60, 30, real.context_frames)
+        for chunk in chunked([frames], 60, 30, real.facts.context_frames)
     ]
     np.testing.assert_allclose(torch.cat(chunks), whole, rtol=0, atol=1e-9 * whole.abs().max())
-    assert real.context_frames == codec_context([2, 8, 10, 12])
+    assert real.facts.context_frames == codec_context([2, 8, 10, 12])
 
 
 def test_the_halo_is_no_larger_than_it_need_be(real):
@@ -121,5 +122,5 @@ def test_the_halo_is_no_larger_than_it_need_be(real):
     click = silent.copy()
     click[30, 0] = 0.5
     moved = np.flatnonzero((real.encode_codec(click) != real.encode_codec(silent)).any(-1))
-    assert 30 - real.context_frames <= moved.min() <= 30 - real.context_frames + 1
-    assert moved.max() <= 30 + real.context_frames
+    assert 30 - real.facts.context_frames <= moved.min() <= 30 - real.facts.context_frames + 1
+    assert moved.max() <= 30 + real.facts.context_frames

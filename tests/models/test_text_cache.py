@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from label_writer import write_often
 from support import REFERENCE
 
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.text_cache import LabelCache
 
 WIDTH = 64
@@ -206,7 +207,8 @@ def test_with_every_label_cached_neither_text_tower_nor_transformers_is_loaded(e
         "import sys\n"
         "from pathlib import Path\n"
         "from pe_audio_cli.models.checkpoint import Checkpoint\n"
-        "from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder\n"
+        "from pe_audio_cli.models.backends.torch_encoder import PeEncoder\n"
+        "from pe_audio_cli.models.encoder import DeviceOptions\n"
         f"encoder = PeEncoder(Checkpoint.open(Path({str(CHECKPOINT)!r}), 'tiny'), DeviceOptions(device='cpu'))\n"
         "encoder.encode_text(['rain'])\n"
         "print(*sorted({'transformers', 'tokenizers'} & set(sys.modules)))\n"

@@ -10,9 +10,10 @@ from transformers import BertModel, PeAudioConfig, PeAudioEncoderConfig, PeAudio
 
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.models.backends.text_encoder import native_text_encoder, transformers_text_encoder
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.config import AudioConfig, BertConfig, CodecConfig, Unsupported
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.modules.audio_tower import QUERIES, attend
 
 AUDIO = {
@@ -68,7 +69,7 @@ def test_the_audio_tower_gives_what_transformers_gives(tmp_path, monkeypatch, ch
     for backend in ("fast", "reference"):
         monkeypatch.setenv("PEAUDIO_ENGINE", backend)
         encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
-        assert ("transformers" in encoder.backend) == (backend == "reference")
+        assert ("transformers" in encoder.facts.backend) == (backend == "reference")
         features = encoder.encode_codec(frames)
         windows = encoder.encode_windows(np.stack([features[:4], features[5:]]))
         embedded.append((features, windows.clips, windows.frames))
@@ -99,7 +100,7 @@ def test_the_text_tower_gives_what_transformers_gives(tmp_path):
 )
 def test_what_goes_beyond_our_modules_is_left_to_transformers(tmp_path, change):
     encoder = PeEncoder(write_checkpoint(tmp_path, AUDIO | change), DeviceOptions(device="cpu"))
-    assert "by transformers (" in encoder.backend
+    assert "by transformers (" in encoder.facts.backend
     assert np.isfinite(encoder.encode_codec(np.zeros((2, 1920), np.float32))).all()
 
 

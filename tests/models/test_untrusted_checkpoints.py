@@ -19,8 +19,9 @@ from support import REFERENCE
 from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.models import tokenizer
 from pe_audio_cli.models.backends.text_encoder import load_text
-from pe_audio_cli.models.backends.torch_encoder import DeviceOptions, PeEncoder
+from pe_audio_cli.models.backends.torch_encoder import PeEncoder
 from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import SHIPPED
 from pe_audio_cli.models.tokenizer import open_tokenizer
 from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
@@ -33,7 +34,7 @@ def load(folder: Path) -> None:
     """Everything that a run needs of a checkpoint, but for the tokenizer's process."""
     checkpoint = Checkpoint.open(folder, "mine")
     encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
-    assert isinstance(encoder.default_labels, tuple) and encoder.logit_scale > float("-inf")
+    assert isinstance(encoder.facts.default_labels, tuple) and encoder.facts.logit_scale > float("-inf")
     text = load_text(checkpoint)
     assert text.max_tokens > 0
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import LevelEncoder, write_tone
+from support import LEVEL_FACTS, LevelEncoder, write_tone
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.inference.pipeline import encode
@@ -95,7 +95,8 @@ def test_a_changed_recording_or_another_model_is_encoded_anew(tmp_path: Path, st
     changed = CountingEncoder()
     np.testing.assert_array_equal(embedded(file, changed, store), embedded(file, CountingEncoder(), None))
     assert len(changed.calls) == 7
-    for other in (CountingEncoder(fingerprint="4567"), CountingEncoder(backend="bfloat16 on cpu")):
+    for facts in (replace(LEVEL_FACTS, fingerprint="4567"), replace(LEVEL_FACTS, backend="bfloat16 on cpu")):
+        other = CountingEncoder(facts)
         embedded(file, other, store)
         assert len(other.calls) == 7
 

@@ -293,7 +293,7 @@ def _save_settings(
 
     labels = dict.fromkeys(prompt.label for prompt in prompts)
     wordings = {label: next(each.texts for each in prompts if each.label == label) for label in labels}
-    blank = SettingsFile("", encoder.name, encoder.fingerprint)
+    blank = SettingsFile("", encoder.facts.name, encoder.facts.fingerprint)
     save(path, tuned_text(result, result.tuning, blank, wordings), overwrite=overwrite)
 
 

@@ -138,7 +138,7 @@ def _ask(
     from pe_audio_cli.models.kernels.malloc import configure_malloc
 
     configure_malloc()
-    from pe_audio_cli.models.backends.torch_encoder import DeviceOptions
+    from pe_audio_cli.models.encoder import DeviceOptions
 
     return [index.like(like, options, DeviceOptions(device.device, device.dtype, device.threads, device.compile))]
 

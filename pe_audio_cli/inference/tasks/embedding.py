@@ -44,8 +44,8 @@ class _Embedder:
     def _result(self, recording: Recording, spans: Any, embeddings: NDArray[np.floating[Any]]) -> EmbedResult:
         """``spans``, of shape ``(n, 2)``, are in frames; the last may reach beyond the end of the recording."""
         seconds = np.minimum(np.asarray(spans, np.float64) / FRAMES_PER_SECOND, recording.duration)
-        model, fingerprint = self._encoder.name, self._encoder.fingerprint
-        return EmbedResult(recording, model, fingerprint, seconds[:, 0], seconds[:, 1], embeddings)
+        facts = self._encoder.facts
+        return EmbedResult(recording, facts.name, facts.fingerprint, seconds[:, 0], seconds[:, 1], embeddings)
 
 
 class _ClipEmbedder(_Embedder):

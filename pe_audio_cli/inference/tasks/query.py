@@ -57,12 +57,13 @@ class Query:
 
     def logits(self, audio: NDArray[np.float32], encoder: Encoder) -> NDArray[np.float64]:
         """Return the logits of the labels, ``(..., n_labels)``, in embeddings of clips or frames, ``(..., dim)``."""
-        scores = logits(audio, self.embeddings, encoder.logit_scale, encoder.logit_bias)
+        scores = logits(audio, self.embeddings, encoder.facts.logit_scale, encoder.facts.logit_bias)
         return scores if self.calibration is None else scores * self.calibration[:, 0] + self.calibration[:, 1]
 
     def model_name(self, encoder: Encoder) -> str:
         """Return the model's name for results, with that of the calibration, if any."""
-        return encoder.name if self.calibrated_by is None else f"{encoder.name}, calibrated by {self.calibrated_by}"
+        name = encoder.facts.name
+        return name if self.calibrated_by is None else f"{name}, calibrated by {self.calibrated_by}"
 
 
 def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArray[np.float32]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from pe_audio_cli.errors import RunError
 from pe_audio_cli.models.backends.text_encoder import encode_labels
-from pe_audio_cli.models.checkpoint import LOGIT_BIAS, LOGIT_SCALE, Checkpoint
-from pe_audio_cli.models.modules.codec import codec_context
+from pe_audio_cli.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,17 +24,9 @@ class RemoteEncoder:
     ``backend`` describes, for people, what encodes the audio.
     """
 
-    batch_size = 1
-
     def __init__(self, checkpoint: Checkpoint, backend: str) -> None:
         """Raises :class:`CheckpointError` for a checkpoint whose weights cannot be read."""
-        self.name = checkpoint.name
-        self.backend = backend
-        self.fingerprint = checkpoint.fingerprint
-        self.default_labels = checkpoint.default_labels
-        self.context_frames = codec_context(checkpoint.strides)
-        self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
-        self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
+        self.facts = checkpoint.facts(backend, batch_size=1)
         self._checkpoint = checkpoint
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -47,8 +38,8 @@ class RemoteEncoder:
 
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raise :class:`RunError`: audio is encoded elsewhere."""
-        raise RunError(f"{self.name} encodes no audio in this process")
+        raise RunError(f"{self.facts.name} encodes no audio in this process")
 
     def encode_windows(self, features: NDArray[np.float32]) -> Embeddings:
         """Raise :class:`RunError`: audio is encoded elsewhere."""
-        raise RunError(f"{self.name} encodes no audio in this process")
+        raise RunError(f"{self.facts.name} encodes no audio in this process")

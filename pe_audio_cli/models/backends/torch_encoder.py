@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,55 +18,30 @@ from pe_audio_cli.errors import RunError, UsageError
 from pe_audio_cli.models.backends.selection import pick_backend
 from pe_audio_cli.models.backends.text_encoder import encode_labels
 from pe_audio_cli.models.backends.transformers_modules import transformers_audio
-from pe_audio_cli.models.checkpoint import AUDIO_HEAD, AUDIO_TOWER, LOGIT_BIAS, LOGIT_SCALE, Checkpoint, library_faults
+from pe_audio_cli.models.checkpoint import AUDIO_HEAD, AUDIO_TOWER, Checkpoint, library_faults
 from pe_audio_cli.models.config import AudioConfig, Unsupported
+from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.kernels.cuda import cudnn_flags, to_device, windows_at_once
 from pe_audio_cli.models.kernels.cuda_codec import CudaCodec
 from pe_audio_cli.models.kernels.malloc import configure_malloc, is_out_of_memory
 from pe_audio_cli.models.kernels.onednn import pack_linear_layers
 from pe_audio_cli.models.kernels.tiles import TiledCodec, is_wide
 from pe_audio_cli.models.modules.audio_tower import AudioTower, ContrastiveHead
-from pe_audio_cli.models.modules.codec import codec_context, compile_snakes, leave_out_idle_parts
+from pe_audio_cli.models.modules.codec import compile_snakes, leave_out_idle_parts
 from pe_audio_cli.results import Embeddings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DeviceOptions", "PeEncoder"]
+__all__ = ["PeEncoder"]
 
 # The batch size by device. A CPU is fully used by one window, and slower with more; a GPU splits a batch that does not
 # fit into its memory.
 BATCH_SIZE = defaultdict(lambda: 1, cuda=32)
 
 
-@dataclass(frozen=True)
-class DeviceOptions:
-    """The device, the dtype and the threads that the audio tower runs on.
-
-    ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
-    bfloat16 on a GPU that supports it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands the
-    codec's activations to ``torch.compile``, which takes some seconds to compile; with CUDA they are one kernel anyway.
-    """
-
-    device: str = "auto"
-    dtype: str = "auto"
-    threads: int | None = None
-    compile: bool = False
-
-
 class PeEncoder:
-    """A PE Audio checkpoint, ready to encode.
-
-    Attributes:
-        name: The name that the user gave the checkpoint.
-        logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
-        logit_bias: ``bias`` in the same.
-        default_labels: The labels that the checkpoint suggests, maybe none.
-        context_frames: The number of frames on either side that a frame's codec features depend on.
-        fingerprint: A hexadecimal string that identifies the checkpoint.
-        backend: The dtype, device and backend, for people.
-        batch_size: The number of windows that are best encoded at once on this device.
-    """
+    """A PE Audio checkpoint on torch, ready to encode."""
 
     def __init__(self, checkpoint: Checkpoint, options: DeviceOptions | None = None) -> None:
         """Load the audio tower; the text tower waits for the first label.
@@ -83,10 +57,6 @@ class PeEncoder:
         if self.device.type == "cpu":
             configure_malloc()
         self.dtype = _pick_dtype(options.dtype, self.device)
-        self.name = checkpoint.name
-        self.default_labels = checkpoint.default_labels
-        self.fingerprint = checkpoint.fingerprint
-        self.batch_size = BATCH_SIZE[self.device.type]
         self._checkpoint = checkpoint
         modules, tower, head, foreign = _load_audio(checkpoint, pick_backend())
         # A narrow codec takes little time, and loses too much precision in half precision.
@@ -95,10 +65,8 @@ class PeEncoder:
         codec, layout = _arrange(modules, foreign, self.device, self._codec_dtype, options.compile)
         if isinstance(codec, TiledCodec):  # a checkpoint with a wide codec has a wide tower
             pack_linear_layers(tower)
-        self.backend = _description(self.dtype, self.device, self._codec_dtype, layout)
-        self.context_frames = codec_context(checkpoint.strides)
-        self.logit_scale = checkpoint.scalar(LOGIT_SCALE)
-        self.logit_bias = checkpoint.scalar(LOGIT_BIAS)
+        backend = _description(self.dtype, self.device, self._codec_dtype, layout)
+        self.facts = checkpoint.facts(backend, BATCH_SIZE[self.device.type])
         self._codec, self._tower, self._head = codec, tower, head
         self._cudnn = foreign is None and self.dtype != torch.float32
         if self.device.type == "cuda":
@@ -125,8 +93,8 @@ class PeEncoder:
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Codec features of consecutive frames of samples: ``(n_frames, 1920)`` at 48 kHz to ``(n_frames, width)``.
 
-        The input counts as silent beyond both ends, so drop ``context_frames`` frames of the result on each side where
-        a longer recording was cut. Raises :class:`RunError` where the device runs out of memory.
+        The input counts as silent beyond both ends, so drop ``facts.context_frames`` frames of the result on each side
+        where a longer recording was cut. Raises :class:`RunError` where the device runs out of memory.
         """
         with self._memory_errors_explained(), cudnn_flags(self._cudnn):
             samples = to_device(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)

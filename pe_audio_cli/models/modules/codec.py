@@ -13,25 +13,18 @@ alpha is. The shipped checkpoint has many of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from pe_audio_cli.audio.framing import HOP
-from pe_audio_cli.models.config import CodecConfig
+from pe_audio_cli.models.config import DILATIONS, FIRST_KERNEL, LAST_KERNEL, UNIT_KERNEL, CodecConfig
 
-__all__ = ["DacEncoder", "PointwiseConv1d", "codec_context", "compile_snakes", "leave_out_idle_parts"]
+__all__ = ["DacEncoder", "PointwiseConv1d", "compile_snakes", "leave_out_idle_parts"]
 
-FIRST_KERNEL, LAST_KERNEL, UNIT_KERNEL = 7, 3, 7
-DILATIONS = (1, 3, 9)  # of a stage's three residual units
 ALPHA_EPS = 1e-9
-
-# Samples on either side, at its own rate, on which the output of each part of the codec depends.
-FIRST, LAST = FIRST_KERNEL // 2, LAST_KERNEL // 2
-RESIDUAL_UNITS = UNIT_KERNEL // 2 * sum(DILATIONS)
 
 
 class Snake(nn.Module):
@@ -105,12 +98,12 @@ class DacEncoder(nn.Sequential):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         channels = config.encoder_hidden_size
-        self.conv1 = nn.Conv1d(1, channels, FIRST_KERNEL, padding=FIRST)
+        self.conv1 = nn.Conv1d(1, channels, FIRST_KERNEL, padding=FIRST_KERNEL // 2)
         self.block = nn.Sequential(
             *(Stage(channels * 2**index, stride) for index, stride in enumerate(config.downsampling_ratios))
         )
         self.snake1 = Snake(config.last_stage_width)
-        self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST)
+        self.conv2 = nn.Conv1d(config.last_stage_width, config.width, LAST_KERNEL, padding=LAST_KERNEL // 2)
 
 
 def compile_snakes(
@@ -139,13 +132,3 @@ def _is_idle(part: nn.Module) -> bool:
     if isinstance(part, ResidualUnit):
         return not any(bool(value.any()) for value in part.conv2.parameters())
     return isinstance(part, Snake) and not bool(part.alpha.any())
-
-
-def codec_context(strides: Sequence[int]) -> int:
-    """Return the number of frames on either side that a frame's codec features depend on, by the stages' strides."""
-    samples, rate = FIRST, 1
-    for stride in strides:
-        # A stage's residual units, then its strided convolution with a kernel of twice the stride.
-        samples += rate * (RESIDUAL_UNITS + math.ceil(3 * stride / 2))
-        rate *= stride
-    return math.ceil((samples + rate * LAST) / HOP)
