@@ -92,7 +92,7 @@ class Model:
 
     def encoder(self, task: TaskName) -> Encoder:
         """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
-        from pe_audio_cli.models.backends.selection import load_encoder
+        from pe_audio_cli.models.backends.loading import load_encoder
         from pe_audio_cli.models.registry import find_checkpoint
 
         checkpoint = find_checkpoint(self._options, task)

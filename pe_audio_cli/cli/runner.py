@@ -60,7 +60,7 @@ class Runner:
         if not self.console.verbose:
             quiet_libraries()
         with _collector_paused():
-            from pe_audio_cli.models.backends.selection import load_encoder
+            from pe_audio_cli.models.backends.loading import load_encoder
 
             encoder = load_encoder(checkpoint, device_options(flags))
         self.console.note(f"{encoder.facts.name}: {encoder.facts.backend}")

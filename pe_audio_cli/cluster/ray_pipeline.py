@@ -64,7 +64,7 @@ class Work:
 
         Raises :class:`CheckpointError` if this machine has another checkpoint of that name, or another peaudio.
         """
-        from pe_audio_cli.models.backends.selection import load_encoder
+        from pe_audio_cli.models.backends.loading import load_encoder
         from pe_audio_cli.models.checkpoint import Checkpoint
         from pe_audio_cli.models.registry import resolve
 

@@ -162,7 +162,7 @@ class Index:
         from pe_audio_cli.audio.framing import WindowOptions
         from pe_audio_cli.inference.runner import embed
         from pe_audio_cli.inference.tasks.base import EncodeOptions
-        from pe_audio_cli.models.backends.selection import load_encoder
+        from pe_audio_cli.models.backends.loading import load_encoder
 
         recording = addressed(os.fspath(file))
         cutting = WindowOptions(self.about.window_seconds, self.about.overlap_seconds)

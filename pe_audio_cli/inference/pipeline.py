@@ -151,7 +151,9 @@ def encode(
         audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
-    items = read_ahead(read(files, options, encoder.facts.context_frames, spectrograms, sounds, audio_track), READ_AHEAD)
+    items = read_ahead(
+        read(files, options, encoder.facts.context_frames, spectrograms, sounds, audio_track), READ_AHEAD
+    )
     try:
         yield from encode_items(items, encoder, options, reducer, batch_size, on_chunk, store)
     finally:
