@@ -129,7 +129,7 @@ def writable_place(path: Path, *, overwrite: bool = False, advice: str = "choose
         mode = real.stat().st_mode
     except FileNotFoundError:
         if is_link(path) and not overwrite:
-            raise OutputError(f"{path} is a link to nothing: remove it, or --overwrite writes to its target") from None
+            raise OutputError(f"{path} is a dangling link: remove it, or --overwrite writes to its target") from None
         return real
     except Unusable as error:
         raise OutputError(f"cannot write {path}: {reason(error)}") from error

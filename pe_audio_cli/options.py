@@ -103,7 +103,7 @@ class EventOptions:
 
     threshold: float = option(
         0.3,
-        "A label is heard where its probability is above P.",
+        "A label is present where its probability is above P.",
         "P",
         name="threshold",
         high=1,
@@ -111,7 +111,7 @@ class EventOptions:
     )
     offset_threshold: float | None = option(
         None,
-        "Events go on until the probability is no longer above P.",
+        "Events last until the probability is no longer above P (hysteresis).",
         "P",
         name="offset threshold",
         at_most="threshold",
@@ -120,7 +120,7 @@ class EventOptions:
     )
     median: float | None = option(
         None,
-        "Events and gaps shorter than half of this vanish (a median filter on what is heard).",
+        "Length of a median filter, which removes events and gaps shorter than half of it.",
         "SECONDS",
         name="median",
         high=LONGEST,
@@ -130,7 +130,7 @@ class EventOptions:
     )
     merge_gap: float | None = option(
         None,
-        "Events that lie no further apart become one.",
+        "Merge events of a label that are at most this far apart.",
         "SECONDS",
         name="merge gap",
         high=LONGEST,
@@ -140,7 +140,7 @@ class EventOptions:
     )
     min_duration: float | None = option(
         None,
-        "Events shorter than this vanish.",
+        "Remove events shorter than this.",
         "SECONDS",
         name="minimum duration",
         high=LONGEST,
@@ -173,12 +173,12 @@ class TagOptions:
         UsageError: a value is out of its range.
     """
 
-    top_k: int | None = option(None, "Only the N most probable labels.", "N", name="top-k", low=1)
+    top_k: int | None = option(None, "Print only the N most probable labels.", "N", name="top-k", low=1)
     threshold: float | None = option(
-        None, "Only labels whose probability is P or above.", "P", name="threshold", high=1
+        None, "Print only labels whose probability is at least P.", "P", name="threshold", high=1
     )
-    aggregate: Aggregate = option("max", "How the windows of a long recording are summed up.")
-    per_window: bool = option(False, "The tags of each window too, with its start and end.")
+    aggregate: Aggregate = option("max", "Aggregation of the windows of a long recording.")
+    per_window: bool = option(False, "Print the tags of each window, too.")
 
     def __post_init__(self) -> None:
         if self.top_k is not None and (not isinstance(self.top_k, Integral) or self.top_k < 1):

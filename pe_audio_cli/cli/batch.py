@@ -166,19 +166,19 @@ class Batch:
         familiar = UnfamiliarLabels.open(checkpoint.folder)
         for label in [] if familiar is None else familiar.detect(query.labels, query.embeddings):
             self.console.warn(
-                f"{checkpoint.name} was not trained for {label!r}, its numbers may mean nothing: try -m base"
+                f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
             )
 
     def _say_what_settings_were_tuned_for(self, tuned: SettingsFile, encoder: Encoder) -> None:
         facts = encoder.facts
         if tuned.fingerprint not in ("", facts.fingerprint):
-            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune it anew")
+            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune again")
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)
         if self.frames and not writer.frames:
             holders = " or ".join(format.name for format in WRITERS if format.frames)
-            raise UsageError(f"--frames needs --format {holders}: {writer.name} has no place for them")
+            raise UsageError(f"--frames needs --format {holders}: {writer.name} cannot hold them")
         return writer
 
     def _format(self) -> str:
@@ -193,7 +193,7 @@ class Batch:
             return "json"
         name = guess(path, self.command)
         if name is None:
-            raise UsageError(f"the name {path} does not tell the format: choose one with --format")
+            raise UsageError(f"cannot infer the format from {path}: choose one with --format")
         return name
 
     def _output(self, writer: type[Writer], names: Sequence[str], with_default_labels: bool) -> Output:
@@ -210,9 +210,9 @@ class Batch:
         }
         named = {flag: path for flag, path in places.items() if path is not None}
         if flags.overwrite and flags.resume:
-            raise UsageError("--overwrite starts again and --resume goes on: choose one")
+            raise UsageError("--overwrite and --resume exclude each other: choose one")
         if (flags.resume and flags.path is None) or (flags.overwrite and not named):
-            raise UsageError("--overwrite and --resume are about a file or folder: name it with --output")
+            raise UsageError("--overwrite and --resume need a file or folder: name it with --output")
         for (one, path), (other, other_path) in combinations(named.items(), 2):
             if abspath(path) == abspath(other_path) and not is_folder(path):
                 raise UsageError(f"{one} and {other} are both {path}: give them different names")
@@ -236,7 +236,7 @@ class Batch:
             check_files_differ(writer, names)
         if size is not None:
             if path is None:
-                raise UsageError("--shard-size is about a folder: name it with --output")
+                raise UsageError("--shard-size needs a folder: name it with --output")
             return ShardedOutput(Path(path), writer, options, names, size, overwrite=overwrite, resume=resume)
         if path is None:
             return StreamOutput(writer, options, sys.stdout)
@@ -272,7 +272,7 @@ class Batch:
                 overwrite=overwrite,
             )
         if resume:
-            raise UsageError("tag draws a picture of one whole run: leave out --plot or --resume")
+            raise UsageError("a picture of tag needs a complete run: leave out --plot or --resume")
         return TagPicture(output, self.plot, names, overwrite=overwrite)
 
     def _page(self, output: Output) -> ReportOutput | None:
@@ -282,7 +282,7 @@ class Batch:
         from pe_audio_cli.outputs.report_page import ReportOutput
 
         if self.flags.output.resume:
-            raise UsageError("a report is of one whole run: leave out --report or --resume")
+            raise UsageError("a report needs a complete run: leave out --report or --resume")
         frames = self.frames or self.plot is not None
         return ReportOutput(
             output, self.report, self._runner.warn, frames=frames, overwrite=self.flags.output.overwrite

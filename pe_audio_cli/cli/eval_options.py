@@ -13,8 +13,8 @@ from pe_audio_cli.options import EventOptions
 
 __all__ = ["EvalFlags", "EvalOutputFlags", "FindFlags", "TuneFlags", "WordFlags"]
 
-WORDS, FOUND, TUNE, OUTPUT = "Words", "How labels are found", "Tuning", "Output"
-EVENT_HELP = {"threshold": "0.3 for strong labels, 0.5 for weak ones.", "": "As in localize."}
+WORDS, FOUND, TUNE, OUTPUT = "Prompts", "Detection", "Tuning", "Output"
+EVENT_HELP = {"threshold": "By default 0.3 for strong labels, 0.5 for weak ones.", "": "As in localize."}
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class WordFlags:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The words for each name in the annotations: name,wording,wording ... in a row, several of which are "
-            "averaged; or the name of a shipped label set, such as desed or esc50.",
+            help="Prompts for the names in the annotations: a file with rows of name,prompt,prompt ..., several of "
+            "which are averaged; or the name of a built-in label set, such as desed or esc50.",
             rich_help_panel=WORDS,
         ),
     ] = None
@@ -34,7 +34,7 @@ class WordFlags:
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="Wraps every wording; {} stands for it. Repeatable; several are averaged.",
+            help="Template for the prompts; {} stands for the prompt. Repeatable; several are averaged.",
             rich_help_panel=WORDS,
         ),
     ] = None
@@ -42,7 +42,7 @@ class WordFlags:
         bool,
         typer.Option(
             "--compare-templates",
-            help="Which template and which wording does best: those given, or some usual templates.",
+            help="Compare the templates and the prompts; without --template, some common templates.",
             rich_help_panel=WORDS,
         ),
     ] = False
@@ -56,8 +56,8 @@ class FindFlags:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What --tune found earlier. Flags win over it. By default what the checkpoint carries; 'none' leaves "
-            "that out.",
+            help="Settings from an earlier --tune. Flags override them. By default those of the checkpoint; 'none' "
+            "ignores them.",
             rich_help_panel=FOUND,
         ),
     ] = None
@@ -79,7 +79,7 @@ class TuneFlags:
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Find the best threshold of each label, cross-validated by recording, and keep it for --settings.",
+            help="Find the best threshold of each label, cross-validated by recording, and write it for --settings.",
             rich_help_panel=TUNE,
         ),
     ] = None
@@ -88,7 +88,7 @@ class TuneFlags:
         typer.Option(
             "--for",
             metavar="GOAL",
-            help="f1; or precision=P: the highest recall at that precision; or recall=P.",
+            help="Goal of tuning: f1, precision=P (the highest recall at that precision) or recall=P.",
             rich_help_panel=TUNE,
         ),
     ] = "f1"
@@ -96,7 +96,7 @@ class TuneFlags:
         bool,
         typer.Option(
             "--tune-postprocessing",
-            help="Hysteresis, median filter, merging and minimum duration too.",
+            help="Tune hysteresis, median filter, merge gap and minimum duration, too.",
             rich_help_panel=TUNE,
         ),
     ] = False
@@ -104,7 +104,7 @@ class TuneFlags:
         bool,
         typer.Option(
             "--tune-calibration",
-            help="A scale and a bias of each label's logit too, so that probabilities are what they say.",
+            help="Calibrate the probabilities, too, by a scale and a bias of each label's logit.",
             rich_help_panel=TUNE,
         ),
     ] = False
@@ -119,16 +119,18 @@ class EvalOutputFlags:
         typer.Option(
             "-f",
             "--format",
-            help="By default what the output's name says, table on a terminal, json in a pipe.",
+            help="Output format; by default that of the output's extension, table on a terminal, json in a pipe.",
             rich_help_panel=OUTPUT,
         ),
     ] = None
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write there; - prints it.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Output file; - is standard output.", rich_help_panel=OUTPUT
+        ),
     ] = None
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output or settings.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--overwrite", help="Replace an existing output or settings file.", rich_help_panel=OUTPUT)
     ] = False
 
     @property

@@ -106,7 +106,7 @@ AudioTrack: TypeAlias = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Which sound of a file with several, counted from 1; by default the one that players choose.",
+        help="Audio track of files that have several, counted from 1; by default the one that players choose.",
         show_default=False,
     ),
 ]
@@ -128,7 +128,7 @@ class InputFlags:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="More of them: a text file with one a line, or a .parquet table with a column file, path or url.",
+            help="File that lists further inputs: text with one per line, or .parquet with a column file, path or url.",
         ),
     ] = None
 
@@ -146,7 +146,7 @@ class InputFlags:
 
         Limits.of_environment()  # a bad one is told before anything is started
         if self.paths is None and self.manifest is None:
-            raise UsageError("nothing to listen to: name files or folders, or a list of them with --manifest")
+            raise UsageError("no input given: name files or folders, or a list of them with --manifest")
         listed = [] if self.manifest is None else read_manifest(self.manifest)
         return [*(() if self.paths is None else self.paths), *listed]
 
@@ -192,21 +192,21 @@ class LabelFlags:
     ] = None
     label: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TEXT", help="One label, taken verbatim, commas and all; repeatable.", rich_help_panel="Labels"
-        ),
+        typer.Option(metavar="TEXT", help="One label, which may contain commas; repeatable.", rich_help_panel="Labels"),
     ] = None
     labels_file: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="One label a line; blank lines and # comments are skipped.", rich_help_panel="Labels"
+            metavar="FILE",
+            help="File with one label per line; blank lines and # comments are skipped.",
+            rich_help_panel="Labels",
         ),
     ] = None
     label_set: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A shipped label list; 'list' prints their names.",
+            help="Built-in list of labels; 'list' prints the names.",
             rich_help_panel="Labels",
             is_eager=True,
             callback=_list_label_sets,
@@ -214,14 +214,15 @@ class LabelFlags:
         ),
     ] = None
     template: Annotated[
-        str, typer.Option(metavar="TEXT", help="Wraps every label; {} stands for it.", rich_help_panel="Labels")
+        str,
+        typer.Option(metavar="TEXT", help="Prompt for each label; {} stands for the label.", rich_help_panel="Labels"),
     ] = "{}"
     settings: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What peaudio eval --tune found for each label: its words, threshold, calibration. Flags win over it. "
-            "By default what the checkpoint carries; 'none' leaves that out.",
+            help="Settings from peaudio eval --tune: prompts, thresholds and calibration of each label. Flags override "
+            "them. By default those of the checkpoint; 'none' ignores them.",
             rich_help_panel="Labels",
         ),
     ] = None
@@ -238,11 +239,9 @@ class LabelFlags:
 
 
 Revision: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Pin a revision of a hub checkpoint.", rich_help_panel="Model")
+    str | None, typer.Option(metavar="TEXT", help="Revision of a hub checkpoint.", rich_help_panel="Model")
 ]
-Offline: TypeAlias = Annotated[
-    bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")
-]
+Offline: TypeAlias = Annotated[bool, typer.Option("--offline", help="Do not use the network.", rich_help_panel="Model")]
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,7 @@ class ModelFlags:
             "--model",
             metavar="NAME",
             envvar="PEAUDIO_MODEL",
-            help="mini, small, base, large, a local folder, or a hub id.",
+            help="Model: mini, small, base, large, a local folder, or a hub id.",
             rich_help_panel="Model",
             autocompletion=complete_model,
         ),
@@ -270,21 +269,25 @@ class DeviceFlags:
     """Flags of the device."""
 
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel="Model")
+        str, typer.Option(metavar="NAME", help="Device: auto, cpu, cuda, cuda:1, mps ...", rich_help_panel="Model")
     ] = "auto"
     dtype: Annotated[
         str,
-        typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.", rich_help_panel="Model"),
+        typer.Option(
+            metavar="NAME", help="Data type of the model: auto, float32, bfloat16 or float16.", rich_help_panel="Model"
+        ),
     ] = "auto"
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads.", rich_help_panel="Model")] = (
-        None
-    )
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of CPU threads.", rich_help_panel="Model")
+    ] = None
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Windows encoded at once; changes no result.", rich_help_panel="Model"),
+        typer.Option(
+            metavar="N", min=1, help="Number of windows encoded at once; results are the same.", rich_help_panel="Model"
+        ),
     ] = None
     compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the model first; pays on long runs.", rich_help_panel="Model")
+        bool, typer.Option("--compile", help="Compile the model first; faster for long runs.", rich_help_panel="Model")
     ] = False
 
 
@@ -294,32 +297,40 @@ class EngineFlags:
 
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option(help="This process, or a Ray cluster; results are the same.", rich_help_panel="Cluster"),
+        typer.Option(help="Run in this process, or on a Ray cluster; results are the same.", rich_help_panel="Cluster"),
     ] = "local"
     ray_address: Annotated[
         str,
         typer.Option(
             metavar="ADDRESS",
             envvar="RAY_ADDRESS",
-            help="auto (the cluster of this machine), ray://HOST:10001, or local (one that ends with the run).",
+            help="Ray cluster: auto (that of this machine), ray://HOST:10001, or local (one that ends with the run).",
             rich_help_panel="Cluster",
         ),
     ] = "local"
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="By default as many as there is room for.", rich_help_panel="Cluster"),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Number of workers; by default as many as fit on the cluster.",
+            rich_help_panel="Cluster",
+        ),
     ] = None
     gpus_per_worker: Annotated[
         float | None,
         typer.Option(
-            metavar="X", min=0, help="By default 1 where there are any; 0.5 shares one.", rich_help_panel="Cluster"
+            metavar="X",
+            min=0,
+            help="GPUs of each worker; by default 1 if there are any. With 0.5, two workers share one.",
+            rich_help_panel="Cluster",
         ),
     ] = None
 
     def check(self) -> None:
         """Raise :class:`UsageError` if a flag for a cluster is given without one."""
         if self.engine == "local" and (self.workers is not None or self.gpus_per_worker is not None):
-            raise UsageError("--workers and --gpus-per-worker are about a cluster: add --engine ray")
+            raise UsageError("--workers and --gpus-per-worker need a cluster: add --engine ray")
 
 
 @dataclass(frozen=True)
@@ -330,7 +341,7 @@ class WindowFlags:
         str,
         typer.Option(
             metavar="SECONDS",
-            help="Recordings longer than this are cut into windows; 'full' never cuts.",
+            help="Length of the windows into which longer recordings are split; 'full' never splits.",
             rich_help_panel="Windows",
         ),
     ] = "30"
@@ -338,7 +349,7 @@ class WindowFlags:
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="What neighbouring windows share: none for tag, a sixth of a window for localize.",
+            help="Overlap of adjacent windows; by default 0 for tag, and a sixth of the window for localize.",
             rich_help_panel="Windows",
             show_default=False,
         ),
@@ -355,8 +366,8 @@ class OutputFlags:
             "-f",
             "--format",
             metavar="NAME",
-            help=f"{', '.join(choices('tag'))}; for localize also {', '.join(EVENT_FORMATS)}; by default what the "
-            "output's name says, table on a terminal, jsonl in a pipe.",
+            help=f"{', '.join(choices('tag'))}; for localize also {', '.join(EVENT_FORMATS)}. By default "
+            "that of the output's extension, table on a terminal, jsonl in a pipe.",
             rich_help_panel="Output",
             autocompletion=complete_format,
             show_default=False,
@@ -368,7 +379,7 @@ class OutputFlags:
             "-o",
             "--output",
             metavar="PATH",
-            help="Write there; a folder (or a name that ends in /) gets a file for each recording; - prints them.",
+            help="Output file, or a folder (or name that ends in /) for one file per recording; - is standard output.",
             rich_help_panel="Output",
         ),
     ] = None
@@ -377,18 +388,18 @@ class OutputFlags:
         typer.Option(
             metavar="N",
             min=1,
-            help="The folder gets files of N recordings each (part-00000.jsonl ...), and _SUCCESS in the end.",
+            help="Write files of N recordings each (part-00000.jsonl ...) to the folder, and _SUCCESS at the end.",
             rich_help_panel="Output",
         ),
     ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel="Output")
     ] = False
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted output.", rich_help_panel="Output")
-    ] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.", rich_help_panel="Output")] = (
+        False
+    )
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel="Output")
+        bool, typer.Option("--fail-fast", help="Stop at the first recording that fails.", rich_help_panel="Output")
     ] = False
 
     @property
@@ -402,10 +413,10 @@ class VerbosityFlags:
     """Flags of the messages on standard error."""
 
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Errors only on standard error.", rich_help_panel="Output")
+        bool, typer.Option("-q", "--quiet", help="Print only errors on standard error.", rich_help_panel="Output")
     ] = False
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Say more, with tracebacks.", rich_help_panel="Output")
+        bool, typer.Option("-v", "--verbose", help="Print details and tracebacks.", rich_help_panel="Output")
     ] = False
 
 

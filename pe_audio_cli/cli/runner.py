@@ -116,7 +116,7 @@ class Runner:
                     if isinstance(result, FileError):
                         self.console.failed(result.file, result.message, result.traceback)
                         if self.fail_fast:
-                            raise RunError("stopped at the first bad file (--fail-fast)")
+                            raise RunError("stopped at the first error (--fail-fast)")
                     if switch.pressed:
                         raise KeyboardInterrupt
             sink.finish()
@@ -139,7 +139,7 @@ class Runner:
 
     def skip(self, file: str) -> None:
         """Say with --verbose that a file in a folder was left out."""
-        self.console.note(f"skipped {file}, which is no recording by its name or kind")
+        self.console.note(f"skipped {file}, which is not a recording by its name or type")
 
     def warn(self, file: str, message: str) -> None:
         """One line about a recording."""

@@ -68,7 +68,7 @@ class IndexBuilder:
         """Open the index, if there is one, for nobody else meanwhile.
 
         ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one; so does ``audio_track``.
-        Raises :class:`StoreError` if it was made with another checkpoint, other windows or another sound track, is
+        Raises :class:`StoreError` if it was made with another checkpoint, other windows or another audio track, is
         damaged or in use, or something is in its way, and :class:`OutputError` if none can be written there, or another
         run is making it.
         """
@@ -215,7 +215,7 @@ class IndexBuilder:
                     "another file"
                 )
             if self.audio_track not in (None, about.audio_track):
-                track = "the usual sound track" if about.audio_track is None else f"sound track {about.audio_track}"
+                track = "the usual audio track" if about.audio_track is None else f"audio track {about.audio_track}"
                 raise StoreError(f"{self.path} has {track}: leave out --audio-track, or index into another file")
             self.audio_track = about.audio_track
 

@@ -141,7 +141,7 @@ def clear_way(index: Path) -> None:
     Raises :class:`StoreError` if something else is in its place, or in that of its log.
     """
     if _paths.is_link(index):
-        raise StoreError(f"{index} is a link to nothing: remove it, or name another index")
+        raise StoreError(f"{index} is a dangling link: remove it, or name another index")
     part = helper(index, ".part")  # under which earlier versions made one
     for left in (part, log_of(part), log_of(index)):
         _clear_away(left, index)

@@ -89,7 +89,7 @@ class About:
         if not _is_finite(overlap) or overlap < 0 or (window is not None and not (_is_finite(window) and window > 0)):
             return f"windows of {window} s with an overlap of {overlap} s"
         if self.audio_track is not None and self.audio_track < 1:
-            return f"sound track {self.audio_track}"
+            return f"audio track {self.audio_track}"
         return None
 
 

@@ -65,11 +65,11 @@ def gather_labels(options: LabelOptions) -> list[str]:
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise :class:`UsageError` if there is nothing to listen for, or something that no model takes for a label."""
+    """Raise :class:`UsageError` if there is no label, or one that no model accepts."""
     if not labels:
         raise UsageError(
-            "no labels, and this checkpoint has none of its own: name some with --labels 'a dog barking,rain' or "
-            "--labels-file FILE"
+            "no labels given, and this checkpoint has no default labels: name some with --labels 'a dog barking,rain' "
+            "or --labels-file FILE"
         )
     check_label_text(labels)
 

@@ -139,8 +139,7 @@ def read_ahead(items: Iterator[ItemT], depth: int) -> Generator[ItemT, None, Non
         while True:
             if os.getpid() != process:
                 raise RunError(
-                    "a run does not go on in a process that was forked from it: ask the model anew there, or start "
-                    "processes with 'spawn'"
+                    "a run cannot continue in a forked process: start a new one there, or start processes with 'spawn'"
                 )
             item, error = ready.get()
             if error is not None:

@@ -177,7 +177,7 @@ def _kind(path: str) -> str:
     kind = os.path.splitext(path)[1].removeprefix(".").lower()
     if kind not in KINDS:
         endings = ", ".join(f".{kind}" for kind in KINDS)
-        raise UsageError(f"--plot {path} is no picture: its name ends in one of {endings}, or in / for a folder")
+        raise UsageError(f"--plot {path} is not a picture: its name must end in one of {endings}, or in / for a folder")
     return kind
 
 

@@ -45,7 +45,7 @@ class ReportOutput(SideOutput):
         """
         self._options, self._warn, self._path = options, warn, Path(options.path)
         if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
-            raise UsageError(f"--report {options.path} is no page: its name ends in .html")
+            raise UsageError(f"--report {options.path} is not a page: its name must end in .html")
         refuse_unwritable(self._path.parent, "a report")
         super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
         self._file = NewFile(self._path, overwrite=overwrite)

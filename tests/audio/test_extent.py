@@ -386,7 +386,7 @@ def test_a_flac_behind_a_tag_of_more_samples_than_its_header_claims(recordings: 
 def test_a_flac_whose_header_claims_another_rate_than_its_frames(recordings: Recordings, rate: int) -> None:
     samples, warnings = heard(flac(recordings, rate=rate))
     assert len(samples) == 96_000
-    assert warnings == (f"its header claims {rate} Hz, its frames 48000 Hz: those were believed",)
+    assert warnings == (f"its header claims {rate} Hz, its frames 48000 Hz: those were used",)
 
 
 @pytest.mark.parametrize("place", range(8, 30))

@@ -146,7 +146,7 @@ def test_samples_have_one_track():
     (name,) = listed((np.zeros(10), 48_000))
     with open_audio(name, audio_track=1) as stream:
         assert sum(map(len, stream.blocks())) == 10
-    with pytest.raises(InputError, match="it has one sound track, not 2"):
+    with pytest.raises(InputError, match="it has one audio track, not 2"):
         open_audio(name, audio_track=2)
 
 

@@ -1,4 +1,4 @@
-"""Of a file with several sound tracks, one is heard, and it is said which."""
+"""Of a file with several audio tracks, one is heard, and it is said which."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LANGUAGES = ("eng", "deu", "")
 def with_tracks(
     path: Path, pitches: tuple[int, ...] = PITCHES, languages: tuple[str, ...] = ("eng", "deu", "")
 ) -> Path:
-    """A second of a tone in each sound track, with a language and a title where there is a name for it."""
+    """A second of a tone in each audio track, with a language and a title where there is a name for it."""
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") for _ in pitches]
         for stream, language in zip(streams, LANGUAGES, strict=False):
@@ -60,11 +60,11 @@ def test_the_track_that_is_asked_for_is_heard(tmp_path: Path, name: str) -> None
 def test_which_of_several_was_heard_is_said_where_nobody_chose(tmp_path: Path, name: str) -> None:
     found, warnings = pitch(with_tracks(tmp_path / name), None)
     (warning,) = warnings
-    assert "it has 3 sound tracks (1: eng" in warning
+    assert "it has 3 audio tracks (1: eng" in warning
     assert "2: deu" in warning
     assert "--audio-track" in warning
     heard = PITCHES.index(min(PITCHES, key=lambda each: abs(each - found))) + 1
-    assert f"): {heard} was heard" in warning
+    assert f"): {heard} was used" in warning
 
 
 def test_nothing_is_said_of_a_file_with_one_track(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_nothing_is_said_of_a_file_with_one_track(tmp_path: Path) -> None:
 
 def test_a_track_that_is_not_there_is_an_error_of_that_recording(tmp_path: Path, recordings: Recordings) -> None:
     wav = recordings.sound("a.wav", recordings.noise(48_000), 48_000, "WAV", "PCM_16")
-    for file, number, there in ((with_tracks(tmp_path / "a.mkv"), 4, "3 sound tracks"), (wav, 2, "one sound track")):
+    for file, number, there in ((with_tracks(tmp_path / "a.mkv"), 4, "3 audio tracks"), (wav, 2, "one audio track")):
         with pytest.raises(InputError, match=f"it has {there}, not {number}") as caught:
             open_audio(str(file), number)
         assert caught.value.kind == "no-audio"

@@ -301,7 +301,7 @@ def test_verbose_says_what_runs_and_shows_the_traceback(folder):
     ("arguments", "says"),
     [
         (["tag", "{tone}", "--no-such-flag"], "No such option"),
-        (["tag"], "nothing to listen to"),
+        (["tag"], "no input given"),
         (["tag", "{tone}"], "no labels"),
         (["tag", "{tone}", "-l", ","], "no label"),
         (["tag", "{tone}", "--labels-file", "/nowhere.txt"], "cannot read the label file"),

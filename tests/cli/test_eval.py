@@ -137,7 +137,9 @@ def words(folder: Path) -> Path:
 def test_a_name_that_is_no_words_is_told(name: str, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "labels.tsv"
     path.write_text(f"segment_id\tstart_time_seconds\tend_time_seconds\tlabel\na\t0.5\t1.3\t{name}\n", encoding="utf-8")
-    assert f"asked for '{name}' as it is written; --map gives names words" in Ran("eval", path, "--audio", folder).err
+    assert (
+        f"asked for '{name}' as it is written; --map maps names to prompts" in Ran("eval", path, "--audio", folder).err
+    )
 
 
 def test_labels_whose_goal_no_threshold_reaches_are_named_once(folder: Path) -> None:
@@ -436,14 +438,14 @@ def test_events_that_became_one_are_told(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--tune-calibration"], "tuning needs a file to keep what it finds: name it with --tune out.toml"),
+        (["--tune-calibration"], "tuning needs an output file: name it with --tune out.toml"),
         (["--tune", "x.toml", "--for", "precision=2"], "--for is f1, precision=P or recall=P"),
         (["--template", "x"], "--template 'x' has no {} in it"),
         (["--threshold", "2"], "the threshold must be from 0 to 1: got 2"),
         (["--tune", "labels.tsv"], "labels.tsv exists: choose another name, or --overwrite"),
         (["-o", "x.json", "--tune", "x.json"], "--output and --tune are both x.json"),
         (["-o", "none/x.json"], "there is no folder none"),
-        (["-o", "x.pdf"], "the name x.pdf does not tell the format"),
+        (["-o", "x.pdf"], "cannot infer the format from x.pdf"),
         (["--map", "none.csv"], "cannot read none.csv"),
         (["--settings", "none.toml"], "cannot read the settings none.toml"),
         (["--audio", "none"], "--audio none is not a folder"),

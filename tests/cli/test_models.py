@@ -154,12 +154,12 @@ class TestPull:
         (tmp_path / "mini").mkdir()
         ran = peaudio("models", "pull", "mini")
         assert (ran.exit_code, ran.stdout) == (0, f"{tmp_path / 'mini'}\n")
-        assert ran.stderr == "peaudio: mini ships with peaudio; there is nothing to fetch\n"
+        assert ran.stderr == "peaudio: mini is part of peaudio: nothing to download\n"
 
     def test_a_folder_needs_no_fetching(self, hub):
         ran = peaudio("models", "pull", REFERENCE / "pe-av-tiny")
         assert (ran.exit_code, ran.stdout) == (0, f"{REFERENCE / 'pe-av-tiny'}\n")
-        assert "is a folder on this machine; there is nothing to fetch" in ran.stderr
+        assert "is a folder on this machine: nothing to download" in ran.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "code", "says"),
@@ -243,7 +243,7 @@ def test_ctrl_c_keeps_what_has_come(hub: StubHub, environment, tmp_path):
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
-        f"peaudio: what has come of {TAG} is kept: the same command goes on with it",
+        f"peaudio: the partial download of {TAG} is kept: the same command resumes it",
         "peaudio: interrupted",
     ]
     assert cached(TAG) is None

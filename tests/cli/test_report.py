@@ -112,9 +112,9 @@ def test_standard_input_is_heard_only_in_a_report_that_holds_its_sound(tone, tmp
     ("arguments", "words"),
     [
         (["--embed-audio"], "--report"),
-        (["--report", "r.txt"], "ends in .html"),
-        (["--report", "in"], "ends in .html"),
-        (["--report", "r.html/"], "ends in .html"),
+        (["--report", "r.txt"], "must end in .html"),
+        (["--report", "in"], "must end in .html"),
+        (["--report", "r.html/"], "must end in .html"),
         (["--report", "none/r.html"], "no folder"),
         (["--report", "in/c.wav/r.html"], "no folder"),
         (["--report", "there.html"], "--overwrite"),

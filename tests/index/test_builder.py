@@ -460,7 +460,7 @@ def test_an_index_holds_one_sound_track(sounds, tmp_path):
         for result in embed(plan.todo, LevelEncoder(), "window", encoding):
             builder.write(result)
         builder.finish()
-    with pytest.raises(StoreError, match="sound track 1"):
+    with pytest.raises(StoreError, match="audio track 1"):
         IndexBuilder(index, CHECKPOINT, audio_track=2)
     with IndexBuilder(index, CHECKPOINT) as builder:
         assert builder.audio_track == 1

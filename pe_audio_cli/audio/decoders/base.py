@@ -63,9 +63,9 @@ def check_header(file: str, sample_rate: int, channels: int) -> None:
 
 
 def check_track(file: str, audio_track: int | None, n_tracks: int) -> None:
-    """Raise :class:`InputError` if there is no such sound track; they are counted from 1."""
+    """Raise :class:`InputError` if there is no such audio track; they are counted from 1."""
     if audio_track is not None and audio_track > n_tracks:
-        there = "it has one sound track" if n_tracks == 1 else f"it has {n_tracks} sound tracks"
+        there = "it has one audio track" if n_tracks == 1 else f"it has {n_tracks} audio tracks"
         raise InputError(file, "no-audio", f"{there}, not {audio_track}: choose another with --audio-track")
 
 

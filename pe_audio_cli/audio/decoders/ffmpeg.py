@@ -302,14 +302,14 @@ def _open(file: str, opened: Opened) -> InputContainer:
 
 def _sound(file: str, container: InputContainer, audio_track: int | None) -> AudioStream:
     if not container.streams.audio:
-        raise InputError(file, "no-audio", "there is no sound in it: leave it out, or name the file that has the sound")
+        raise InputError(file, "no-audio", "it has no audio: leave it out, or name the file that has the audio")
     check_track(file, audio_track, len(container.streams.audio))
     best = container.streams.best("audio")
     stream = best if audio_track is None else container.streams.audio[audio_track - 1]
     if not isinstance(stream, AudioStream):
-        raise InputError(file, "decode", "the header of its sound makes no sense: it is damaged, export it again")
+        raise InputError(file, "decode", "the header of its audio is invalid: export it again")
     if stream.codec_context is None:
-        raise InputError(file, "decode", "no decoder is at hand for its sound: convert it to WAV or FLAC")
+        raise InputError(file, "decode", "no decoder is available for its audio: convert it to WAV or FLAC")
     return stream
 
 
@@ -321,7 +321,7 @@ def _track_warning(container: InputContainer, heard: AudioStream) -> list[str]:
     named = [f"{number}{_about_track(track)}" for number, track in enumerate(tracks, 1)]
     number = [track.index for track in tracks].index(heard.index) + 1
     listed = ", ".join([*named[:MOST_TRACKS], *(["..."] if len(named) > MOST_TRACKS else [])])
-    return [f"it has {len(tracks)} sound tracks ({listed}): {number} was heard, --audio-track N chooses another"]
+    return [f"it has {len(tracks)} audio tracks ({listed}): {number} was used, --audio-track N chooses another"]
 
 
 def _about_track(track: AudioStream) -> str:

@@ -101,7 +101,7 @@ class SndfileDecoder:
         if claims is None:
             return None
         if claims.frame_rate not in (0, claims.rate):
-            return f"its header claims {claims.rate} Hz, its frames {claims.frame_rate} Hz: those were believed"
+            return f"its header claims {claims.rate} Hz, its frames {claims.frame_rate} Hz: those were used"
         surplus = (claims.frame_samples - claims.samples) / self.sample_rate
         if claims.samples == 0 or surplus <= TOLERANCE_SECONDS:
             return None

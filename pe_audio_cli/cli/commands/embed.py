@@ -37,26 +37,26 @@ def embed(
     windows: WindowFlags,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="FILE", help="A .parquet or .npz file.", rich_help_panel=PANEL),
+        typer.Option("-o", "--output", metavar="FILE", help="Output file: .parquet or .npz.", rich_help_panel=PANEL),
     ],
     verbosity: VerbosityFlags,
     per_window: Annotated[
-        bool, typer.Option("--per-window", help="A row for each window of a recording.", rich_help_panel=PANEL)
+        bool, typer.Option("--per-window", help="Write a row for each window of a recording.", rich_help_panel=PANEL)
     ] = False,
     frames: Annotated[
-        bool, typer.Option("--frames", help="A row for each frame of 40 ms.", rich_help_panel=PANEL)
+        bool, typer.Option("--frames", help="Write a row for each frame of 40 ms.", rich_help_panel=PANEL)
     ] = False,
     precision: Annotated[
-        Literal["float32", "float16"], typer.Option(help="Of the numbers in the file.", rich_help_panel=PANEL)
+        Literal["float32", "float16"], typer.Option(help="Data type of the embeddings.", rich_help_panel=PANEL)
     ] = "float32",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.", rich_help_panel=PANEL)
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+        bool, typer.Option("--fail-fast", help="Stop at the first recording that fails.", rich_help_panel=PANEL)
     ] = False,
 ) -> None:
-    """Audio embeddings, to compute with elsewhere: one row for each recording, window or frame.
+    """Write audio embeddings to a file: one row for each recording, window or frame.
 
     Example: peaudio embed recordings/ -o clips.parquet
     """
@@ -96,5 +96,5 @@ def embed(
 
 def _unit(per_window: bool, frames: bool) -> Unit:
     if per_window and frames:
-        raise UsageError("--per-window and --frames are different rows: choose one")
+        raise UsageError("--per-window and --frames exclude each other: choose one")
     return "frame" if frames else "window" if per_window else "recording"

@@ -46,13 +46,13 @@ def _listed(kind: Kind) -> str:
     return "\b\n" + "\n".join(f"  {form.name}: {form.example}" for form in FORMATS if form.kind == kind)
 
 
-HELP = f"""How good the model is on annotated recordings, which words and thresholds suit it best.
+HELP = f"""Evaluate the model on annotated recordings, and find the best prompts and thresholds.
 
-ANNOTATIONS are a file or a folder, in a form that is told from the content (⇥ is a tab). What is heard when:
+ANNOTATIONS is a file or a folder. The format is detected from the content (⇥ is a tab). Strong labels, with times:
 
 {_listed("strong")}
 
-What is heard at all:
+Weak labels, without times:
 
 {_listed("weak")}
 
@@ -65,20 +65,18 @@ AUDIOSET_IDS = ("/m/", "/t/")  # begin the labels of AudioSet-strong, which are 
 
 @with_flags
 def evaluate(
-    annotations: Annotated[str, typer.Argument(metavar="ANNOTATIONS", help="A file or a folder.")],
+    annotations: Annotated[str, typer.Argument(metavar="ANNOTATIONS", help="Annotations: a file or a folder.")],
     flags: EvalFlags,
     audio: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="Where the recordings are, if not beside the annotations."),
+        typer.Option(metavar="FOLDER", help="Folder of the recordings; by default that of the annotations."),
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option(
-            "--strict", help="Evaluate nothing if a row or a recording is bad; by default the rest is evaluated."
-        ),
+        typer.Option("--strict", help="Fail if any row or recording is invalid; by default those are left out."),
     ] = False,
 ) -> None:
-    """See ``HELP``, which shows the forms of annotations."""
+    """Run the command; its help is ``HELP``, which lists the formats of annotations."""
     console = Console(flags.console.quiet, flags.console.verbose)
     with guard(console):
         from pe_audio_cli.models.kernels.malloc import configure_malloc
@@ -131,11 +129,11 @@ def _tune_options(flags: TuneFlags) -> TuningOptions | None:
 
     goal = Goal.parse(flags.goal)
     if str(flags.tune) == "-":
-        raise UsageError("--tune needs a file, since standard output has the figures: name it with --tune out.toml")
+        raise UsageError("--tune needs a file, since standard output has the metrics: name it with --tune out.toml")
     if flags.tune is not None:
         return TuningOptions(goal, flags.tune_postprocessing, flags.tune_calibration)
     if flags.tune_postprocessing or flags.tune_calibration or goal != Goal():
-        raise UsageError("tuning needs a file to keep what it finds: name it with --tune out.toml")
+        raise UsageError("tuning needs an output file: name it with --tune out.toml")
     return None
 
 
@@ -146,7 +144,7 @@ def _format(flags: EvalOutputFlags) -> str:
         return "table" if sys.stdout.isatty() else "json"
     format = {".json": "json", ".csv": "csv", ".txt": "table"}.get(flags.path.suffix.lower())
     if format is None:
-        raise UsageError(f"the name {flags.path} does not tell the format: choose one with --format")
+        raise UsageError(f"cannot infer the format from {flags.path}: choose one with --format")
     return format
 
 
@@ -196,7 +194,7 @@ def _evaluation_options(
         events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
         return EvaluationOptions(events=events, settings=settings, tune=tune)
     if flags.tidy or given.keys() - {"threshold"} or (tune is not None and tune.postprocessing):
-        raise UsageError("these annotations tell no times, so there are no events: leave out what makes them")
+        raise UsageError("these annotations have no times, so there are no events: leave out the event options")
     default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)
     return EvaluationOptions(tags=settings.tag_options(default, given), settings=settings, tune=tune)
 
@@ -209,7 +207,7 @@ def _prompts(flags: WordFlags, read: Annotations, settings: SettingsFile) -> lis
     mapped = {} if flags.map is None else prompts_for(read.labels, flags.map)
     labels = sorted({*read.labels, *mapped})
     if not labels:
-        raise UsageError("the annotations have no label: nothing is heard in any recording")
+        raise UsageError("the annotations have no labels: check that no column is missing")
     tuned = {label: own.wordings for label, own in settings.labels.items() if own.wordings}
     templates = flags.template if flags.template else ["{}"]
     for template in templates:
@@ -224,16 +222,16 @@ def _say_what_is_odd(console: Console, read: Annotations, prompts: list[LabelPro
     from pe_audio_cli.inference.labels import class_labels
 
     if map is not None and exists(map) and class_labels(map):
-        console.tell(f"--map {map} is the shipped label set; to name what is called so in this folder, write ./{map}")
+        console.tell(f"--map {map} is the built-in label set; for the file of that name, write ./{map}")
     if read.n_joined:
-        console.tell(f"events that overlap or touch others of their label became one with them: {read.n_joined}")
+        console.tell(f"events that overlap or touch others of their label were merged: {read.n_joined}")
     technical = [
         prompt.label
         for prompt in prompts
         if prompt.texts == (prompt.label,) and ("_" in prompt.label or prompt.label.startswith(AUDIOSET_IDS))
     ]
     if technical:
-        console.tell(f"the model is asked for {technical[0]!r} as it is written; --map gives names words")
+        console.tell(f"the model is asked for {technical[0]!r} as it is written; --map maps names to prompts")
 
 
 def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
@@ -243,7 +241,7 @@ def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
         console.warn(line)
     if read.problems:
         n_bad = len(read.problems)
-        console.warn(f"{n_bad} of {read.n_rows} rows are bad and left out; with --strict nothing would be evaluated")
+        console.warn(f"{n_bad} of {read.n_rows} rows are invalid and left out; --strict makes this an error")
     for line in first_problems(read.clipped):
         console.warn(f"{line}, so the event ends there")
     for line in heard.unread:

@@ -31,18 +31,18 @@ def index(
     model: ModelFlags,
     device: DeviceFlags,
     index: Annotated[
-        Path, typer.Option("--index", metavar="FILE", help="The index, new or to be extended.", rich_help_panel=PANEL)
+        Path, typer.Option("--index", metavar="FILE", help="Index to create or update.", rich_help_panel=PANEL)
     ],
     verbosity: VerbosityFlags,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Drop recordings below PATH that are known to be gone.", rich_help_panel=PANEL),
+        typer.Option("--prune", help="Remove recordings below PATH that no longer exist.", rich_help_panel=PANEL),
     ] = False,
     window: Annotated[
         str | None,
         typer.Option(
             metavar="SECONDS",
-            help="The length of what is found, 10 s for a new index; 'full' never cuts a recording.",
+            help="Length of the windows that searches find, 10 s for a new index; 'full' never splits a recording.",
             rich_help_panel=PANEL,
             show_default=False,
         ),
@@ -51,16 +51,16 @@ def index(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="What neighbouring windows share, nothing for a new index.",
+            help="Overlap of adjacent windows, 0 for a new index.",
             rich_help_panel=PANEL,
             show_default=False,
         ),
     ] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first bad file.", rich_help_panel=PANEL)
+        bool, typer.Option("--fail-fast", help="Stop at the first recording that fails.", rich_help_panel=PANEL)
     ] = False,
 ) -> None:
-    """Make recordings searchable, or bring their index up to date: what has not changed is not encoded again.
+    """Create or update an index of recordings, for search. Unchanged recordings are not encoded again.
 
     Example: peaudio index recordings/ --index sounds.index
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.options import PerLabel
     from pe_audio_cli.results import FileError, LocalizeResult
 
-PANEL = "Events, in the order in which they are worked out"
+PANEL = "Events, in the order of processing"
 REPORT_PANEL = "Report"
 
 
@@ -36,22 +36,22 @@ def localize(
         bool,
         typer.Option(
             "--tidy",
-            help="One event for a sound that lasts: goes on down to a third of the threshold, joins events up to 1 s "
-            "apart, drops those under 0.4 s. The flags above win over it.",
+            help="Find sustained sounds as one event: an offset threshold of a third of the threshold, a merge gap of "
+            "1 s, and a minimum duration of 0.4 s. The flags above override it.",
             rich_help_panel=PANEL,
         ),
     ] = False,
     frames: Annotated[
         bool,
         typer.Option(
-            "--frames", help="The probability of each 40 ms frame too (json and jsonl).", rich_help_panel=PANEL
+            "--frames", help="Write the probability of each 40 ms frame, too (json and jsonl).", rich_help_panel=PANEL
         ),
     ] = False,
     report: Annotated[
         str | None,
         typer.Option(
             metavar="FILE.html",
-            help="A page to look at, listen to and correct the events in, beside the output.",
+            help="Write a page on which to view, play and correct the events, too.",
             rich_help_panel=REPORT_PANEL,
         ),
     ] = None,
@@ -59,7 +59,7 @@ def localize(
         bool,
         typer.Option(
             "--embed-audio",
-            help="Put the sound into the page (about 38 MB an hour); otherwise it links to the files.",
+            help="Embed the audio in the page (about 38 MB per hour) instead of links to the files.",
             rich_help_panel=REPORT_PANEL,
         ),
     ] = False,
@@ -67,8 +67,8 @@ def localize(
         str | None,
         typer.Option(
             metavar="FILE.png",
-            help="A picture too, or .svg or .pdf: spectrogram, frame probabilities, events. A folder gets a .png for "
-            "each recording.",
+            help="Write a picture, too (.png, .svg or .pdf): spectrogram, frame probabilities, events. A folder gets "
+            "a .png for each recording.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -85,9 +85,9 @@ def localize(
         from pe_audio_cli.report.page import EMBED_SECONDS, PageOptions
 
         if embed_audio and report is None:
-            raise UsageError("--embed-audio is about a report: name it with --report")
+            raise UsageError("--embed-audio needs a report: name it with --report")
         if embed_audio and flags.engine.engine == "ray":
-            raise UsageError("--embed-audio needs the sound here, and a cluster keeps it: leave one of them out")
+            raise UsageError("--embed-audio does not work with --engine ray: leave out one of them")
         shown = plot is not None or report is not None
         settings = settings_in(flags.labels.settings, "localize")
         given = given_flags(context)
@@ -95,7 +95,7 @@ def localize(
         def rules(settings: SettingsFile) -> PerLabel[EventOptions]:
             found = settings.event_options(events, given, tidy=tidy)
             if report is not None and any(own != found.default for own in found.own.values()):
-                raise UsageError("a report finds the events of all labels alike: leave out --report or --settings")
+                raise UsageError("a report has the same event options for all labels: leave out --report or --settings")
             return found
 
         def ask(

@@ -31,11 +31,9 @@ models = typer.Typer()
 @models.callback(invoke_without_command=True)
 def show(
     context: typer.Context,
-    format: Annotated[Literal["table", "json"], typer.Option("-f", "--format", help="For people, or for scripts.")] = (
-        "table"
-    ),
+    format: Annotated[Literal["table", "json"], typer.Option("-f", "--format", help="Output format.")] = ("table"),
 ) -> None:
-    """The checkpoints that --model knows, which of them are on this machine, and what they take there.
+    """List the checkpoints for --model, and those on this machine with their sizes.
 
     Example: peaudio models pull base --for tag
     """
@@ -54,15 +52,15 @@ def show(
 @with_flags
 def pull(
     flags: VerbosityFlags,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="small, base, large, or a hub id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Checkpoint: small, base, large, or a hub id.")],
     task: Annotated[
         Literal["tag", "localize"] | None,
-        typer.Option("--for", help="Only the checkpoint for this command; by default those for both."),
+        typer.Option("--for", help="Fetch only the checkpoint for this command; by default those for both."),
     ] = None,
     revision: Revision = None,
     offline: Offline = False,
 ) -> None:
-    """Fetch a checkpoint from the hub, or the rest of one, and print the folder where it lies.
+    """Download a checkpoint from the hub, or resume a download, and print its folder.
 
     Example: peaudio models pull base --for tag
     """
@@ -76,8 +74,8 @@ def pull(
         options = ModelOptions(name, revision, offline)
         folder = local_folder(options)
         if folder is not None:
-            what = "ships with peaudio" if name == DEFAULT_MODEL else "is a folder on this machine"
-            console.tell(f"{name} {what}; there is nothing to fetch")
+            what = "is part of peaudio" if name == DEFAULT_MODEL else "is a folder on this machine"
+            console.tell(f"{name} {what}: nothing to download")
             print(folder)
             return
         for repo in dict.fromkeys(hub_name(name, each) for each in (TASKS if task is None else (task,))):
@@ -91,7 +89,7 @@ def _pull(repo: str, options: ModelOptions, console: Console) -> None:
         with console.download() as on_bytes:
             pulled = hub.pull(repo, options.revision, options.offline, on_bytes)
     except KeyboardInterrupt:
-        console.tell(f"what has come of {repo} is kept: the same command goes on with it")
+        console.tell(f"the partial download of {repo} is kept: the same command resumes it")
         raise
     here = "is here now" if pulled.is_new else "was here already"
     console.tell(f"{repo} {here}" if pulled.is_latest else f"{repo} {here}; the hub was not asked for a newer one")

@@ -82,7 +82,7 @@ def search(
             autocompletion=complete_model,
         ),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel="Model")] = (
+    offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.", rich_help_panel="Model")] = (
         False
     ),
 ) -> None:
@@ -100,23 +100,21 @@ def search(
         from pe_audio_cli.outputs.stream import StreamOutput
 
         if like is not None and (texts or without):
-            raise UsageError("--like compares sounds with a sound: leave out the words")
+            raise UsageError("--like replaces the texts: leave them out")
         options = SearchOptions(_number(k), where)
         name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
         output = StreamOutput(writer_for(name, "search"), writing, sys.stdout)
         with Index(index, model, offline=offline, on_warning=console.warn) as opened:
             if opened.copy_is_foreign:
-                console.warn(
-                    f"{index}.vectors is no copy of this index, and left alone: move it away for faster searches"
-                )
+                console.warn(f"{index}.vectors is not a copy of this index: move it away for faster searches")
             elif not opened.is_fresh:
-                console.tell(f"making the copy of {index} that searches read; the next search finds it")
+                console.tell(f"creating {index}.vectors, which makes the next searches faster")
             begin = time.perf_counter()
             results = _ask(opened, texts, like, without, options, device)
             console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - begin:.3f} s")
             for text in [] if like is not None else opened.unfamiliar([*(texts or ()), *(without or ())]):
-                console.warn(f"{opened.about.model} was not trained for {text!r}, its numbers may mean nothing")
+                console.warn(f"{opened.about.model} was not trained for {text!r}, its probabilities may be meaningless")
         output.open({})
         for result in results:
             for warning in result.warnings:

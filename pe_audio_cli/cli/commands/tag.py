@@ -35,7 +35,7 @@ def tag(
         str | None,
         typer.Option(
             metavar="FILE.png",
-            help="A picture too, or .svg or .pdf: a map of all recordings and labels.",
+            help="Write a picture, too (.png, .svg or .pdf): a map of all recordings and labels.",
             rich_help_panel="Output",
         ),
     ] = None,

@@ -83,4 +83,4 @@ class EncodeOptions:
 
     def __post_init__(self) -> None:
         if self.audio_track is not None and self.audio_track < 1:
-            raise UsageError(f"sound tracks are counted from 1: got {self.audio_track}")
+            raise UsageError(f"audio tracks are counted from 1: got {self.audio_track}")
