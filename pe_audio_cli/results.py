@@ -109,7 +109,7 @@ class WindowTags:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A label heard from ``start`` (onset) to ``end`` (offset); ``probability`` is that of its highest frame."""
+    """A label that is present from ``start`` to ``end``, in seconds; ``probability`` is that of its highest frame."""
 
     label: str
     start: float
@@ -239,7 +239,7 @@ class SearchResult:
     """The best hits of one query, the best first.
 
     ``query`` is the words or the sound file that were searched for. ``measure`` is ``probability`` for words, the
-    model's own that they are heard in the window, and for a sound ``similarity``, the cosine of the two embeddings;
+    model's own that the sound is in the window, and for a sound ``similarity``, the cosine of the two embeddings;
     ``warnings`` say what was amiss with that sound.
     """
 

@@ -1,4 +1,4 @@
-"""Compressed sound that is stored as if it were samples: DTS-CDs, captures of S/PDIF. To the ear, and a model, noise.
+"""Compressed sound that is stored as if it were samples: DTS-CDs, captures of S/PDIF. Played as samples, it is noise.
 
 It is told by the words with which its frames begin, several of them, as far apart as they have to be; each of them
 alone may stand in any recording. Words may have their bytes swapped.

@@ -1,9 +1,9 @@
-"""A recording in, blocks of mono float32 at 48 kHz out: whatever its format, rate and channels, in flat memory.
+"""Decodes recordings of any format, rate and channels to blocks of mono float32 at 48 kHz, in constant memory.
 
-libsndfile decodes WAV and its kin, AIFF, AU, CAF and FLAC, FFmpeg all else, told apart by the content, never by the
-name. What a header claims is checked against limits and never sizes anything by itself. Damage costs what is damaged:
-the rest is decoded, in its place on the timeline as far as the format tells it, and :attr:`AudioStream.warnings` say
-what was amiss.
+libsndfile decodes WAV and its relatives, AIFF, AU, CAF and FLAC, FFmpeg all other formats. The format is detected from
+the content, never from the name. Claims of a header are checked against limits, and no allocation depends on them
+alone. Of a damaged recording, the rest is decoded, in its place on the timeline as far as the format tells it, and
+:attr:`AudioStream.warnings` name the problems.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class AudioStream:
 def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
     """Open a recording as the user gave it: a file, a pipe, ``-`` for standard input, an address, or data.
 
-    ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
+    ``audio_track`` selects one of several audio tracks, counted from 1; None is the one that players
     choose, with a warning.
 
     Raises:

@@ -243,7 +243,7 @@ def _caf(opened: Opened) -> Extent | None:
 def next_recording(opened: Opened) -> int | None:
     """The byte at which another recording begins, in a file put together of several; else None.
 
-    Of the formats that tell where they end, MP4 and its kin and Matroska, and of those of which decoders find no end.
+    For formats that tell where they end, MP4 and its relatives and Matroska, and those in which decoders find no end.
     """
     head = read_at(opened, 0, 12)
     if head[4:8] == b"ftyp":

@@ -44,7 +44,7 @@ __all__ = [
     "window_starts",
 ]
 
-SAMPLE_RATE = 48_000  # samples per second that the model hears
+SAMPLE_RATE = 48_000  # samples per second of the model's input
 
 HOP = 1_920  # samples from one frame to the next
 
@@ -52,7 +52,7 @@ FRAMES_PER_SECOND = SAMPLE_RATE // HOP  # 25
 
 FRAME_SECONDS = HOP / SAMPLE_RATE  # 0.04 seconds from one frame to the next
 
-SHORTEST_WINDOW = 1.0  # seconds; below that the model hears too little of anything
+SHORTEST_WINDOW = 1.0  # seconds; a shorter window gives the model too little context
 
 Frames: TypeAlias = NDArray[np.float32]
 

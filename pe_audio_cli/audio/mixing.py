@@ -3,8 +3,8 @@
 A balanced cable or a swapped capsule makes the second channel the first turned upside down. Their mean is then silence,
 or what noise there is, and nothing in it says that a sound was lost. So the energy of the mean is compared with that of
 the channels as they are read, a quarter of a second and an octave at a time, because the sound that cancels may be
-short, or lie beside noise that does not. Frequencies count as the ear weighs them, or a cable's hum, which does not
-cancel, would hide a voice that does.
+short, or mixed with noise that does not. Frequencies are A-weighted: otherwise a cable's hum, which does not cancel,
+would hide a voice that does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOWEST_BAND = 100.0  # Hz at which the lowest octave begins; below, there is mos
 CANCELLED = 0.2  # below this they do; as two of three do with the third's sound in opposite phase, and one is left over
 # The power of the sum, relative to that of channels that have nothing to do with each other: n where all are the same.
 IN_PHASE = 1.5  # above this they support each other
-SHARE = 0.3  # of what is heard in a segment, the bands that cancel must be, for the mean to be given up
+SHARE = 0.3  # of the audible sound in a segment, the bands that cancel must be, for the mean to be given up
 AUDIBLE = 1e-5  # of the power of the loudest band so far, -50 dB: what is less does not count
 SILENCE = 1e-9  # power of a band, -90 dB relative to full scale: likewise
 OPPOSED = -0.3  # correlation with the channels that are kept, below which another is left out
@@ -35,7 +35,7 @@ LOUDER = 2.0  # times the power of the channel that was the loudest: then anothe
 FAINT = 0.1  # of the power of the loudest channel that is kept: less does not count in a mean
 HOLD_SECONDS = 10.0  # for which the mean stays given up, unless channels support each other
 FADE_SECONDS = 0.01  # from one mix to another
-TOLD_SECONDS, TOLD_SHARE = 0.5, 0.1  # that cancelled, or of what was heard: less is not worth a warning
+TOLD_SECONDS, TOLD_SHARE = 0.5, 0.1  # that cancelled, or of the audible sound: less is not worth a warning
 
 Samples = NDArray[np.float32]
 
@@ -98,7 +98,7 @@ class Mixer:
         if self._cancelled == 0 or self._cancelled < min(TOLD_SECONDS, TOLD_SHARE * self._seconds):
             return []
         when = f"for {self._cancelled:.3f} s, first at {self._first:.3f} s"
-        what = "there the louder one was heard instead of their mean"
+        what = "there the louder one was used instead of their mean"
         return [f"its channels cancel each other (opposite phase) {when}: {what}"]
 
     def _segment(self, samples: Samples) -> Samples:
@@ -119,17 +119,17 @@ class Mixer:
         bands = _bands(samples, self._sample_rate)
         powers = bands.own.mean(axis=0)
         self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
-        heard = np.where(powers > max(SILENCE, AUDIBLE * self._loudest), np.sqrt(powers), 0.0)
-        lost = bands.cancel & (heard > 0)
-        n_lost, n_sound = float(heard[lost].sum()), float(heard[bands.support].sum())
-        if n_lost > SHARE * heard.sum() and n_lost > n_sound:
+        audible = np.where(powers > max(SILENCE, AUDIBLE * self._loudest), np.sqrt(powers), 0.0)
+        lost = bands.cancel & (audible > 0)
+        n_lost, n_sound = float(audible[lost].sum()), float(audible[bands.support].sum())
+        if n_lost > SHARE * audible.sum() and n_lost > n_sound:
             self._first = self._first if self._cancelled else self._seconds
             self._cancelled += seconds
             self._hold = HOLD_SECONDS
             self._keep(bands, lost)
         elif self._kept is not None:
             self._hold -= seconds
-            if self._hold <= 0 or n_sound > max(SHARE * heard.sum(), n_lost):
+            if self._hold <= 0 or n_sound > max(SHARE * audible.sum(), n_lost):
                 self._kept = None
 
     def _keep(self, bands: _Bands, lost: NDArray[np.bool_]) -> None:
@@ -149,7 +149,7 @@ class Mixer:
                 kept[channel] = 1.0
                 total = total + own
         self._leader = int(order[0])
-        # Those that are next to silent here may be heard in other bands, and make the others no quieter.
+        # Those that are next to silent here may be audible in other bands, and make the others no quieter.
         self._kept = kept / np.count_nonzero(kept * powers >= FAINT * powers.max())
 
 

@@ -1,6 +1,6 @@
-"""The sound of a recording, kept as it is decoded: as Opus, small enough for a page and known to every browser.
+"""Encodes a recording as Opus while it is decoded: small enough for a page, and supported by every browser.
 
-It is what the model hears, mono at 48 kHz, so that its times are those of the events, whatever the file was: a video, a
+Its input is that of the model, mono at 48 kHz, so that its times are those of the events for any file: a video, a
 damaged recording, standard input.
 """
 

@@ -1,6 +1,6 @@
 """A log-mel spectrogram of a recording of any length, made as it is decoded, in a bounded number of columns.
 
-Columns are 10 ms wide at first. When their room is full, neighbours become one, and those that follow are as wide: two
+Columns are 10 ms wide at first. When all are full, neighbours become one, and those that follow are as wide: two
 hours end up in columns of 5 s. A column shows the loudest of what falls into it in each band, so that a click in a
 quiet night stays where it was. Fourier transforms are spaced with the columns as far as they overlap by half; from then
 on every column pools several.
@@ -24,14 +24,14 @@ WINDOW = 2_048  # samples of a Fourier transform, 43 ms
 STEP = 480  # samples from one transform to the next, 10 ms, as long as columns are that narrow
 WIDEST_STRIDE = 2  # steps from one transform to the next at most, so that no click falls between two of them
 BANDS = 96  # up to 24 kHz: the narrowest is two bins of the transform wide
-COLUMNS = 2_048  # room for so many; a recording of 10.24 s or longer fills at least half of them
-SILENCE = 1e-14  # power below which there is nothing to hear: -140 dB, where 24-bit samples end
+COLUMNS = 2_048  # at most; a recording of 10.24 s or longer fills at least half of them
+SILENCE = 1e-14  # the lowest power that counts: -140 dB, where 24-bit samples end
 
 Powers: TypeAlias = NDArray[np.float32]
 
 
 class StreamingSpectrogram:
-    """Hears a recording block by block, and holds no more of it than a window and ``COLUMNS`` columns."""
+    """Computes a spectrogram block by block; holds no more than a window and ``COLUMNS`` columns."""
 
     def __init__(self) -> None:
         self._powers = np.zeros((COLUMNS, BANDS), np.float32)
@@ -42,7 +42,7 @@ class StreamingSpectrogram:
         self._held = np.zeros((WINDOW - STEP) // 2, np.float32)
 
     def pass_through(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """The same blocks, each heard on its way: mono samples at 48 kHz, of shape ``(samples,)``."""
+        """Yield the same blocks after taking each: mono samples at 48 kHz, of shape ``(samples,)``."""
         for block in blocks:
             self._n_samples += len(block)
             self._take(block)
@@ -75,7 +75,7 @@ class StreamingSpectrogram:
         self._place += stride * len(powers)
 
     def _fold(self) -> None:
-        """Make columns twice as wide, which empties half of the room."""
+        """Make columns twice as wide, which frees half of them."""
         half = COLUMNS // 2
         self._powers[:half] = np.maximum(self._powers[::2], self._powers[1::2])
         self._powers[half:] = 0

@@ -268,7 +268,7 @@ class Batch:
                 self.plot,
                 names,
                 frames=self.frames,
-                heard_alone=with_default_labels,  # which nobody has asked for one by one
+                detected_only=with_default_labels,  # which nobody has asked for one by one
                 overwrite=overwrite,
             )
         if resume:

@@ -35,8 +35,8 @@ class Forecast:
 
     def chunk(self, file: str, seconds: float, fraction: float) -> None:
         """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
-        heard, _ = self._under_way.get(file, (0.0, 0.0))
-        self._under_way[file] = heard + seconds, min(max(fraction, 0.0), 1.0)
+        decoded, _ = self._under_way.get(file, (0.0, 0.0))
+        self._under_way[file] = decoded + seconds, min(max(fraction, 0.0), 1.0)
         self.seconds += seconds
         self._begin(measured=True)
 
@@ -75,15 +75,15 @@ class Forecast:
         """About how many seconds all of it lasts, if it is one recording; None while that is not known."""
         if self.n_files != 1 or len(self._under_way) != 1:
             return None
-        ((heard, fraction),) = self._under_way.values()
-        return heard / fraction if 0 < fraction < 1 else None
+        ((decoded, fraction),) = self._under_way.values()
+        return decoded / fraction if 0 < fraction < 1 else None
 
     def text(self) -> str:
         """All of it on one line."""
-        heard = f"{length_text(self.seconds)} of audio"
+        decoded = f"{length_text(self.seconds)} of audio"
         if self.length is not None:
-            heard = f"{length_text(self.seconds)} of about {length_text(self.length)}"
-        parts = [f"{self.n_done}/{self.n_files}"] + ([heard] if self.seconds > 0 else [])
+            decoded = f"{length_text(self.seconds)} of about {length_text(self.length)}"
+        parts = [f"{self.n_done}/{self.n_files}"] + ([decoded] if self.seconds > 0 else [])
         if self.speed is not None:
             parts.append(f"{self.speed:.{0 if self.speed >= 10 else 1}f} times real time")
         if self.seconds_left is not None:

@@ -45,10 +45,10 @@ class StopSwitch:
 
 @contextlib.contextmanager
 def stop_switch(on_first: Callable[[bool], None], on_stuck: Callable[[], None]) -> Iterator[StopSwitch]:
-    """Listen to the signals for a while.
+    """Catch the signals for a while.
 
-    A signal that is ignored, as under nohup, stays ignored. Outside the main thread, which alone may listen, nothing
-    is ever pressed.
+    A signal that is ignored, as under nohup, stays ignored. Outside the main thread, which alone can catch signals,
+    nothing is ever pressed.
 
     Args:
         on_first: called at the first signal, with whether the recording in hand has no longer than
@@ -61,22 +61,22 @@ def stop_switch(on_first: Callable[[bool], None], on_stuck: Callable[[], None]) 
         yield switch
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    heard = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
-    for number in heard:
+    caught = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in caught:
         signal.signal(number, switch.press)
     try:
-        with _Watch(heard, on_stuck):
+        with _Watch(caught, on_stuck):
             yield switch
     finally:
-        for number in heard:
+        for number in caught:
             signal.signal(number, before[number])
 
 
 class _Watch:
-    """A thread that hears of signals as they arrive, whatever the main thread does."""
+    """A thread that receives signals as they arrive, even if the main thread is blocked."""
 
     def __init__(self, signals: list[signal.Signals], on_stuck: Callable[[], None]) -> None:
-        import socket  # not before there is something to listen to
+        import socket  # only when it is needed
 
         self._signals, self._on_stuck = signals, on_stuck
         self._near, self._far = socket.socketpair()
@@ -94,16 +94,16 @@ class _Watch:
         self._near.close()
 
     def _watch(self) -> None:
-        deadline, given_up, n_heard = float("inf"), False, 0
+        deadline, given_up, n_caught = float("inf"), False, 0
         while (numbers := self._until(deadline)) != b"":
             now = time.monotonic()
             if numbers is None and given_up:
                 _end_now(self._on_stuck)
-            heard = [number for number in numbers or b"" if number in self._signals]
-            n_heard += len(heard)
-            if numbers is None or n_heard > 1:  # the second one ends it, if the main thread can be interrupted at all
+            caught = [number for number in numbers or b"" if number in self._signals]
+            n_caught += len(caught)
+            if numbers is None or n_caught > 1:  # the second one ends it, if the main thread can be interrupted at all
                 given_up, deadline = True, min(deadline, now + LAST_SECONDS) if numbers else now + LAST_SECONDS
-            elif any(number in POLITE for number in heard):
+            elif any(number in POLITE for number in caught):
                 deadline = now + GRACE_SECONDS
             if numbers is None:
                 _interrupt_main_thread()

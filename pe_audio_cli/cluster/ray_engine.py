@@ -196,21 +196,21 @@ class RayEngine:
         )
 
     def _pool(self) -> Pool:
-        room = self._capacity()
-        wanted = room if self._options.workers is None else self._options.workers
+        capacity = self._capacity()
+        wanted = capacity if self._options.workers is None else self._options.workers
         decoder = 1.0 if self._gpus else DECODER_SHARE  # a GPU waits for many decoders, a CPU hardly ever for one
-        return Pool(max(min(room, wanted), 1), max(wanted, 1), self._threads - DECODER_SHARE, self._gpus, decoder)
+        return Pool(max(min(capacity, wanted), 1), max(wanted, 1), self._threads - DECODER_SHARE, self._gpus, decoder)
 
     def _check_capacity(self) -> None:
-        room, wanted = self._capacity(), self._options.workers
-        if room == 0 and wanted is None:
+        capacity, wanted = self._capacity(), self._options.workers
+        if capacity == 0 and wanted is None:
             gpus = f" and {self._gpus:g} GPUs" if self._gpus else ""
             raise UsageError(
                 f"no node of the cluster has room for a worker, which takes {self._threads} CPUs{gpus}: start a larger "
                 "one, or if the cluster scales by itself, set --workers"
             )
-        if wanted is not None and room < wanted:
-            self._tell(f"the cluster has room for {room} of {wanted} workers; the others join as it grows")
+        if wanted is not None and capacity < wanted:
+            self._tell(f"the cluster has room for {capacity} of {wanted} workers; the others join as it grows")
 
     def _worker_device(self) -> DeviceOptions:
         """Return the device of a worker's audio tower; Ray shows a worker only the GPUs that it has reserved."""
@@ -251,11 +251,11 @@ class _CapacityWatch:
         if now - self._looked < WATCH_SECONDS:
             return
         self._looked = now
-        room = self._capacity()
-        if room >= self._most:
-            self._most, self._full = room, now
+        capacity = self._capacity()
+        if capacity >= self._most:
+            self._most, self._full = capacity, now
         elif now - self._full > SHRUNK_SECONDS:
-            raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {room}")
+            raise Lost(f"the cluster has shrunk from room for {self._most} workers to room for {capacity}")
 
 
 def _connect_with_retries(address: str, **options: Any) -> None:

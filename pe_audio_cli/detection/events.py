@@ -10,7 +10,7 @@ timeline of a label:
     An event still starts where the probability rises above the threshold, but goes on until it is no longer above
     this lower one. Events never get an earlier onset; they last longer, and some that dipped in between become one.
 ``median``
-    Each frame takes the state that most of the frames have in a stretch of this length around it: a lone event
+    Each frame takes the state that most of the frames have in an interval of this length around it: a lone event
     shorter than half of it vanishes, a lone gap shorter than half of it is filled. Beyond its ends the recording
     counts as silent.
 ``merge_gap``
@@ -36,7 +36,7 @@ from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
 from pe_audio_cli.options import EventOptions, PerLabel
 from pe_audio_cli.results import Event
 
-__all__ = ["Events", "FrameRules", "find_events", "n_heard_frames", "spans"]
+__all__ = ["Events", "FrameRules", "find_events", "n_audio_frames", "spans"]
 
 Activity: TypeAlias = NDArray[np.bool_]
 Spans: TypeAlias = NDArray[np.intp]  # (n_spans, 2): onset and offset frames, the offset exclusive
@@ -112,7 +112,7 @@ def find_events(
 ) -> Events:
     """The events of a recording.
 
-    Frames that start at or after the recording's end hear only padding and hold no event; an event that lasts into
+    Frames that start at or after the recording's end hold only padding and no event; an event that lasts into
     the padding of the last frame ends with the recording.
 
     Args:
@@ -120,14 +120,14 @@ def find_events(
         duration: length of the recording in seconds.
         options: how events are found, perhaps otherwise for some labels than for the rest.
     """
-    n_heard = n_heard_frames(duration)
+    n_frames = n_audio_frames(duration)
     labels, rules = sorted(probabilities), PerLabel.lift(options)
-    tables = [_table(index, probabilities[label][:n_heard], rules.of(label)) for index, label in enumerate(labels)]
+    tables = [_table(index, probabilities[label][:n_frames], rules.of(label)) for index, label in enumerate(labels)]
     table = np.concatenate(tables) if tables else np.empty(0, EVENT)
     return Events(labels, duration, table[np.lexsort((table["label"], table["onset"]))])
 
 
-def n_heard_frames(duration: float) -> int:
+def n_audio_frames(duration: float) -> int:
     """Return the number of frames that hold samples, not only padding, of a recording of so many seconds."""
     return math.ceil(_frames(duration))
 
@@ -136,7 +136,7 @@ def _table(label: int, probability: NDArray[np.floating[Any]], options: EventOpt
     found = _spans(probability, options)
     table = np.empty(len(found), EVENT)
     table["onset"], table["offset"], table["label"] = found[:, 0], found[:, 1], label
-    # Maxima of the stretches between consecutive edges, every other of which is an event; the end needs a frame more.
+    # Maxima between consecutive edges, every other of which is an event; the end needs a frame more.
     table["peak"] = np.maximum.reduceat(np.append(probability, 0), found.ravel())[::2] if len(found) else 0
     return table
 

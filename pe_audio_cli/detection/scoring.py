@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pe_audio_cli.options import Aggregate
 from pe_audio_cli.results import Tag
 
-__all__ = ["aggregate", "heard_without", "logits", "probabilities", "rank"]
+__all__ = ["aggregate", "logit_without", "logits", "probabilities", "rank"]
 
 
 def logits(audio: ArrayLike, text: ArrayLike, scale: float, bias: float) -> NDArray[np.float64]:
@@ -44,8 +44,8 @@ def probabilities(logits: ArrayLike) -> NDArray[np.float32]:
     return np.asarray(np.where(x < 0, small, 1) / (1 + small), np.float32)
 
 
-def heard_without(wanted: NDArray[np.float64], unwanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logit of one label being heard and none of others, each of them judged by itself.
+def logit_without(wanted: NDArray[np.float64], unwanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logit that one sound is present and none of the others, as independent events.
 
     The probability is ``p * (1 - q1) * (1 - q2) ...``; without others it is ``p``, and the logit comes out as it went
     in. It is worked out from the logarithm, so that probabilities next to 0 and to 1 keep their order.

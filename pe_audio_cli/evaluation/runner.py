@@ -12,7 +12,7 @@ import numpy as np
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
 from pe_audio_cli.audio.decoding import open_audio
-from pe_audio_cli.detection.events import n_heard_frames
+from pe_audio_cli.detection.events import n_audio_frames
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.errors import AnnotationError, RunError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durations
@@ -152,8 +152,8 @@ def _scores_of(result: LocalizeResult | TagResult | FileError, names: Sequence[s
             found = {tag.label: tag.probability for tag in result.tags}
             return np.array([[found[name]] for name in names], np.float32)
         assert result.frames is not None
-        n_heard = n_heard_frames(result.recording.duration)
-        return np.stack([result.frames[name][:n_heard] for name in names])
+        n_frames = n_audio_frames(result.recording.duration)
+        return np.stack([result.frames[name][:n_frames] for name in names])
     except Exception as error:
         return FileError.caused_by(error, result.recording.file)
 

@@ -100,7 +100,7 @@ class RavenWriter(EventWriter):
 
 
 class TextGridWriter(EventWriter):
-    """A Praat TextGrid, in its long form: an interval tier for each label, whether or not it was heard.
+    """A Praat TextGrid, in its long form: an interval tier for each label, whether or not it has an event.
 
     The intervals of a tier cover the whole recording: between events there is an interval without text, and neighbours
     share their boundary exactly. See https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html.
@@ -127,10 +127,10 @@ class TextGridWriter(EventWriter):
         n_intervals = sum(1 for _ in _intervals(edges, end))
         yield f'        name = "{quoted}"\n        xmin = 0\n        xmax = {_exact(end)}\n'
         yield f"        intervals: size = {n_intervals}\n"
-        for number, (start, stop, heard) in enumerate(_intervals(edges, end), start=1):
+        for number, (start, stop, present) in enumerate(_intervals(edges, end), start=1):
             yield f"        intervals [{number}]:\n"
             yield f"            xmin = {_exact(start)}\n            xmax = {_exact(stop)}\n"
-            yield f'            text = "{quoted if heard else ""}"\n'
+            yield f'            text = "{quoted if present else ""}"\n'
 
 
 def _edges(result: LocalizeResult) -> dict[str, array[float]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan"]
 
-DEFAULT_WINDOW = 10.0  # seconds: long enough to tell what is heard, short enough to find the place
+DEFAULT_WINDOW = 10.0  # seconds: long enough to recognize sounds, short enough to locate them
 
 NO_UTF8 = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # how a byte is spelled that is none
 

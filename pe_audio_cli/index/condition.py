@@ -26,7 +26,7 @@ DEFAULT_SECONDS = 10.0  # a condition on ten million windows takes two
 MEMORY_LIMIT = "PEAUDIO_MAX_WHERE_BYTES"
 DEFAULT_BYTES = 2 << 30  # DuckDB's own limit does not count the text and lists that an expression makes
 PATIENCE = 1.0  # seconds for a query to end that has been interrupted
-POLL_SECONDS = 0.2  # in which a Ctrl-C is heard on systems where it does not end a wait
+POLL_SECONDS = 0.2  # after which a Ctrl-C takes effect on systems where it does not end a wait
 
 AnswerT = TypeVar("AnswerT")
 
@@ -53,13 +53,13 @@ def _allowed(variable: str, unit: str, default: float) -> float:
 
 
 def within(
-    seconds: float, room: float, connection: DuckDBPyConnection, ask: Callable[[DuckDBPyConnection], AnswerT]
+    seconds: float, memory: float, connection: DuckDBPyConnection, ask: Callable[[DuckDBPyConnection], AnswerT]
 ) -> AnswerT:
     """Run ``ask`` on ``connection``, which nothing else uses, close it, and return the result.
 
     A query that does not even heed its interruption, because DuckDB is within one expression, is left to itself.
 
-    Raises :class:`TimeoutError` if it takes longer, :class:`MemoryError` if the process grows by more than ``room``
+    Raises :class:`TimeoutError` if it takes longer, :class:`MemoryError` if the process grows by more than ``memory``
     bytes meanwhile, and what ``ask`` raises.
     """
     answers: list[AnswerT] = []
@@ -77,7 +77,7 @@ def within(
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        if not _wait(done, seconds, _most_memory() + room):
+        if not _wait(done, seconds, _most_memory() + memory):
             raise TimeoutError
     except BaseException:
         connection.interrupt()

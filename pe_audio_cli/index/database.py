@@ -195,7 +195,7 @@ class Database:
             raise UsageError(f"the condition is blank: there are {COLUMNS}")
         query = f"SELECT id FROM ({CLIPS_FOR_CONDITIONS}) AS clips WHERE (\n{where}\n) ORDER BY id"
         of_condition = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
-        seconds, room = seconds_allowed(), bytes_allowed()
+        seconds, memory = seconds_allowed(), bytes_allowed()
 
         def ask(cursor: DuckDBPyConnection) -> NDArray[np.int64]:
             if len(cursor.extract_statements(query)) != 1:
@@ -204,7 +204,7 @@ class Database:
 
         with _read_errors_explained(self.path):
             try:
-                return within(seconds, room, self._new_cursor(), ask)
+                return within(seconds, memory, self._new_cursor(), ask)
             except TimeoutError as error:
                 raise UsageError(
                     f"the condition {where!r} takes longer than {seconds:g} s: make it simpler, or set {LIMIT} to more"
@@ -212,7 +212,7 @@ class Database:
             except (duckdb.OutOfMemoryException, MemoryError) as error:
                 raise UsageError(
                     f"the condition {where!r} needs too much memory: make it simpler, or set {MEMORY_LIMIT} to more "
-                    f"than {room:.0f}"
+                    f"than {memory:.0f}"
                 ) from error
             except of_condition as error:
                 raise UsageError(

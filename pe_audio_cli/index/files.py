@@ -44,7 +44,7 @@ def place_of(path: Path) -> Path:
 
 
 def log_of(path: Path) -> Path:
-    """DuckDB's write-ahead log beside a database."""
+    """The path of DuckDB's write-ahead log of a database."""
     return path.with_name(f"{path.name}.wal")
 
 
@@ -114,7 +114,7 @@ def _clear_away(left: Path, index: Path) -> None:
 
 @contextlib.contextmanager
 def private_folder(index: Path) -> Iterator[Path]:
-    """A folder beside an index into which nobody else may look, gone in the end with all that is in it."""
+    """Create a private folder next to an index, which is removed at the end with its content."""
     folder = helper(index, IN_MAKING.format(secrets.token_hex(8)))
     os.mkdir(folder, 0o700)
     try:

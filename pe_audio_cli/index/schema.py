@@ -41,7 +41,7 @@ TABLES += f"CREATE VIEW clips AS {CLIPS};\n"
 MAX_WIDTH = 1 << 16  # numbers of an embedding
 MAX_TEXT = 10_000  # characters of a name or a path
 REVISION = r"[0-9A-Za-z_.-]*"  # a part of a path
-ROOM = 1 << 30  # bytes that the embeddings of any index may take,
+LEAST_LIMIT = 1 << 30  # bytes that the embeddings of any index may take,
 MAX_RATIO = 1000  # and so many times what its file takes: not even recordings that are all alike compress so well
 
 
@@ -155,7 +155,7 @@ def _check_size(connection: DuckDBPyConnection, path: Path, width: int) -> None:
         connection.execute(f"SELECT {COUNT} FROM {name}").fetchall()[0][0] for name in ("windows", "recordings")
     )
     size = path.stat().st_size
-    if n_windows * width * 4 + n_recordings * 64 > ROOM + MAX_RATIO * size:
+    if n_windows * width * 4 + n_recordings * 64 > LEAST_LIMIT + MAX_RATIO * size:
         raise damaged(path, f"{n_windows} windows of {n_recordings} recordings in a file of {size} bytes")
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pe_audio_cli import _paths
-from pe_audio_cli.detection.scoring import heard_without, probabilities
+from pe_audio_cli.detection.scoring import logit_without, probabilities
 from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
 from pe_audio_cli.index.database import Clip, Database
 from pe_audio_cli.index.exact_search import QueryVectors, best
@@ -88,7 +88,7 @@ class Index:
             model: where its checkpoint is now, a name or hub id that may be fetched; None is where it was when the
                 index was made, and fetches nothing.
             offline: never touch the network.
-            on_warning: hears of a copy that was damaged, in one line; None is for nobody.
+            on_warning: called with one line if the copy was damaged; None ignores it.
 
         Raises:
             StoreError: there is no index, or it is damaged, in use, of another version or of another model.
@@ -123,7 +123,7 @@ class Index:
         Args:
             queries: plain words, one or several; each is searched for by itself.
             options: how many hits, and among which windows.
-            without: plain words for what must not be heard.
+            without: descriptions of sounds that must not be present.
 
         Raises:
             UsageError: there is no query, one is too long for the model, or a condition does not work.
@@ -134,7 +134,7 @@ class Index:
         if not texts:
             raise UsageError("name what to search for, in plain words or with --like FILE")
         wanted, unwanted = self._embed(texts), self._embed(_several(without))
-        key = partial(_heard, self.about.logit_scale, self.about.logit_bias)
+        key = partial(_present_without, self.about.logit_scale, self.about.logit_bias)
         return self._best(texts, QueryVectors(wanted, unwanted, key), "probability", options)
 
     def like(
@@ -284,15 +284,15 @@ class Index:
         return here
 
 
-def _heard(
+def _present_without(
     scale: float,
     bias: float,
     wanted: NDArray[np.float64],
     unwanted: NDArray[np.float64],
     norms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """A :class:`Key`: the logit of one thing being heard and others not."""
-    return heard_without(scale * wanted + bias, scale * unwanted + bias)
+    """A :class:`Key`: the logit that one sound is present and others are absent."""
+    return logit_without(scale * wanted + bias, scale * unwanted + bias)
 
 
 def _alike(

@@ -5,7 +5,7 @@ anew. Where it cannot be written, the database itself is read, which takes longe
 
 The file is a header of 4,096 bytes (a line of JSON, filled up with blanks), the embeddings (float32, row by row), the
 windows' ids (int64) and the embeddings' Euclidean norms (float32), all of them little-endian. The header has a CRC-32
-for each of some equal stretches of windows, of their embeddings, then their ids, then their norms. They are compared
+for each of some equal parts of windows, of their embeddings, then their ids, then their norms. They are compared
 when the file has changed since it was written or last compared, or that was a day ago; what does not match is made
 anew.
 """
@@ -87,8 +87,8 @@ class _Header:
         """The number of windows per checksum, except for the last ones."""
         return BLOCK_WINDOWS * max(-(-self.n_windows // (BLOCK_WINDOWS * MOST_SUMS)), 1)
 
-    def sum_of(self, stretch: int) -> str:
-        return self.sums[stretch * SUM_DIGITS : (stretch + 1) * SUM_DIGITS]
+    def sum_of(self, part: int) -> str:
+        return self.sums[part * SUM_DIGITS : (part + 1) * SUM_DIGITS]
 
 
 def vectors_path(index: Path) -> Path:
@@ -99,7 +99,7 @@ def vectors_path(index: Path) -> Path:
 def blocks_of(database: Database, say: Say | None = None) -> Iterator[WindowBlock]:
     """All windows by rising id, from a copy that is up to date and undamaged, or failing that from the database.
 
-    ``say`` hears if the copy was damaged. Raises :class:`StoreError` if the index is.
+    ``say`` is called if the copy was damaged. Raises :class:`StoreError` if the index is.
     """
     path, n_windows, n_done = vectors_path(database.path), database.counts()[1], 0
     copy = _copy_of(database) or _new_copy(database)
@@ -216,7 +216,7 @@ def _write(opened: BinaryIO, header: _Header, database: Database) -> None:
     opened.flush()
     with _pool() as pool:
         content = _Content.of(Path(opened.name), header)
-        sums = "".join(pool.map(content.sum, content.stretches))
+        sums = "".join(pool.map(content.sum, content.parts))
     opened.seek(0)
     opened.write(replace(header, sums=sums).encode())
     opened.flush()
@@ -239,7 +239,7 @@ class _Content:
         return cls(embeddings.view(NUMBER).reshape(n, width), ids.view(ID), norms.view(NUMBER), header.n_together)
 
     @property
-    def stretches(self) -> list[slice]:
+    def parts(self) -> list[slice]:
         return [slice(first, first + self.n_together) for first in range(0, len(self.ids), self.n_together)]
 
     def sum(self, rows: slice) -> str:
@@ -260,15 +260,15 @@ def _mapped(path: Path, header: _Header) -> Iterator[WindowBlock]:
         return
     content = _Content.of(path, header)
     if verified.is_verified(path):
-        for rows in content.stretches:
+        for rows in content.parts:
             yield from content.blocks(rows)
         return
     verified.distrust(path)
     with _pool() as pool:
-        for number, total in enumerate(pool.map(content.sum, content.stretches)):
+        for number, total in enumerate(pool.map(content.sum, content.parts)):
             if total != header.sum_of(number):
                 return
-            yield from content.blocks(content.stretches[number])
+            yield from content.blocks(content.parts[number])
     verified.remember(path)
 
 

@@ -148,7 +148,7 @@ def encode(
         on_chunk: told of progress.
         spectrograms: make one of each recording as it is read, in the reader's thread.
         sounds: seconds of recording up to which its sound is kept, to be listened to; None keeps none.
-        audio_track: which sound of a file with several is heard, counted from 1; None is the one that players choose.
+        audio_track: one of several audio tracks of a file, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
     items = read_ahead(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_WINDOW", "embed", "localize", "tag", "window_options"]
 
 DEFAULT_WINDOW = 30.0  # seconds, the length of the excerpts on which the published checkpoints were trained
-OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near a seam are heard from both of its sides
+OVERLAP_OF_WINDOW = {"tag": 0.0, "localize": 1 / 6}  # events near the end of a window are complete in the next
 
 
 def window_options(

@@ -1,6 +1,6 @@
 """Codec features of the recordings in hand, on disk, so that a run that was cut short need not compute them again.
 
-The codec is nearly all that a recording costs, and its features take little room: 46 MB for an hour at a width of 128.
+The codec is nearly all that a recording costs, and its features take little space: 46 MB for an hour at a width of 128.
 Each recording has a helper file of its own beside the output, a sequence of records
 
     key         32 bytes    SHA-256 of the encoder's identity and of the samples that the codec was given

@@ -130,7 +130,7 @@ class FileOutput(Output):
     def finish(self) -> None:
         """Give the file its name; the journal stays for a run that may be resumed, or of which some recordings failed.
 
-        Where the format holds one recording, and that one failed, there is none: it would say that nothing was heard.
+        Where the format holds one recording, and that one failed, there is none: it would say that there was no event.
         """
         if self._stream is None:  # an earlier run had done it all
             self._lock.release()

@@ -1,4 +1,4 @@
-"""Pictures beside an output: a timeline of each recording, or one map of all tags.
+"""The side output of pictures: a timeline of each recording, or one map of all tags.
 
 A picture appears whole or not at all, and before its result is noted as done.
 """
@@ -44,17 +44,17 @@ class TimelinePictures(SideOutput):
         files: Sequence[str],
         *,
         frames: bool = False,
-        heard_alone: bool = False,
+        detected_only: bool = False,
         overwrite: bool = False,
     ) -> None:
         """``path`` ends in a slash, or is there as a folder, if it is one.
 
-        ``heard_alone`` draws no band of a label without an event. ``frames`` leaves the frame probabilities in what is
-        passed on to ``output``. Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of
+        ``detected_only`` draws no band of a label without an event. ``frames`` leaves the frame probabilities in the
+        results for ``output``. Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of
         picture, or one is there already.
         """
         _refuse_without_matplotlib()
-        self._path, self._heard_alone = path, heard_alone
+        self._path, self._detected_only = path, detected_only
         if is_folder(path):
             self._kind = KIND_IN_FOLDERS
             refuse_unwritable(next(there for there in (Path(path), *Path(path).parents) if there.exists()), "a picture")
@@ -93,7 +93,7 @@ class TimelinePictures(SideOutput):
             return
         drawn = BytesIO()
         try:
-            draw_timeline(result, drawn, self._kind, self._heard_alone)
+            draw_timeline(result, drawn, self._kind, self._detected_only)
         except Exception as error:
             raise unwritten(result, error) from error
         target = self._targets[file_of(result)]

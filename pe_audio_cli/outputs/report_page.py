@@ -1,4 +1,4 @@
-"""A report beside an output: one page of all results, to look at, listen to and correct."""
+"""The side output of a report: one page of all results, to view, play and correct."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReportOutput(SideOutput):
         frames: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """``warn`` is told of a recording that cannot be heard in it, by its name.
+        """``warn`` is called for a recording that cannot be played on the page, with its name.
 
         Raises :class:`UsageError` if ``options.path`` stands for no page, or one is there already.
         """

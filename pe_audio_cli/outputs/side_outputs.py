@@ -20,7 +20,7 @@ __all__ = ["SideOutput", "refuse_unwritable"]
 
 
 class SideOutput(Output):
-    """An output with something beside it that is made of the same results; without that it would be just the same.
+    """An output with a side output, made from the same results; the output itself is the same as without.
 
     ``frames`` leaves the frame probabilities, which what is beside it may need, in the results that it gets.
     """

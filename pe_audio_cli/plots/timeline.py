@@ -51,11 +51,11 @@ LINE = "#d9d9d9"
 EVENT, EVENT_FILL = "#c2410c", "#fdba74"
 
 
-def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alone: bool = False) -> None:
+def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, detected_only: bool = False) -> None:
     """Write the picture of one recording: a ``png``, ``svg`` or ``pdf`` of 1200 pixels' width.
 
-    Of more than 40 labels, the 40 with the highest frames are drawn. With ``heard_alone`` labels without an event have
-    no band, or the five with the highest frames have one if there is no event at all. In an SVG file the bands'
+    Of more than 40 labels, the 40 with the highest frames are drawn. With ``detected_only`` labels without an event
+    have no band, or the five with the highest frames have one if there is no event at all. In an SVG file the bands'
     background is called ``bands``, and the bars of the i-th band from above ``events-i``.
 
     Raises ValueError if the result has no frame probabilities, or its recording no spectrogram.
@@ -63,7 +63,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
     spectrogram = result.recording.spectrogram
     if result.frames is None or spectrogram is None:
         raise ValueError("a picture needs frame probabilities and a spectrogram")
-    heat = _heat(result, heard_alone)
+    heat = _heat(result, detected_only)
     band = min(max(BANDS_HEIGHT // len(heat), LEAST_BAND), MOST_BAND)
     height = HEADING + SPECTROGRAM + GAP + band * len(heat) + AXIS + LEGEND
     with pixel_figure(WIDTH, height) as figure:
@@ -72,7 +72,7 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
         left = max(round(widest) + GAP, LEAST_LEFT) + MARGIN
         width = WIDTH - left - MARGIN
 
-        _write_heading(figure, result, left, _labels_drawn(result, len(heat), heard_alone))
+        _write_heading(figure, result, left, _labels_drawn(result, len(heat), detected_only))
         place = (left, HEADING, width, SPECTROGRAM)
         levels = _draw_spectrogram(figure.axes("spectrogram", *place), spectrogram, result.recording, width)
         top = HEADING + SPECTROGRAM + GAP
@@ -84,13 +84,13 @@ def draw_timeline(result: LocalizeResult, stream: BinaryIO, kind: str, heard_alo
         figure.save(stream, kind)
 
 
-def _heat(result: LocalizeResult, heard_alone: bool) -> dict[str, NDArray[np.float32]]:
+def _heat(result: LocalizeResult, detected_only: bool) -> dict[str, NDArray[np.float32]]:
     """Return the row of each label to draw, in no more columns than there are pixels."""
     assert result.frames is not None
-    heard = {event.label for event in result.events} if heard_alone else set(result.labels)
-    labels = [label for label in result.labels if label in heard] or result.labels
+    shown = {event.label for event in result.events} if detected_only else set(result.labels)
+    labels = [label for label in result.labels if label in shown] or result.labels
     rows = {label: peaks(result.frames[label], WIDTH - MOST_LEFT - 2 * MARGIN) for label in labels}
-    most = MOST_LABELS if heard else LEAST_LABELS
+    most = MOST_LABELS if shown else LEAST_LABELS
     highest = set(sorted(labels, key=lambda label: -float(rows[label].max()))[:most])
     return {label: rows[label] for label in labels if label in highest}
 
@@ -103,13 +103,13 @@ def _name(label: str) -> tuple[str, int]:
     return fit(label, width, SMALL, lines=2), SMALL
 
 
-def _labels_drawn(result: LocalizeResult, n_drawn: int, heard_alone: bool) -> str | None:
+def _labels_drawn(result: LocalizeResult, n_drawn: int, detected_only: bool) -> str | None:
     """Return a description of the labels that are drawn, or None if all are."""
     n = len(result.labels)
     if n_drawn == n:
         return None
-    if heard_alone and n_drawn == len({event.label for event in result.events}):
-        return f"the {n_drawn} of {n} labels that are heard"
+    if detected_only and n_drawn == len({event.label for event in result.events}):
+        return f"the {n_drawn} of {n} labels that were detected"
     return f"the {n_drawn} most probable of {n} labels"
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import is_address
 from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
-from pe_audio_cli.detection.events import FrameRules, n_heard_frames
+from pe_audio_cli.detection.events import FrameRules, n_audio_frames
 from pe_audio_cli.formats.annotation import RavenWriter
 from pe_audio_cli.options import EventOptions
 from pe_audio_cli.report.link import relative_url
@@ -110,7 +110,7 @@ class PageWriter:
     def _write_recording(self, result: LocalizeResult) -> None:
         assert result.frames is not None and result.recording.spectrogram is not None
         recording, spectrogram = result.recording, result.recording.spectrogram
-        n_frames = n_heard_frames(recording.duration)
+        n_frames = n_audio_frames(recording.duration)
         pool = 1 if n_frames * len(result.labels) <= EXACT_FRAMES else -(-n_frames // POOLED_COLUMNS)
         sound = self._sound_to_embed(recording)
         facts = {
@@ -213,7 +213,7 @@ def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32
     rows = [
         (
             round(event.start * FRAMES_PER_SECOND),
-            n_heard_frames(event.end),
+            n_audio_frames(event.end),
             places[event.label],
             int(ranks(np.float32(event.probability), levels)),
         )

@@ -194,14 +194,14 @@ def test_default_labels_without_an_event_have_no_band(tone, tmp_path, monkeypatc
 
     frames = {label: np.full(33, level, np.float32) for label, level in default.items()}
     recording = result_of("a.wav", frames, EventOptions(0.5), 1.3)
-    for heard_alone, drawn in ((True, ["loud"]), (False, list(default))):
+    for detected_only, drawn in ((True, ["loud"]), (False, list(default))):
         stream = io.BytesIO()
-        draw_timeline(recording, stream, "svg", heard_alone)
+        draw_timeline(recording, stream, "svg", detected_only)
         texts = svg_texts(stream.getvalue())
         assert [label for label in default if label in texts] == drawn
-        assert any("1 of 10 labels that are heard" in text for text in texts) == heard_alone
+        assert any("1 of 10 labels that were detected" in text for text in texts) == detected_only
     stream = io.BytesIO()
-    draw_timeline(result_of("a.wav", frames, EventOptions(0.95), 1.3), stream, "svg", heard_alone=True)
+    draw_timeline(result_of("a.wav", frames, EventOptions(0.95), 1.3), stream, "svg", detected_only=True)
     assert sum(label in svg_texts(stream.getvalue()) for label in default) == 5
 
 
@@ -212,7 +212,7 @@ def test_the_command_leaves_out_empty_bands_of_default_labels_alone(tone, tmp_pa
     real = pictures.TimelinePictures
 
     def noted(*arguments, **options):
-        asked.append(options["heard_alone"])
+        asked.append(options["detected_only"])
         return real(*arguments, **options)
 
     monkeypatch.setattr(pictures, "TimelinePictures", noted)

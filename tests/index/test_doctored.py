@@ -111,7 +111,7 @@ def test_a_small_file_that_claims_to_hold_what_fills_a_disk(tmp_path, monkeypatc
     with duckdb.connect(index) as connection:
         connection.execute("INSERT INTO windows SELECT i + 100, 1, 0, 1, [1,2,3,4,5,6,7,8] FROM range(100000) t(i)")
     assert len(everything(index)[0]) == 100_009
-    monkeypatch.setattr(schema, "ROOM", 0)
+    monkeypatch.setattr(schema, "LEAST_LIMIT", 0)
     monkeypatch.setattr(schema, "MAX_RATIO", 1)
     with pytest.raises(StoreError, match="100009 windows of 3 recordings in a file of"):
         Database.open(index)

@@ -177,7 +177,7 @@ def test_the_timeline_stays_in_sight_while_the_list_scrolls(page, tmp_path, widt
         assert len(page.rows) > 40
         page.run("document.querySelectorAll('#events tbody tr')[40].scrollIntoView({ block: 'nearest' })")
         for row in (40, 20):
-            page.run("document.querySelectorAll('#events tbody tr .hear')[arguments[0]].click()", row)
+            page.run("document.querySelectorAll('#events tbody tr .play-event')[arguments[0]].click()", row)
             page.until(lambda: page.run("return scrollY") > 300)
             picture, axis, chosen = (
                 page.run("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
@@ -254,7 +254,7 @@ def write_film(path: Path, seconds: float) -> None:
 
 
 def test_a_click_on_an_event_plays_it_and_stops_at_its_end(page, heard):
-    event = page.all("#events .hear")[2]
+    event = page.all("#events .play-event")[2]
     assert event.text == "rain"
     event.click()
     assert 4.0 <= page.audio("currentTime") < 5.0
@@ -306,7 +306,7 @@ def test_a_recording_that_is_gone_is_said_to_be(page, heard, tmp_path):
     page.open(tmp_path / "report.html")
     page.until(lambda: page.find("#problem").is_displayed())
     assert "--embed-audio" in page.find("#problem").text
-    page.all("#events .hear")[0].click()
+    page.all("#events .play-event")[0].click()
     assert page.find("#time").text.startswith("1.00 "), "the place can be seen all the same"
 
 
@@ -511,7 +511,7 @@ def test_markup_in_labels_names_and_errors_is_text(page, tmp_path):
     result = result_of(file, {evil: np.ones(25, np.float32)}, options, 1.0)
     write_page(tmp_path / "report.html", [result, FileError(f"{evil}.wav", "decode", evil)], options)
     page.open(tmp_path / "report.html")
-    assert page.find("#events .hear").text == evil
+    assert page.find("#events .play-event").text == evil
     assert page.find("#tracks .name").text == evil
     assert page.chrome.title.startswith(file)
     page.all("#recordings button")[1].click()

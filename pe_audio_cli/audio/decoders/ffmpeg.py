@@ -313,13 +313,13 @@ def _sound(file: str, container: InputContainer, audio_track: int | None) -> Aud
     return stream
 
 
-def _track_warning(container: InputContainer, heard: AudioStream) -> list[str]:
+def _track_warning(container: InputContainer, decoded: AudioStream) -> list[str]:
     """Return a warning that names the decoded audio track, if there are several."""
     tracks = container.streams.audio
     if len(tracks) < 2:
         return []
     named = [f"{number}{_about_track(track)}" for number, track in enumerate(tracks, 1)]
-    number = [track.index for track in tracks].index(heard.index) + 1
+    number = [track.index for track in tracks].index(decoded.index) + 1
     listed = ", ".join([*named[:MOST_TRACKS], *(["..."] if len(named) > MOST_TRACKS else [])])
     return [f"it has {len(tracks)} audio tracks ({listed}): {number} was used, --audio-track N chooses another"]
 

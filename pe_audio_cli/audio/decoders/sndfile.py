@@ -1,4 +1,4 @@
-"""libsndfile, through soundfile: WAV and its kin, AIFF, AU, CAF and FLAC.
+"""libsndfile, through soundfile: WAV and its relatives, AIFF, AU, CAF and FLAC.
 
 Not MP3 and Ogg, though it reads them: its MP3 decoder (mpg123) prints to standard error and gives up at the first
 damage, and its Ogg decoders pass over damage without a word, so that all after it comes too early, and leave out what

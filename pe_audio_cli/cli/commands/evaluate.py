@@ -104,12 +104,12 @@ def evaluate(
         if named is None:
             options, prompts = options_and_prompts(carried_settings(checkpoint.folder, _task(read)))
         with console.progress([recording.file for recording in read.recordings]) as progress:
-            heard = decode_recordings(
+            decoded = decode_recordings(
                 read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track
             )
-        warnings = _say_what_is_left_out(console, heard)
-        _say_what_is_odd(console, heard.annotations, prompts, flags.words.map)
-        evaluation = Evaluation(annotations, heard.annotations, heard.durations, prompts)
+        warnings = _say_what_is_left_out(console, decoded)
+        _say_what_is_odd(console, decoded.annotations, prompts, flags.words.map)
+        evaluation = Evaluation(annotations, decoded.annotations, decoded.durations, prompts)
         failed: list[FileError] = []
         result, encoder = _evaluate(
             evaluation, options, checkpoint, windows, flags, console, None if strict else failed.append
@@ -119,7 +119,7 @@ def evaluate(
             console.error(f"{error.file}: {error.message}")
         _save_settings(result, encoder, flags.tuning.tune, prompts, flags.output.overwrite)
         _show(replace(result, warnings=tuple(warnings)), format, flags.output.path, flags.output.overwrite)
-        if heard.unread or failed:
+        if decoded.unread or failed:
             raise typer.Exit(SOME_FAILED)
 
 
@@ -234,9 +234,9 @@ def _say_what_is_odd(console: Console, read: Annotations, prompts: list[LabelPro
         console.tell(f"the model is asked for {technical[0]!r} as it is written; --map maps names to prompts")
 
 
-def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
+def _say_what_is_left_out(console: Console, decoded: DecodedSet) -> list[str]:
     """Say it, and return all of it, be it more than anybody reads on a terminal."""
-    read = heard.annotations
+    read = decoded.annotations
     for line in first_problems(read.problems):
         console.warn(line)
     if read.problems:
@@ -244,14 +244,14 @@ def _say_what_is_left_out(console: Console, heard: DecodedSet) -> list[str]:
         console.warn(f"{n_bad} of {read.n_rows} rows are invalid and left out; --strict makes this an error")
     for line in first_problems(read.clipped):
         console.warn(f"{line}, so the event ends there")
-    for line in heard.unread:
+    for line in decoded.unread:
         console.error(line)
     clipped = (f"{line}, so the event ends there" for line in read.clipped)
-    return [*read.problems, *clipped, *heard.warnings, *heard.unread]
+    return [*read.problems, *clipped, *decoded.warnings, *decoded.unread]
 
 
 def _find_model(flags: EvalFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
-    """The checkpoint for annotations of this kind, fetched if need be, and how it hears longer recordings."""
+    """Find the checkpoint for annotations of this kind, download it if necessary, and build its window options."""
     from pe_audio_cli.inference.runner import window_options
     from pe_audio_cli.models.registry import find_checkpoint
 

@@ -1,4 +1,4 @@
-"""``peaudio localize``: when each label is heard."""
+"""The command ``peaudio localize``: the events of each label."""
 
 from __future__ import annotations
 

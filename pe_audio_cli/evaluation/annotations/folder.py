@@ -21,7 +21,7 @@ MOST_BEYOND = 0.5  # seconds, up to which an offset is clipped with a warning: s
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """A label that is heard from ``onset`` to ``offset``, in seconds."""
+    """A label that is present from ``onset`` to ``offset``, in seconds."""
 
     label: str
     onset: float
@@ -160,7 +160,7 @@ def _placed(
 def _without_contradictions(
     rows: Mapping[str, Sequence[AnnotationRow]],
 ) -> tuple[dict[str, list[AnnotationRow]], list[Problem]]:
-    """Drop rows that repeat another, or that contradict others by saying that nothing is heard."""
+    """Drop rows that repeat another, or that contradict others by saying that there is no event."""
     kept: dict[str, list[AnnotationRow]] = {}
     problems = []
     for file, of_recording in rows.items():

@@ -17,7 +17,7 @@ class AnnotationRow:
     """One row of an annotation, about the recording that it calls ``name``.
 
     A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says that
-    the recording was listened to and nothing was heard. ``where`` is the row's location, for messages.
+    the recording was annotated and has no event. ``where`` is the row's location, for messages.
     """
 
     where: str

@@ -69,13 +69,15 @@ def psds(
         Scores of shape ``(n_resamples,)``, and of shape ``(n_resamples, n_labels)``.
     """
     n_labels = len(recordings[0].references)
-    heard = [label for label in range(n_labels) if any(len(each.references[label]) for each in recordings)]
-    curves = [_Curve.of(recordings, label, [other for other in heard if other != label], options) for label in heard]
+    present = [label for label in range(n_labels) if any(len(each.references[label]) for each in recordings)]
+    curves = [
+        _Curve.of(recordings, label, [other for other in present if other != label], options) for label in present
+    ]
     hours = weights @ np.array([each.duration for each in recordings]) / HOUR
     overall, own = np.full(len(weights), np.nan), np.full((len(weights), n_labels), np.nan)
     for row, (weight, duration) in enumerate(zip(weights, hours, strict=True)):
         rates = [curve.rates(weight, duration, options) for curve in curves]
-        for label, needed in zip(heard, rates, strict=True):
+        for label, needed in zip(present, rates, strict=True):
             own[row, label] = _area([needed], options) if len(needed) > 1 else np.nan
         known = [needed for needed in rates if len(needed) > 1]
         overall[row] = _area(known, options) if known else np.nan

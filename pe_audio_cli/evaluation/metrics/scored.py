@@ -23,7 +23,7 @@ __all__ = ["Clips", "StrongRecording", "references_of"]
 class StrongRecording:
     """A recording of ``duration`` seconds.
 
-    ``scores`` are the probabilities of the frames in which it is heard, ``(n_labels, n_frames)``; ``references`` are
+    ``scores`` are the probabilities of its frames without padding, ``(n_labels, n_frames)``; ``references`` are
     each label's, apart from each other, in order, and within the recording.
     """
 

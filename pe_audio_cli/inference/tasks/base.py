@@ -64,9 +64,8 @@ class EncodeOptions:
     """Options of a run; only ``windows`` and ``audio_track`` change results.
 
     ``spectrograms`` asks for one of each recording, ``sounds`` for the sound of those of up to so many seconds.
-    ``audio_track`` is the sound that is heard of a file with several, counted from 1; None is the one that players
-    choose. ``engine`` is what runs them, and where; ``store`` keeps codec features of recordings in hand, if that is
-    here.
+    ``audio_track`` selects one of several audio tracks, counted from 1; None is the one that players choose.
+    ``engine`` runs the recordings; ``store`` caches codec features of the current ones, if they are encoded here.
 
     Raises:
         UsageError: there is no such track.

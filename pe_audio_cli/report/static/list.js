@@ -1,7 +1,7 @@
 // The list of events, and its editing.
 
 const ROWS = 200; // events listed at once
-const SHORTEST_PLAY = 0.4; // seconds that are heard of an event at least: less is a click
+const SHORTEST_PLAY = 0.4; // least seconds of an event that are played: less is a click
 const NEW_EVENT = 1; // seconds
 
 /** Compute the events again, after a change of the threshold, the rule, the filter or an event. */
@@ -63,8 +63,8 @@ function eventRow(event) {
   const row = document.createElement("tr");
   row.classList.toggle("chosen", event === state.chosen);
   row.classList.toggle("changed", state.recording.isChanged(event));
-  const name = newButton(event.label, () => hear(event));
-  name.className = "hear";
+  const name = newButton(event.label, () => playEvent(event));
+  name.className = "play-event";
   name.dir = "auto";
   const at = `${event.label} at ${clock(event.start, 2, state.recording.duration)}`;
   const edit = newButton("Edit", () => startChange(event));
@@ -93,7 +93,7 @@ function rowOf(event) {
 }
 
 /** Play an event, show where it is, or pause if it is playing. */
-function hear(event) {
+function playEvent(event) {
   if (player.playing && player.stopAt !== null && event === state.chosen) {
     player.toggle();
     return;
@@ -101,7 +101,7 @@ function hear(event) {
   state.chosen = event;
   const { start, end } = state.view;
   if (event.start < start || event.end > end) look(event.start - 0.1 * (end - start), end - start);
-  player.hear(event.start, Math.max(event.end, event.start + SHORTEST_PLAY));
+  player.playRange(event.start, Math.max(event.end, event.start + SHORTEST_PLAY));
   const row = rowOf(event);
   for (const other of element.events.tBodies[0].rows) other.classList.toggle("chosen", other === row);
   row?.scrollIntoView({ block: "nearest" });

@@ -50,7 +50,7 @@ class Player {
   }
 
   /** Play from `start` to `end` seconds. */
-  hear(start, end) {
+  playRange(start, end) {
     this.seek(start);
     this.stopAt = end;
     this.play();

@@ -108,7 +108,7 @@ function zoom(factor, time) {
 function clickTimeline(pointer) {
   const time = timeAt(pointer);
   const hit = eventAround(pointer.target.dataset.label, time);
-  if (hit !== undefined) hear(hit);
+  if (hit !== undefined) playEvent(hit);
   else if (pointer.target instanceof HTMLCanvasElement) player.seek(time);
 }
 

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.detection.scoring import heard_without, probabilities
+from pe_audio_cli.detection.scoring import logit_without, probabilities
 
 LOGITS = st.floats(-700, 700)
 
 
 def heard(wanted: float, unwanted: list[float]) -> float:
-    (logit,) = heard_without(np.array([wanted]), np.array([unwanted]).reshape(1, -1))
+    (logit,) = logit_without(np.array([wanted]), np.array([unwanted]).reshape(1, -1))
     return float(logit)
 
 
