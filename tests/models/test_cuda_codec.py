@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from pe_audio_cli.models.kernels import cuda_codec as cuda_codec
-from pe_audio_cli.models.kernels import snake as snake_kernel
+from pe_audio_cli.models.kernels import cuda_snake as snake_kernel
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA: what needs it is not tested")
 

@@ -186,7 +186,8 @@ def _arrange(
     if device.type == "cuda":
         return CudaCodec(codec.to(device, dtype)), "in rows"
     if device.type == "cpu" and is_wide(codec):
-        return TiledCodec(codec, dtype, compiled), "in tiles, compiled" if compiled else "in tiles"
+        tiled = TiledCodec(codec, dtype, compiled)
+        return tiled, tiled.layout
     if compiled:
         compile_snakes(codec)
     return codec.to(device, dtype), "compiled" if compiled else None

@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn import functional
 
 from pe_audio_cli.models.config import DILATIONS
+from pe_audio_cli.models.kernels.cuda_snake import Activation, pick_activation, scaled
 from pe_audio_cli.models.kernels.onednn import Rows
-from pe_audio_cli.models.kernels.snake import Activation, pick_activation, scaled
 from pe_audio_cli.models.modules.codec import DacEncoder, ResidualUnit, Snake, Stage
 
 __all__ = ["CudaCodec"]

@@ -37,6 +37,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pe_audio_cli.models.kernels.cpu_snake import FusedSnake, fused_snake
 from pe_audio_cli.models.kernels.onednn import Convolution, Product, Rows
 from pe_audio_cli.models.modules.codec import ALPHA_EPS, DacEncoder, ResidualUnit, Snake, Stage, compile_snakes
 
@@ -69,8 +70,13 @@ class TiledCodec(nn.Module):
         assert isinstance(encoder, DacEncoder)
         _fold_snakes(encoder)
         codec.to(dtype)
+        fused = None if compiled else fused_snake(dtype)
+        self.layout = "in tiles, compiled" if compiled else "in tiles" if fused is None else "in tiles, fused"
         if compiled:
             compile_snakes(encoder, FoldedSnake, _folded_snake)
+        for part in encoder.modules():
+            if isinstance(part, FoldedSnake):
+                part.fused = fused
         self.first = Convolution(encoder.conv1)
         self.stages = [TiledStage(stage) for stage in encoder.block if isinstance(stage, Stage)]
         self.end = nn.Sequential(encoder.snake1, encoder.conv2, bottleneck)
@@ -151,20 +157,29 @@ class Unit:
 
 
 class FoldedSnake(nn.Module):
-    """Alpha times the output of Snake, on rows; with ``alpha`` None, the input is multiplied by alpha already."""
+    """Alpha times the output of Snake, on rows.
 
-    alpha: torch.Tensor | None
+    With ``alpha`` None, the input is multiplied by alpha already, and belongs to nobody else: it may be overwritten.
+    """
+
     compiled: Callable[[Rows, torch.Tensor | None], Rows] | None = None
+    fused: FusedSnake | None = None
 
     def __init__(self, alpha: torch.Tensor | None) -> None:
         super().__init__()
-        self.register_buffer("alpha", alpha)
+        self.alpha = alpha  # no buffer, which would be rounded to the codec's dtype
 
     def forward(self, rows: Rows) -> Rows:
-        """Return a new tensor of the same shape."""
+        """Return the output, of the same shape."""
+        if self.fused is not None:
+            rows = rows.contiguous()
+            out = rows if self.alpha is None else torch.empty_like(rows)
+            self.fused(rows, self.alpha, out)
+            return out
+        alpha = None if self.alpha is None else self.alpha.to(rows.dtype)
         if self.compiled is not None:
-            return self.compiled(rows, self.alpha)
-        scaled = rows if self.alpha is None else rows * self.alpha
+            return self.compiled(rows, alpha)
+        scaled = rows if alpha is None else rows * alpha
         wave = _sine(scaled)
         return torch.addcmul(scaled, wave, wave, out=wave)
 
