@@ -1,7 +1,7 @@
 """Every benchmark, one after the other: ``python -m benchmarks``, or ``make bench``.
 
 Prints each section as soon as it is measured, and puts it in its place in RESULTS.md, beside this file. What was
-measured earlier stays there, under its date and its machine; so does what needs a CUDA card, where there is none.
+measured earlier stays there, under its date and its machine; so does what needs a CUDA GPU, where there is none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> Non
     options = parse(arguments, "python -m benchmarks", str(__doc__), list(by_name))
     sections = read(results)
     for name, benchmark in by_name.items():
-        if name in options.skip or (benchmark is cuda and name in sections and machine.card() is None):
+        if name in options.skip or (benchmark is cuda and name in sections and machine.gpu() is None):
             continue
         start = time.monotonic()
         measured = benchmark.measure(options)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> Non
 
 
 def footnote(options: Options, took: float) -> str:
-    """When a section was measured, for how long, and on what."""
+    """Return the footnote of a section: the date, the time it took, and the machine."""
     rounds = "one round" if options.rounds == 1 else f"{options.rounds} rounds where nothing else is said"
     return f"*{datetime.date.today().isoformat()}, {rounds}, {took / 60:.0f} minutes. {machine.describe()}*"
 

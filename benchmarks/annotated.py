@@ -35,7 +35,7 @@ SHORTEST_EVENT = 3  # frames
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """How mixtures are made; levels in dB."""
+    """Options of the mixtures; levels are in dB."""
 
     n_mixtures: int = 50
     seconds: float = 10.0

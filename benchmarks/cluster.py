@@ -34,7 +34,7 @@ CLIPS_COLUMNS = ("s", "driver, MB", "pipeline actor, MB")
 
 
 @dataclass(frozen=True)
-class Engine:
+class Setup:
     """A way to run a batch on so many cores."""
 
     name: str
@@ -43,9 +43,9 @@ class Engine:
     flags: tuple[str, ...] = ()
 
 
-LOCAL, LOCAL_2 = Engine("this process, 1 thread", 1, 1), Engine("this process, 2 threads", 2, 2)
+LOCAL, LOCAL_2 = Setup("this process, 1 thread", 1, 1), Setup("this process, 2 threads", 2, 2)
 RAY, RAY_2 = (
-    Engine(f"Ray, {workers} worker{'s' * (workers > 1)}", workers, 1, ("--engine", "ray", "--workers", str(workers)))
+    Setup(f"Ray, {workers} worker{'s' * (workers > 1)}", workers, 1, ("--engine", "ray", "--workers", str(workers)))
     for workers in (1, 2)
 )
 
@@ -106,16 +106,25 @@ def _scaling(checkpoint: Path, work: Path, options: Options) -> str:
     files = [write_noise(work / f"{number:02}.wav", options.recording) for number in range(max(RECORDINGS))]
     rows, one_core = [], 0.0
     expected: list[str] = []
-    for engine in (LOCAL, RAY, LOCAL_2, RAY_2):
-        runs = [_run(engine, checkpoint, files[:count], work, options) for count in RECORDINGS]
+    for setup in (LOCAL, RAY, LOCAL_2, RAY_2):
+        runs = [_run(setup, checkpoint, files[:count], work, options) for count in RECORDINGS]
         short, long = (run.seconds for run in runs)
         rate = (RECORDINGS[1] - RECORDINGS[0]) * options.recording / (long - short)
-        if engine is LOCAL:
+        if setup is LOCAL:
             one_core, expected = rate, [run.output for run in runs]
         same = [run.output for run in runs] == expected
         rest = short - RECORDINGS[0] * options.recording / rate
-        efficiency = f"{rate / one_core / engine.cores:.2f}"
-        rows.append([engine.name, f"{engine.cores}", f"{rest:.1f}", f"{rate:.1f}", efficiency, "yes" if same else "NO"])
+        efficiency = f"{rate / one_core / setup.cores:.2f}"
+        rows.append(
+            [
+                setup.name,
+                f"{setup.cores}",
+                f"{rest:.1f}",
+                f"{rate:.1f}",
+                efficiency,
+                "yes" if same else "NO",
+            ]
+        )
     return table(SCALING_HEADER, rows)
 
 
@@ -123,28 +132,28 @@ def _clips(work: Path, options: Options) -> str:
     distinct = [write_noise(work / f"clip{number:02}.wav", CLIP) for number in range(FILES)]
     counts = (options.clips // SHARE, options.clips)
     rows = []
-    for engine in (LOCAL, RAY):
+    for setup in (LOCAL, RAY):
         runs = [
-            _run(engine, TINY, [distinct[place % FILES] for place in range(count)], work, options) for count in counts
+            _run(setup, TINY, [distinct[place % FILES] for place in range(count)], work, options) for count in counts
         ]
         took = [run.seconds for run in runs]
         each = (took[1] - took[0]) / (counts[1] - counts[0])
         held = [*(run.driver for run in runs), *(run.actor for run in runs)]
-        rows.append([engine.name, *(f"{s:.1f}" for s in took), f"{1000 * each:.2f}", *map(_megabytes, held)])
+        rows.append([setup.name, *(f"{s:.1f}" for s in took), f"{1000 * each:.2f}", *map(_megabytes, held)])
     seconds, driver, actor = ([f"{what}, {count:,} clips" for count in counts] for what in CLIPS_COLUMNS)
     return table(["", *seconds, "ms a clip", *driver, *actor], rows)
 
 
-def _run(engine: Engine, checkpoint: Path, files: Sequence[Path], work: Path, options: Options) -> Watched:
+def _run(setup: Setup, checkpoint: Path, files: Sequence[Path], work: Path, options: Options) -> Watched:
     listed = work / "list.txt"
     listed.write_text("\n".join(map(str, files)), encoding="utf-8")
-    commands = Commands(work, replace(options, threads=engine.threads))
-    return watch(commands.tag_listed(engine.name, checkpoint, listed, LABELS, *engine.flags), engine.cores)
+    commands = Commands(work, replace(options, threads=setup.threads))
+    return watch(commands.tag_listed(setup.name, checkpoint, listed, LABELS, *setup.flags), setup.cores)
 
 
 @contextmanager
 def _confined(cores: int) -> Iterator[None]:
-    """What is started meanwhile has the first so many of this process's cores."""
+    """Confine processes that are started meanwhile to the first of this process's cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(before)[:cores])
     try:

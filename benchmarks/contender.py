@@ -26,7 +26,7 @@ GOODBYE = None
 
 @dataclass(frozen=True)
 class Contender:
-    """What runs in a child: ``build(**arguments)`` makes the work, and is not timed.
+    """A contender, which runs in a child: ``build(**arguments)`` makes the work, and is not timed.
 
     With ``keeps_blocks`` glibc is told to keep big freed blocks before the child imports torch. ``build`` stands at
     the top of a module that does not import torch either.
@@ -62,11 +62,11 @@ class Measurement:
 
 
 class Runner(Protocol):
-    """What can be timed."""
+    """The protocol of anything that can be timed."""
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
 
     def run(self, request: Any) -> Run:
         """Do the work once."""

@@ -1,6 +1,6 @@
 """A program: loads a checkpoint and embeds two seconds of audio, for its time from exec to exit.
 
-``python -m benchmarks.first_embedding stock|mallopt|ours FOLDER``
+``python -m benchmarks.first_embedding transformers|mallopt|ours FOLDER``
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ SECONDS = 2.0
 
 def main(whose: str, folder: str) -> None:
     """Run as a program; prints how many numbers the embedding has."""
-    if whose != "stock":
+    if whose != "transformers":
         configure_malloc()  # before anything imports torch
-    from benchmarks.models import our_encoder, stock_encoder
+    from benchmarks.models import our_encoder, transformers_encoder
     from benchmarks.sound import noise
 
-    build = our_encoder if whose == "ours" else stock_encoder
+    build = our_encoder if whose == "ours" else transformers_encoder
     clip, _ = build(Path(folder))(noise(SECONDS))
     print(clip.size)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import mini, models
 from benchmarks.contender import Contender, alternate, running
-from benchmarks.lineup import STOCK, TUNED
+from benchmarks.lineup import TRANSFORMERS, TUNED
 from benchmarks.options import Options, run_alone
 from benchmarks.table import error, seconds, section, table, times
 from pe_audio_cli.inference.labels import LabelOptions, gather_labels
@@ -15,7 +15,7 @@ from pe_audio_cli.inference.labels import LabelOptions, gather_labels
 __all__ = ["measure"]
 
 COLD, WARM = "peaudio, empty cache", "peaudio, cached"
-HEADER = ("", "", "seconds", "times stock", "times stock with mallopt", "error")
+HEADER = ("", "", "seconds", "times transformers", "times transformers with mallopt", "error")
 
 
 def measure(options: Options) -> str:
@@ -38,22 +38,22 @@ def measure(options: Options) -> str:
 def _rows(folder: Path, caches: Path, labels: list[str], options: Options) -> list[list[str]]:
     place = {"folder": folder, "caches": caches}
     contenders = [
-        Contender(STOCK, models.stock_labels, {"folder": folder}),
-        Contender(TUNED, models.stock_labels, {"folder": folder}, keeps_blocks=True),
+        Contender(TRANSFORMERS, models.transformers_labels, {"folder": folder}),
+        Contender(TUNED, models.transformers_labels, {"folder": folder}, keeps_blocks=True),
         Contender(COLD, models.our_labels, {**place, "cached": False}, keeps_blocks=True),
         Contender(WARM, models.our_labels, {**place, "cached": True}, keeps_blocks=True),
     ]
     with running(contenders, options.threads) as children:
         alternate(children, labels, 1)
         measured = alternate(children, labels, options.rounds)
-    stock, tuned = measured[STOCK], measured[TUNED]
+    baseline, tuned = measured[TRANSFORMERS], measured[TUNED]
     return [
         [
             name,
             seconds(each),
-            times(stock.median, each.median),
+            times(baseline.median, each.median),
             times(tuned.median, each.median),
-            error(each.output, stock.output),
+            error(each.output, baseline.output),
         ]
         for name, each in measured.items()
     ]

@@ -32,7 +32,7 @@ def measure(options: Options) -> str:
         "bytes). The long recording is run once, between the rounds of the short one, half before and half after; one "
         "contender follows the other."
     )
-    far = FAR if options.stretch is None else f"{options.stretch / 60:g} minutes"
+    far = FAR if options.long_recording is None else f"{options.long_recording / 60:g} minutes"
     header = ["", f"{near:g} s", far, "ratio", f"GB, {near:g} s", f"GB, {far}"]
     possible = able(contenders)
     rows = [_row(each, near, options) if each in possible else [each.name] for each in contenders]
@@ -47,12 +47,12 @@ def _row(contender: Contender, near: float, options: Options) -> list[str]:
     ):
         brief = write_noise(Path(work) / "short.wav", near)
         before = _measured(children, brief, options.rounds)
-        if options.stretch is None:
+        if options.long_recording is None:
             return _cells(contender.name, before, near, None, None)
-        long = _measured(children, write_noise(Path(work) / "long.wav", options.stretch), 1)
+        long = _measured(children, write_noise(Path(work) / "long.wav", options.long_recording), 1)
         after = _measured(children, brief, options.rounds)
     both = replace(before, seconds=before.seconds + after.seconds)
-    return _cells(contender.name, both, near, long, options.stretch)
+    return _cells(contender.name, both, near, long, options.long_recording)
 
 
 def _measured(children: list[Child], recording: Path, rounds: int) -> Measurement:

@@ -1,4 +1,4 @@
-"""The lineup for work on audio: the stock forward, the same with glibc tuned, ours, and plain matrix products."""
+"""The contenders for work on audio: transformers, the same with tuned glibc, peaudio, and plain matrix products."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = [
     "COMPILED",
     "ENCODER",
     "OURS",
-    "STOCK",
+    "TRANSFORMERS",
     "TUNED",
     "WARM_TURNS",
-    "Task",
+    "Comparison",
     "able",
     "compare",
     "take_turns",
@@ -30,7 +30,7 @@ __all__ = [
 
 Measured: TypeAlias = "dict[str, Measurement]"
 
-STOCK, TUNED, STOCK_BFLOAT16 = "transformers", "transformers, mallopt", "transformers, mallopt, bfloat16"
+TRANSFORMERS, TUNED, TRANSFORMERS_BFLOAT16 = "transformers", "transformers, mallopt", "transformers, mallopt, bfloat16"
 OURS, BFLOAT16 = "peaudio", "peaudio, bfloat16"
 COMPILED, COMPILED_BFLOAT16 = "peaudio, --compile", "peaudio, bfloat16, --compile"
 MATRIX = 4096  # rows and columns, which makes 64 MiB in float32
@@ -43,18 +43,18 @@ MATRICES = {
 WARM_UP = 1.0  # seconds of audio
 WARM_TURNS = f"Each turn begins with {WARM_UP:g} s of audio that is not timed."
 
-HEADER = ("", "seconds", "GFLOP/s", "times stock", "times stock with mallopt", "error")
+HEADER = ("", "seconds", "GFLOP/s", "times transformers", "times transformers with mallopt", "error")
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is compared: how transformers does it, and how peaudio; ``only_codec`` where that is not the full encoder.
+class Comparison:
+    """The same work in transformers and in peaudio; ``only_codec`` if it is not the full encoder.
 
     Of the codec alone, transformers' bfloat16 is measured too, which for the full encoder would take minutes, and
     ``--compile``, which concerns nothing else.
     """
 
-    stock: Callable[..., Any]
+    transformers: Callable[..., Any]
     ours: Callable[..., Any]
     only_codec: bool = False
 
@@ -67,9 +67,13 @@ class Task:
             Contender(COMPILED_BFLOAT16, self.ours, {**half, "compile": True}, keeps_blocks=True),
         ]
         return [
-            Contender(STOCK, self.stock, place),
-            Contender(TUNED, self.stock, place, keeps_blocks=True),
-            *([Contender(STOCK_BFLOAT16, self.stock, half, keeps_blocks=True)] if self.only_codec else []),
+            Contender(TRANSFORMERS, self.transformers, place),
+            Contender(TUNED, self.transformers, place, keeps_blocks=True),
+            *(
+                [Contender(TRANSFORMERS_BFLOAT16, self.transformers, half, keeps_blocks=True)]
+                if self.only_codec
+                else []
+            ),
             Contender(OURS, self.ours, place, keeps_blocks=True),
             Contender(BFLOAT16, self.ours, half, keeps_blocks=True),
             *(compiled if self.only_codec else []),
@@ -81,8 +85,8 @@ class Task:
         return in_codec if self.only_codec else in_codec + in_tower
 
 
-CODEC = Task(models.stock_codec, models.our_codec, only_codec=True)
-ENCODER = Task(models.stock_encoder, models.our_encoder)
+CODEC = Comparison(models.transformers_codec, models.our_codec, only_codec=True)
+ENCODER = Comparison(models.transformers_encoder, models.our_encoder)
 
 
 def able(contenders: Sequence[Contender]) -> list[Contender]:
@@ -95,29 +99,29 @@ def able(contenders: Sequence[Contender]) -> list[Contender]:
     ]
 
 
-def compare(task: Task, folder: Path, lengths: Sequence[float], options: Options) -> str:
+def compare(comparison: Comparison, folder: Path, lengths: Sequence[float], options: Options) -> str:
     """A table with the contenders' rows for each length, in seconds of audio."""
     matrices = [
         Contender(name, build, {"dtype": dtype, "size": MATRIX}, keeps_blocks=True)
         for name, (build, dtype) in MATRICES.items()
     ]
-    contenders = [*task.contenders(folder), *matrices]
+    contenders = [*comparison.contenders(folder), *matrices]
     measured = take_turns(able(contenders), lengths, options)
     names = [each.name for each in contenders]
     return "\n\n".join(
-        f"{length:g} s of audio:\n\n" + table(HEADER, _rows(names, task.flops(folder, n_frames(length)), each))
+        f"{length:g} s of audio:\n\n" + table(HEADER, _rows(names, comparison.flops(folder, n_frames(length)), each))
         for length, each in zip(lengths, measured, strict=True)
     )
 
 
 def take_turns(contenders: Sequence[Contender], lengths: Sequence[float], options: Options) -> list[Measured]:
-    """What each contender needs for each length."""
+    """Measure each contender for each length, by turns."""
     with running(contenders, options.threads) as children:
         return [alternate(children, noise(length), options.rounds, noise(WARM_UP)) for length in lengths]
 
 
 def _rows(names: Sequence[str], flops: int, measured: Measured) -> Iterator[list[str]]:
-    stock, tuned = measured[STOCK], measured[TUNED]
+    baseline, tuned = measured[TRANSFORMERS], measured[TUNED]
     for name in names:
         if name not in measured:
             yield [name]
@@ -128,9 +132,9 @@ def _rows(names: Sequence[str], flops: int, measured: Measured) -> Iterator[list
                 name,
                 seconds(measured[name]),
                 _rate(flops, measured[name]),
-                times(stock.median, measured[name].median),
+                times(baseline.median, measured[name].median),
                 times(tuned.median, measured[name].median),
-                error(measured[name].output, stock.output),
+                error(measured[name].output, baseline.output),
             ]
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["card", "describe", "has_bfloat16", "has_compiler"]
+__all__ = ["describe", "gpu", "has_bfloat16", "has_compiler"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 twice, Arm
@@ -18,30 +18,30 @@ PACKAGES = ("torch", "transformers", "numpy")
 
 
 def describe() -> str:
-    """CPU, CUDA card if any, and versions, in one line."""
+    """CPU, CUDA GPU if any, and versions, in one line."""
     versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
-    name = card()
+    name = gpu()
     return (
-        f"{_cpu()}, {os.cpu_count()} logical cores; {'no CUDA card' if name is None else name}; "
+        f"{_cpu()}, {os.cpu_count()} logical cores; {'no CUDA GPU' if name is None else name}; "
         f"{platform.system()}, Python {platform.python_version()}, {versions}."
     )
 
 
 def has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16; where it doesn't say, it is taken not to."""
+    """Return True if the CPU multiplies bfloat16; False if it does not tell."""
     flags = f"{_stated('flags')} {_stated('Features')}".split()
     return not BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def has_compiler() -> bool:
-    """Whether ``--compile`` finds the C++ compiler that it needs, by the name that torch asks for."""
+    """Return True if ``--compile`` finds the C++ compiler that it needs, by the name that torch uses."""
     usual = "clang++" if sys.platform == "darwin" else "g++"
     return shutil.which(os.environ.get("CXX", usual)) is not None
 
 
 @cache
-def card() -> str | None:
-    """The CUDA card's name, if there is one."""
+def gpu() -> str | None:
+    """The CUDA GPU's name, if there is one."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -53,7 +53,7 @@ def _cpu() -> str:
 
 
 def _stated(key: str) -> str:
-    """What Linux says of the first core."""
+    """Return a value of the first core from Linux."""
     if not CPU_INFO.is_file():
         return ""
     for line in CPU_INFO.read_text().splitlines():

@@ -1,7 +1,7 @@
-"""What contenders are made of: each function builds, in a child, the work that is timed there.
+"""The work of contenders: each function builds, in a child, the work that is timed there.
 
 Work on audio takes samples ``(n,)`` at 48 kHz in float32, whole frames of them, and gives NumPy arrays, so that what a
-CUDA card computes has arrived when the clock stops. The stock forward is that of transformers' own classes, as
+CUDA GPU computes has arrived when the clock stops. The forward pass of transformers is that of its own classes, as
 ``from_pretrained`` gives them.
 """
 
@@ -29,7 +29,7 @@ Arrays: TypeAlias = "tuple[NDArray[np.float32], ...]"
 CLAP_SECONDS = 10  # of the pieces that CLAP's feature extractor takes
 
 
-def stock_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+def transformers_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
     """Codec features ``(n_frames, width)`` by transformers."""
     import torch
 
@@ -37,7 +37,7 @@ def stock_codec(folder: Path, dtype: str = "float32", device: str = "cpu") -> Ca
 
     @torch.inference_mode()
     def encode(samples: Samples) -> Arrays:
-        with torch.backends.cudnn.flags(enabled=False):  # as the stock forward does
+        with torch.backends.cudnn.flags(enabled=False):  # as the forward pass of transformers does
             features = embedder.bottleneck(embedder.dac_encoder(_tensor(samples, dtype, device)))
         return (_array(features[0].T),)
 
@@ -52,7 +52,7 @@ def our_codec(
     return lambda samples: (encoder.encode_codec(samples.reshape(-1, HOP)),)
 
 
-def stock_encoder(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
+def transformers_encoder(folder: Path, dtype: str = "float32", device: str = "cpu") -> Callable[[Samples], Arrays]:
     """Clip embedding ``(1, dim)`` and frame embeddings ``(1, n_frames, dim)`` by transformers."""
     import torch
 
@@ -88,7 +88,7 @@ def our_start(folder: Path, dtype: str, compile: bool, cache: Path) -> Callable[
 
 
 def our_tagger(folder: Path, dtype: str = "float32") -> Callable[[Path], None]:
-    """What ``peaudio tag`` does with a recording once the model is loaded, in windows of 30 s."""
+    """Build the work of ``peaudio tag`` on a recording with a loaded model, in windows of 30 s."""
     from pe_audio_cli.inference.runner import tag, window_options
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
@@ -122,7 +122,7 @@ def clap() -> Callable[[Samples], Arrays]:
     return encode
 
 
-def stock_labels(folder: Path) -> Callable[[Sequence[str]], Arrays]:
+def transformers_labels(folder: Path) -> Callable[[Sequence[str]], Arrays]:
     """Text embeddings ``(n_labels, dim)`` by transformers: all labels in one padded batch, the tower already loaded."""
     import torch
     from transformers import AutoTokenizer
@@ -185,7 +185,7 @@ def packed_product(dtype: str, size: int) -> Callable[[Any], None]:
 
 
 def card_product(dtype: str, size: int, device: str) -> Callable[[Any], float]:
-    """One product of two square matrices on a CUDA card; what it gives is one of its numbers, for which to wait."""
+    """One product of two square matrices on a CUDA GPU; what it gives is one of its numbers, for which to wait."""
     import torch
 
     left, right = (torch.randn(size, size, dtype=getattr(torch, dtype), device=device) for _ in range(2))

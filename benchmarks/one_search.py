@@ -28,7 +28,7 @@ def main(index: str, query: str, sql: str = "") -> None:
 
 
 def by_index(index: str, query: str) -> dict[str, object]:
-    """What the command does once its flags are read."""
+    """Search as the command does after reading its flags."""
     from pe_audio_cli import Index
     from pe_audio_cli.index.search import SearchOptions
 

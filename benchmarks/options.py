@@ -16,10 +16,10 @@ __all__ = ["Options", "parse", "run_alone"]
 
 @dataclass(frozen=True)
 class Options:
-    """How long and how often.
+    """Options of all benchmarks: durations, repetitions, checkpoints.
 
     ``checkpoint`` None is the full-width one with random weights. ``lengths`` and ``recording`` are seconds of audio,
-    and so is ``stretch``, the far end of the line that cost should be on, which takes long; None leaves it out.
+    and so is ``long_recording``, the far end of the line that cost should be on, which takes long; None leaves it out.
     ``windows`` are the sizes of the indexes that are searched, ``clips`` is the number of those that a cluster tags.
     ``skip`` names benchmarks that are left out.
     """
@@ -29,7 +29,7 @@ class Options:
     rounds: int = 5
     lengths: tuple[float, ...] = (10.0, 30.0, 60.0)
     recording: float = 120.0
-    stretch: float | None = None
+    long_recording: float | None = None
     windows: tuple[int, ...] = (10_000, 100_000)
     clips: int = 10_000
     skip: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Options:
 
     @property
     def width(self) -> str:
-        """What tables call the checkpoint."""
+        """The name of the checkpoint in tables."""
         return "full width" if self.checkpoint is None else self.checkpoint.name
 
     @property
@@ -51,16 +51,16 @@ class Options:
 
     @property
     def setting(self) -> str:
-        """Under what conditions a table was made, to go into a sentence."""
+        """The checkpoint and the CPU share of a table, for a sentence."""
         return f"{self.model} on {self.cpu}"
 
     @property
     def cpu(self) -> str:
-        """How much of it."""
+        """The share of the CPU."""
         return "1 thread" if self.threads == 1 else f"{self.threads} threads"
 
 
-LONG: dict[str, Any] = {"recording": 600.0, "stretch": 3600.0, "windows": (10_000, 100_000, 1_000_000)}
+LONG: dict[str, Any] = {"recording": 600.0, "long_recording": 3600.0, "windows": (10_000, 100_000, 1_000_000)}
 
 
 def parse(arguments: Sequence[str] | None, prog: str, about: str, benchmarks: Sequence[str] = ()) -> Options:

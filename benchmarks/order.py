@@ -1,4 +1,4 @@
-"""Whether a search brings recordings in the very order in which ``tag`` would.
+"""Check that a search ranks recordings in the same order as ``tag``.
 
 ``python -m benchmarks.order FOLDER --model base --labels 'a dog barking,rain falling'`` indexes the recordings in a
 folder, searches for each label with k = all, tags the same recordings, and prints a table: of each label, whether

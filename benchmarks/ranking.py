@@ -1,4 +1,4 @@
-"""Whether bfloat16 keeps the order of 50 labels, and what it does to their probabilities."""
+"""The effect of bfloat16 on the order of 50 labels, and on their probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 from benchmarks import mini, models
 from benchmarks.contender import Contender, running
 from benchmarks.full_width import REFERENCE
-from benchmarks.lineup import BFLOAT16, OURS, STOCK, able
+from benchmarks.lineup import BFLOAT16, OURS, TRANSFORMERS, able
 from benchmarks.options import Options, run_alone
 from benchmarks.table import section, table
 from pe_audio_cli.audio.framing import HOP
@@ -50,7 +50,7 @@ def spearman(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 def _rows(name: str, folder: Path, options: Options) -> list[list[str]]:
     contenders = [
-        Contender(STOCK, models.stock_encoder, {"folder": folder}),
+        Contender(TRANSFORMERS, models.transformers_encoder, {"folder": folder}),
         Contender(OURS, models.our_encoder, {"folder": folder}, keeps_blocks=True),
         Contender(BFLOAT16, models.our_encoder, {"folder": folder, "dtype": "bfloat16"}, keeps_blocks=True),
     ]
@@ -58,7 +58,7 @@ def _rows(name: str, folder: Path, options: Options) -> list[list[str]]:
         clips = {
             child.name: np.concatenate([child.run(_samples(clip)).output[0] for clip in CLIPS]) for child in children
         }
-    exact: NDArray[np.float32] = clips[STOCK]
+    exact: NDArray[np.float32] = clips[TRANSFORMERS]
     labels = np.random.default_rng(0).standard_normal((N_LABELS, exact.shape[1]))
     labels *= SPREAD / np.linalg.norm(exact, axis=1).mean()
     wanted = probabilities(exact @ labels.T)

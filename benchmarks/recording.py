@@ -9,17 +9,17 @@ from pathlib import Path
 
 from benchmarks.commands import Commands
 from benchmarks.contender import Measurement, Program, alternate
-from benchmarks.lineup import BFLOAT16, OURS, STOCK, TUNED
+from benchmarks.lineup import BFLOAT16, OURS, TRANSFORMERS, TUNED
 from benchmarks.machine import has_bfloat16
 from benchmarks.options import Options, run_alone
 from benchmarks.sound import write_noise
 from benchmarks.table import seconds, section, table, times
 
-__all__ = ["CACHED", "STOCK_BFLOAT16", "compare", "measure", "on_card"]
+__all__ = ["CACHED", "TRANSFORMERS_BFLOAT16", "compare", "measure", "on_gpu"]
 
 LABELS = ["a dog barking", "a person speaking", "rain falling", "a siren", "a door knock"]
 CACHED = "The first run of peaudio loads the text tower too, and the second finds its labels in the cache."
-STOCK_BFLOAT16, ON_CARD = "transformers, bfloat16", "peaudio, bfloat16 (its default)"
+TRANSFORMERS_BFLOAT16, ON_GPU = "transformers, bfloat16", "peaudio, bfloat16 (its default)"
 
 
 def measure(options: Options) -> str:
@@ -36,14 +36,14 @@ def measure(options: Options) -> str:
 
 
 def compare(programs: Sequence[Program], options: Options) -> str:
-    """A table of programs that tag the same recording; the first two are stock and stock with something else."""
+    """A table of programs that tag the same recording; the first two are transformers without and with an option."""
     measured: dict[str, Measurement] = {}
     for each in programs:
         if has_bfloat16() or each.name != BFLOAT16:
             _read_through(options.folder)  # what the one before has driven out of the page cache is not its fault
             measured |= alternate([each], None, 1)
-    stock, second = (each.name for each in programs[:2])
-    exact, rows = _probabilities(measured[stock].output), []
+    baseline, second = (each.name for each in programs[:2])
+    exact, rows = _probabilities(measured[baseline].output), []
     for name in (each.name for each in programs):
         if name not in measured:
             rows.append([name])
@@ -54,13 +54,20 @@ def compare(programs: Sequence[Program], options: Options) -> str:
                 name,
                 seconds(measured[name]),
                 f"{options.recording / median:.2f}",
-                times(measured[stock].median, median),
+                times(measured[baseline].median, median),
                 times(measured[second].median, median),
                 f"{max(abs(found[label] - exact[label]) for label in LABELS):.0e}",
             ]
         )
-    added = second.removeprefix(stock).lstrip(", ")
-    header = ["", "seconds", "times real time", "times stock", f"times stock with {added}", "largest difference"]
+    added = second.removeprefix(baseline).lstrip(", ")
+    header = [
+        "",
+        "seconds",
+        "times real time",
+        "times transformers",
+        f"times transformers with {added}",
+        "largest difference",
+    ]
     return table(header, rows)
 
 
@@ -69,24 +76,24 @@ def _programs(options: Options, work: Path) -> list[Program]:
     commands = Commands(work, options)
     script: tuple[str | Path, ...] = ("-m", "benchmarks.quickstart", options.folder, recording, *LABELS)
     return [
-        commands.python(STOCK, *script),
+        commands.python(TRANSFORMERS, *script),
         commands.python(TUNED, *script, "--mallopt"),
         commands.tag(OURS, options.folder, recording, LABELS),
         commands.tag(BFLOAT16, options.folder, recording, LABELS, "--dtype", "bfloat16"),
     ]
 
 
-def on_card(options: Options, work: Path) -> list[Program]:
-    """The programs of :func:`measure` that have a card at their disposal."""
+def on_gpu(options: Options, work: Path) -> list[Program]:
+    """The programs of :func:`measure` that can use a GPU."""
     recording = write_noise(work / "recording.wav", options.recording)
     commands = Commands(work, options)
     script: tuple[str | Path, ...] = ("-m", "benchmarks.quickstart", options.folder, recording, *LABELS)
     flags = ("--device", "cuda", "--dtype")
     return [
-        commands.python(STOCK, *script, *flags, "float32"),
-        commands.python(STOCK_BFLOAT16, *script, *flags, "bfloat16"),
+        commands.python(TRANSFORMERS, *script, *flags, "float32"),
+        commands.python(TRANSFORMERS_BFLOAT16, *script, *flags, "bfloat16"),
         commands.tag(OURS, options.folder, recording, LABELS, *flags, "float32"),
-        commands.tag(ON_CARD, options.folder, recording, LABELS, *flags, "bfloat16"),
+        commands.tag(ON_GPU, options.folder, recording, LABELS, *flags, "bfloat16"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the contenders listen to: noise, whose content matters to nobody's speed."""
+"""The input of contenders: noise, since the content does not change the speed."""
 
 from __future__ import annotations
 

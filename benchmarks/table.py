@@ -44,7 +44,7 @@ def seconds(measured: Measurement) -> str:
 
 
 def times(slower: float, faster: float) -> str:
-    """How many times one goes into the other."""
+    """Return the ratio of two times."""
     return f"{slower / faster:.2f}"
 
 

@@ -248,7 +248,7 @@ def load(
     Args:
         model: ``mini``, ``small``, ``base``, ``large``, a local folder, or a hub id.
         device: ``auto`` (CUDA, then MPS, then CPU), or a torch device.
-        dtype: ``auto`` (bfloat16 on a CUDA card that has it, else float32), ``float32``, ``bfloat16`` or ``float16``.
+        dtype: ``auto`` (bfloat16 on a CUDA GPU that has it, else float32), ``float32``, ``bfloat16`` or ``float16``.
         threads: CPU threads; None leaves it to torch.
         compile: compile the audio tower, which pays on long runs.
         revision: a commit, tag or branch of a hub checkpoint.

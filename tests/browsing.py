@@ -79,11 +79,11 @@ class Page:
 
     @property
     def rows(self) -> list[list[str]]:
-        """What is listed: label, start, end, probability."""
+        """The rows of the list: label, start, end, probability."""
         return self.run(f"{LIST_ROWS} return listRows()")
 
     def rows_at_every_threshold(self) -> dict[str, list[list[str]]]:
-        """What is listed as the slider goes from its least to its greatest threshold, which has the first."""
+        """Return the rows at each threshold of the slider, from the least to the greatest, which has the first."""
         return self.run(LIST_ROWS_AT_EVERY_THRESHOLD)
 
     def buttons(self, name: str) -> list[WebElement]:
@@ -91,9 +91,9 @@ class Page:
         return [button for button in self.all("#events td:last-child button") if button.text == name]
 
     def save_into(self, folder: Path) -> None:
-        """Where what the page saves is to go."""
+        """Set the folder for files that the page saves."""
         self.chrome.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
 
     def complaints(self) -> list[str]:
-        """What the browser has complained of since it was asked last."""
+        """Return the browser's errors since the last call."""
         return [entry["message"] for entry in self.chrome.get_log("browser")]

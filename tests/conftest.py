@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def encoder() -> LevelEncoder:
 
 @pytest.fixture
 def encoder_without_a_model(monkeypatch: pytest.MonkeyPatch, encoder: LevelEncoder) -> LevelEncoder:
-    """What commands of this process encode with, whatever the model."""
+    """Make commands of this process use this encoder, whatever the model."""
     stand_in = types.ModuleType("pe_audio_cli.models.backends.torch_encoder")
     stand_in.PeEncoder = lambda *options: encoder
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)

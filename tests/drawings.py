@@ -1,4 +1,4 @@
-"""What a picture shows, read by others: PNG by PyAV, SVG as XML, PDF by pypdf."""
+"""The content of pictures, read by other libraries: PNG by PyAV, SVG as XML, PDF by pypdf."""
 
 from __future__ import annotations
 

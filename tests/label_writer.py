@@ -1,4 +1,4 @@
-"""What other processes do to a label cache, without torch, which they would import with the tests."""
+"""A program that writes to a label cache without torch, which the tests would import."""
 
 from __future__ import annotations
 

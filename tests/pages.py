@@ -27,7 +27,7 @@ def result_of(
     samples: np.ndarray | None = None,
     sound: Sound | None = None,
 ) -> LocalizeResult:
-    """What ``localize`` finds where these are the frame probabilities; the recording is silent without ``samples``."""
+    """Return the result of ``localize`` for these frame probabilities; without ``samples`` it is silent."""
     spectrogram = StreamingSpectrogram()
     silence = np.zeros(round(duration * 48_000), np.float32)
     list(spectrogram.pass_through([silence if samples is None else samples]))
@@ -85,5 +85,5 @@ class Elements(HTMLParser):
 
     @property
     def recordings(self) -> list[dict[str, Any]]:
-        """What stands in the page of each recording."""
+        """The data of each recording in the page."""
         return [json.loads(text) for _, attributes, text in self.found if attributes.get("class") == "recording"]

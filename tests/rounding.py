@@ -1,4 +1,4 @@
-"""How near to the reference's numbers float32 can come on this processor.
+"""Tolerances for the reference numbers, from the rounding of float32 on this processor.
 
 The reference was computed in float32 as well, on another machine. The codecs of its small checkpoints magnify rounding:
 in float64, which stands for the exact result, the same modules are up to 1.4e-5 off the reference. Where a processor

@@ -124,12 +124,12 @@ class Answer(BaseHTTPRequestHandler):
 
 
 def tag(content: bytes) -> str:
-    """What the hub's cache calls a file."""
+    """Return the name of a file in the hub's cache."""
     return hashlib.sha256(content).hexdigest() if len(content) >= LARGE else git_id(content)
 
 
 def git_id(content: bytes) -> str:
-    """What git calls a file by its content."""
+    """Return git's id of a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What tests import: the reference checkpoints, an encoder that needs no model, recordings."""
+"""Helpers of tests: the reference checkpoints, an encoder that needs no model, recordings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def peak_memory(script: Path, *arguments: str | Path) -> tuple[float, bytes]:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the original implementation computes with one of the two tiny checkpoints."""
+    """The numbers of the original implementation with one of the two tiny checkpoints."""
 
     folder: Path
     labels: list[str]

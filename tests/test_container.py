@@ -25,7 +25,7 @@ def has_engine() -> bool:
 
 
 def copied() -> list[str]:
-    """What the Dockerfile takes from the repository."""
+    """Return the files that the Dockerfile copies from the repository."""
     return [
         name
         for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE)

@@ -135,7 +135,7 @@ def outside_model(sources: dict[str, str]) -> set[str]:
 
 
 def heavy_at_start(sources: dict[str, str]) -> set[str]:
-    """What the modules of the command line import at their top that is neither light nor of the package."""
+    """Return the heavy modules that the command line imports at its start."""
     return {
         f"{module} imports {each.target}"
         for module, source in sources.items()

@@ -1,4 +1,4 @@
-"""What the files around the package say of each other."""
+"""The project's files agree with each other."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 REQUIREMENTS = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
 EXTRAS = frozenset(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or [])
+MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "examples").glob("*.sh"))]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md", *PAGES]
 
 
 def relative(path: Path) -> str:
-    """What a test of a file is called by."""
+    """Return the name of a file for a test's id."""
     return str(path.relative_to(ROOT))
 
 
@@ -130,7 +131,7 @@ def pinned_versions(name: str, python: str) -> list[str]:
 
 
 def environment(python: str) -> dict[str, str]:
-    """What markers ask about a release of Python."""
+    """Return the environment for markers under a release of Python."""
     return {"python_version": python, "python_full_version": f"{python}.0"}
 
 
@@ -149,7 +150,7 @@ def installed_closure(project: Requirement) -> set[str]:
 
 
 def applies(requirement: Requirement, extras: Set[str], python: str | None = None) -> bool:
-    """Whether it is needed with these extras, under this Python or a release of it that is named."""
+    """Return True if a requirement applies with these extras, under this Python or a given release."""
     asked = {} if python is None else environment(python)
     marker = requirement.marker
     return marker is None or any(marker.evaluate({**asked, "extra": extra}) for extra in ("", *extras))
@@ -190,6 +191,14 @@ def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
+@pytest.mark.parametrize("module", MODULES, ids=relative)
+def test_docstrings_say_what_a_thing_is_or_does(module: Path) -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
+    openings = [(ast.get_docstring(node) or "").partition("\n")[0] for node in nodes]
+    assert not [each for each in openings if re.match(r"(What|How|Whether|Where|Which|Who|When|Why)\b", each)]
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=relative)
 def test_a_script_can_be_run(script: Path) -> None:
     assert os.access(script, os.X_OK)

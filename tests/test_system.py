@@ -1,4 +1,4 @@
-"""What differs between systems, and paths of both kinds on any of them."""
+"""Differences between systems, and paths of both kinds on any of them."""
 
 from __future__ import annotations
 

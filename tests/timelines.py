@@ -53,7 +53,7 @@ def timelines(draw: st.DrawFn, file: str = "clips/a dog.wav") -> LocalizeResult:
 
 
 def bare(label: str) -> str:
-    """What is left of a label in any format: labels that differ in it differ everywhere."""
+    """Return what any format keeps of a label: labels that differ in it differ everywhere."""
     return "".join(character if character.isalnum() else "_" for character in label)
 
 

@@ -96,7 +96,7 @@ def _row(parameter: Any, choices: dict[str, str]) -> str:
 
 
 def _choices(command: Any) -> dict[str, str]:
-    """What each parameter takes whose annotation lists its values, by name; a pipe would end the cell of a table."""
+    """Return the choices of each parameter that lists them, by name; a pipe would end the cell of a table."""
     found = {}
     for name, parameter in inspect.signature(command.callback, eval_str=True).parameters.items():
         for each in _parts(parameter.annotation):

@@ -1,4 +1,4 @@
-"""What the tests of this room share."""
+"""Fixtures for tests of audio."""
 
 from __future__ import annotations
 

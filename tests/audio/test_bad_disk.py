@@ -1,4 +1,4 @@
-"""What a disk fails to give is an error of the recording that lies there, at its beginning and in its middle."""
+"""A disk's read error is an error of that recording, at its beginning and in its middle."""
 
 from __future__ import annotations
 

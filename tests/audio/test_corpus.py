@@ -1,4 +1,4 @@
-"""What people have, and what can be wrong with it: each file with the one outcome that it must have."""
+"""Typical recordings and typical damage: each file has the one outcome that it must have."""
 
 from __future__ import annotations
 

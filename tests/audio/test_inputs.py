@@ -28,7 +28,7 @@ SUBTYPES = {"uint8": "PCM_U8", "int16": "PCM_16", "int32": "PCM_32", "float32": 
 
 
 def decoded(recording: object) -> tuple[np.ndarray, float, int, int, tuple[str, ...]]:
-    """What a decoder makes of an input, and what it says of it."""
+    """Decode an input; return its samples, facts and warnings."""
     (name,) = listed(recording)
     with open_audio(name) as stream:
         samples = np.concatenate(list(stream.blocks()))

@@ -44,7 +44,7 @@ def mixed(samples: NDArray[np.floating], rate: int = RATE, block: int = RATE) ->
 
 
 def heard(sound: Samples, in_: Samples) -> float:
-    """How much of a sound is in another, whichever way up: 1 is all of it."""
+    """Return the share of a sound in another, in either phase: 1 is all of it."""
     return abs(float((sound * in_).sum()) / float((sound * sound).sum()))
 
 

@@ -50,7 +50,7 @@ class Decoder:
         self._lines.put("")
 
     def ask(self, name: str, seed: int) -> tuple[float, str]:
-        """What became of a mutant, and megabytes; raises RuntimeError if the process dies or hangs over it."""
+        """Return the outcome of a mutant, and megabytes; raise RuntimeError if the process dies or hangs."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{name} {seed}\n")
         self._process.stdin.flush()

@@ -70,7 +70,7 @@ def options(folder) -> Options:
         rounds=1,
         lengths=(0.2, 0.4),
         recording=0.4,
-        stretch=0.8,
+        long_recording=0.8,
         windows=(20, 400),
         clips=20,
     )
@@ -119,7 +119,7 @@ def in_this_process(monkeypatch, folder, tmp_path):
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
     monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
     monkeypatch.setattr(machine, "has_compiler", lambda: False)
-    monkeypatch.setattr(machine, "card", lambda: "a card")
+    monkeypatch.setattr(machine, "gpu", lambda: "a gpu")
     monkeypatch.setattr(cuda, "DEVICE", "cpu")
     monkeypatch.setattr(cuda, "MATRIX", 64)
     monkeypatch.setattr(recording, "has_bfloat16", lambda: True)
@@ -176,9 +176,9 @@ def test_a_program_that_fails_is_an_error():
 @pytest.mark.parametrize("task", [lineup.CODEC, lineup.ENCODER])
 def test_ours_and_theirs_give_the_same_numbers(folder, task):
     samples = sound.noise(0.2)
-    stock, ours = task.stock(folder)(samples), task.ours(folder)(samples)
-    assert [each.shape for each in stock] == [each.shape for each in ours]
-    assert float(table.error(ours, stock)) < 1e-5
+    baseline, ours = task.transformers(folder)(samples), task.ours(folder)(samples)
+    assert [each.shape for each in baseline] == [each.shape for each in ours]
+    assert float(table.error(ours, baseline)) < 1e-5
 
 
 def test_bfloat16_is_rougher(folder):
@@ -190,12 +190,12 @@ def test_bfloat16_is_rougher(folder):
 def test_the_stock_labels_are_ours(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     labels = ["a dog", "rain falling"]
-    stock, cold, warm = (
-        models.stock_labels(folder)(labels),
+    baseline, cold, warm = (
+        models.transformers_labels(folder)(labels),
         models.our_labels(folder, tmp_path, cached=False)(labels),
         models.our_labels(folder, tmp_path, cached=True)(labels),
     )
-    assert float(table.error(cold, stock)) < 1e-5
+    assert float(table.error(cold, baseline)) < 1e-5
     assert table.error(warm, cold) == "0"
 
 
@@ -217,7 +217,7 @@ def test_the_quickstart_as_a_program(folder, tmp_path, capsys):
     np.testing.assert_allclose(rough, exact, atol=0.1)
 
 
-@pytest.mark.parametrize("whose", ["stock", "ours"])
+@pytest.mark.parametrize("whose", ["transformers", "ours"])
 def test_the_first_embedding_is_that_of_the_clip(folder, capsys, whose):
     first_embedding.main(whose, str(folder))
     assert capsys.readouterr().out.strip() == str(full_width.TEXT_TOWER["hidden_size"])
@@ -330,15 +330,15 @@ def test_what_was_not_measured_is_said_so(monkeypatch, options):
     assert compiled.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     assert half.count(table.NOT_MEASURED) == len(lineup.HEADER) - 1
     monkeypatch.setattr(mini, "MINI", options.folder / "none")
-    monkeypatch.setattr(machine, "card", lambda: None)
+    monkeypatch.setattr(machine, "gpu", lambda: None)
     assert table.NOT_MEASURED in mini.measure(options)
     assert cuda.measure(options).endswith(f"{table.NOT_MEASURED}.")
 
 
-@pytest.mark.parametrize("stretch, missing", [(0.8, 0), (None, 3)])
+@pytest.mark.parametrize("long_recording, missing", [(0.8, 0), (None, 3)])
 @pytest.mark.usefixtures("in_this_process")
-def test_a_long_recording_is_measured_where_asked_for(options, stretch, missing):
-    rows = linear.measure(dataclasses.replace(options, stretch=stretch)).splitlines()[-2:]
+def test_a_long_recording_is_measured_where_asked_for(options, long_recording, missing):
+    rows = linear.measure(dataclasses.replace(options, long_recording=long_recording)).splitlines()[-2:]
     assert [row.split(" | ")[0] for row in rows] == [f"| {name}" for name in (lineup.OURS, lineup.BFLOAT16)]
     assert {row.count(table.NOT_MEASURED) for row in rows} == {missing}
 
@@ -351,7 +351,7 @@ def benchmark(name, measure):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch) -> Path:
-    """Where the results of three benchmarks go, the second of which fails in its second round."""
+    """Return the results file of three benchmarks, the second of which fails in its second round."""
 
     def tell(options):
         return f"## Rounds: {options.rounds}"
@@ -395,24 +395,24 @@ def test_results_of_another_machine_stay_under_its_name(results, monkeypatch, be
     assert "An old one." in alone and "A better one." in third
 
 
-@pytest.mark.parametrize("card", [None, "a card"])
-def test_what_a_card_did_stays_where_there_is_none(results, monkeypatch, card):
-    monkeypatch.setattr(machine, "card", lambda: card)
+@pytest.mark.parametrize("gpu", [None, "a gpu"])
+def test_what_a_gpu_did_stays_where_there_is_none(results, monkeypatch, gpu):
+    monkeypatch.setattr(machine, "gpu", lambda: gpu)
     monkeypatch.setattr(machine, "describe", lambda: "Here.")
-    on_card = benchmark("cuda", lambda options: f"## {machine.card()}")
-    monkeypatch.setattr(everything, "cuda", on_card)
-    monkeypatch.setattr(everything, "BENCHMARKS", [on_card])
+    on_gpu = benchmark("cuda", lambda options: f"## {machine.gpu()}")
+    monkeypatch.setattr(everything, "cuda", on_gpu)
+    monkeypatch.setattr(everything, "BENCHMARKS", [on_gpu])
     everything.main(["--rounds", "1"], results)
-    assert headings(results) == [f"## {card}"]
+    assert headings(results) == [f"## {gpu}"]
     results.write_text("<!-- cuda -->\n\n## Before\n")
     everything.main(["--rounds", "1"], results)
-    assert headings(results) == ["## Before" if card is None else "## a card"]
+    assert headings(results) == ["## Before" if gpu is None else "## a gpu"]
 
 
 def test_long_runs_are_asked_for():
     assert parse([], "bench", "") == Options()
     long = parse(["--long", "--lengths", "1", "2"], "bench", "")
-    assert (long.recording, long.stretch, long.lengths) == (600, 3600, (1, 2))
+    assert (long.recording, long.long_recording, long.lengths) == (600, 3600, (1, 2))
     assert (max(long.windows), parse(["--windows", "7", "8"], "bench", "").windows) == (1_000_000, (7, 8))
 
 

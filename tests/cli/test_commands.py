@@ -28,7 +28,7 @@ NAMES = LABELS.split(",")
 
 
 class Result:
-    """What a command printed and how it ended."""
+    """The output and the exit code of a command."""
 
     def __init__(self, *arguments: str | os.PathLike[str], stdin: bytes | None = None) -> None:
         ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments], input=stdin)

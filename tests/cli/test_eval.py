@@ -22,7 +22,7 @@ ALL_ONE = ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_pr
 
 
 class Ran:
-    """What a command printed and how it ended."""
+    """The output and the exit code of a command."""
 
     def __init__(self, *arguments: str | os.PathLike[str]) -> None:
         ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
@@ -115,7 +115,7 @@ def test_what_is_amiss_with_a_recording_is_said_once(folder: Path) -> None:
 
 @pytest.fixture
 def labelled(folder: Path) -> Path:
-    """What is heard in the recordings, under names of no use to the model."""
+    """Annotations of the recordings, under names that mean nothing to the model."""
     path = folder.parent / "labels.tsv"
     path.write_text(
         "filename\tonset\toffset\tevent_label\n"

@@ -1,4 +1,4 @@
-"""How far a run is, how fast and how long it will go on, whatever is known of its recordings."""
+"""Progress, speed and the forecast of a run, whatever is known of its recordings."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def peaudio(*arguments: str | os.PathLike[str]) -> Result:
 
 
 def listed() -> dict[tuple[str, str], dict]:
-    """What ``models`` says of each name and the first command that it is for."""
+    """Return the rows of ``models`` by name and the first command that they are for."""
     ran = peaudio("models", "--format", "json")
     assert ran.exit_code == 0
     return {(item["name"], item["for"][0]): item for item in json.loads(ran.stdout)}
@@ -204,7 +204,7 @@ def test_a_command_fetches_what_it_needs_itself(hub, tmp_path):
 
 @pytest.fixture
 def environment(hub, tmp_path) -> dict[str, str]:
-    """What tells another process of the hub, and where to keep what comes from it."""
+    """Return the environment that points another process to the hub and to a cache."""
     return {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
 
 

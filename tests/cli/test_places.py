@@ -1,4 +1,4 @@
-"""What a command line may write over, and what it must not."""
+"""The files that a command line may overwrite, and those that it must not."""
 
 from __future__ import annotations
 

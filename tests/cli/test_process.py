@@ -1,4 +1,4 @@
-"""What only a real process shows: pipes, signals, silence, and a run that is cut short."""
+"""Tests of real processes: pipes, signals, silence, and interrupted runs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
 
 
 def recordings(page: Path) -> list[dict]:
-    """What stands in a report of each recording."""
+    """Return the data of each recording in a report."""
     return Elements(page.read_text(encoding="utf-8")).recordings
 
 

@@ -28,7 +28,7 @@ FOREVER = "(SELECT count(*) FROM range(1000000) a, range(1000000) b) < 0"
 
 
 class Result:
-    """What a command printed and how it ended."""
+    """The output and the exit code of a command."""
 
     def __init__(self, *arguments: str | os.PathLike[str]) -> None:
         ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])

@@ -1,4 +1,4 @@
-"""What grants access to a recording opens it, and stands in nothing that is written or said."""
+"""Credentials open a recording, and appear in no output and no message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal shows: help in its order, completions, and lines that are broken between words."""
+"""Output on a terminal: help in its order, completions, and lines that are broken between words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_help_shows_results_first_and_the_cluster_last(command: str) -> None:
 
 
 def completed(words: str) -> list[str]:
-    """What bash is offered for the last word of a command line."""
+    """Return bash's completions for the last word of a command line."""
     asked = {"_PEAUDIO_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     return CliRunner().invoke(app, [], prog_name="peaudio", env=asked).stdout.split()
 

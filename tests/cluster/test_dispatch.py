@@ -32,7 +32,7 @@ TASK = Tagging(Query(("loud", "louder"), ENCODER.encode_text(["loud", "louder"])
 
 
 def rows_of(index: int, path: str) -> Iterator[SegmentRow]:
-    """What a worker would make of a recording."""
+    """Yield the rows that a worker would make of a recording."""
     for segment in segments(read([path], WINDOWS, ENCODER.facts.context_frames), WINDOWS, LONGEST):
         reducer = TASK.reducer(ENCODER)
         (content,) = encode_items(iter(segment.items), ENCODER, WINDOWS, lambda: Collector(reducer))  # noqa: B023

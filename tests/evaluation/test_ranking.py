@@ -13,7 +13,7 @@ from pe_audio_cli.evaluation.metrics.ranking import BINS, ranking
 
 
 def by_hand(scores: np.ndarray, truth: np.ndarray, owners: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """What scikit-learn says of recordings that are there as often as their weight says."""
+    """Return scikit-learn's metrics of recordings that are repeated as often as their weights say."""
     each = weight[owners].astype(float)
     if not (each * truth).any() or not (each * ~truth).any():
         return np.nan, np.nan

@@ -67,7 +67,7 @@ def test_ctrl_c_ends_a_condition_at_once(index):
 
 
 def search_apart(index: Path, where: str, **limits: str) -> str:
-    """What a condition comes to in a process of its own, which must end too, and say nothing but that."""
+    """Search with a condition in another process, which must end, and return its only output."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom pe_audio_cli.errors import UsageError\n"
         "from pe_audio_cli.index.database import Database\n"

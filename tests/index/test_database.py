@@ -1,4 +1,4 @@
-"""What an index holds, how it changes, and what it says when something is wrong with it."""
+"""The content of an index, its changes, and its errors."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_many_may_read_at_once_but_not_while_one_writes(index):
 
 
 def in_another_process(expression: str) -> str:
-    """What it comes to, or the last line of what went wrong."""
+    """Evaluate an expression in another process; return its value, or the last line of the error."""
     code = f"from pathlib import Path\nfrom pe_audio_cli.index.database import Database\nprint({expression}, end='')\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else done.stderr.splitlines()[-1]

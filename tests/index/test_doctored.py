@@ -22,7 +22,7 @@ FOREVER = "FROM range(1000000) a, range(1000000) b, range(1000000) c"
 
 
 def everything(path: Path) -> tuple[np.ndarray, dict[int, Clip]]:
-    """What a search gets to see."""
+    """Return all embeddings and clips that a search reads."""
     with Database.open(path) as database:
         blocks = list(blocks_of(database))
         ids = np.concatenate([np.empty(0, np.int64), *(block.ids for block in blocks)])

@@ -73,7 +73,7 @@ def tagged(sounds) -> Tags:
 
 
 def tags_of(model: Path, sounds: Path) -> Tags:
-    """What tag says of each window, by its recording and its start."""
+    """Return the tags of each window, by its recording and its start."""
     return {
         (result.recording.file, window.start): {tag.label: tag.probability for tag in window.tags}
         for result in load(model, device="cpu").tag(sounds, LABELS, TagOptions(per_window=True), window=10.0)

@@ -19,7 +19,7 @@ WINDOWS = WindowOptions(window=1.0, overlap=0.0)
 
 @dataclass
 class Finished:
-    """What became of a recording: the start and level of each of its windows."""
+    """The result of a recording: the start and level of each of its windows."""
 
     recording: Recording
     windows: list[tuple[int, float]]

@@ -23,7 +23,7 @@ NOISE = np.random.default_rng(0).standard_normal((2_500, HOP)).astype(np.float32
 
 
 class ChunkHearer(LevelEncoder):
-    """What it makes of a frame depends on the whole chunk that the codec gets, and on the frame's place in it."""
+    """An encoder whose features of a frame depend on the whole chunk, and on the frame's place in it."""
 
     def encode_codec(self, frames: np.ndarray) -> np.ndarray:
         place = np.arange(len(frames), dtype=np.float32)[:, None]
@@ -47,7 +47,7 @@ class Keeper:
 
 
 def told(n_frames: int, options: WindowOptions, end: ReaderItem | None = None) -> Iterator[ReaderItem]:
-    """What the reader says of a recording of so many frames."""
+    """Yield the reader's items for a recording of so many frames."""
     yield RecordingBegin("a.wav")
     whole = None if options.window is None else CODEC_CHUNK
     blocks = (NOISE[first : min(first + 40, n_frames)] for first in range(0, n_frames, 40))
@@ -59,7 +59,7 @@ def told(n_frames: int, options: WindowOptions, end: ReaderItem | None = None) -
 
 
 def encoded_apart(cut: list[Segment], options: WindowOptions) -> list[object]:
-    """What becomes of each segment, all of them in one go, as a worker that has got them encodes them."""
+    """Encode all segments in one go, as a worker does."""
     items = chain.from_iterable(pickle.loads(pickle.dumps(segment)).items for segment in cut)
     return list(encode_items(items, ChunkHearer(), options, lambda: Collector(Keeper([])), batch_size=3))
 

@@ -202,7 +202,7 @@ def test_an_embedding_is_the_same_from_the_cache(empty_cache):
 
 
 def test_with_every_label_cached_neither_text_tower_nor_transformers_is_loaded(empty_cache):
-    """What the text tower's tensors hold does not even matter, as long as the fingerprint is the same."""
+    """The content of the text tower's tensors does not matter, as long as the fingerprint is the same."""
     code = (
         "import sys\n"
         "from pathlib import Path\n"

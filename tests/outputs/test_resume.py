@@ -472,7 +472,7 @@ def test_content_is_told_by_its_ends(tmp_path):
 
 
 def test_a_run_killed_anywhere_ends_like_one_that_was_not(files, tmp_path):
-    """What is on disk at some moment is all that a killed run leaves: here copied away, lock and all."""
+    """A killed run leaves what is on disk at that moment: here copied away, lock and all."""
     (tmp_path / "whole").mkdir()
     run(tmp_path / "whole" / "o.json", files)
     dice = random.Random(0)

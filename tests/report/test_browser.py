@@ -52,7 +52,7 @@ def heard(tmp_path: Path, page: Page) -> LocalizeResult:
 
 
 def listed(result: LocalizeResult, options: EventOptions) -> list[list[str]]:
-    """What the page should list of the events that the tool finds."""
+    """Return the rows that the page should list for a result."""
     assert result.frames is not None
     return [
         [event.label, f"{event.start:.2f}", f"{event.end:.2f}", f"{event.probability:.2f}"]
