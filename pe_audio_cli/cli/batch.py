@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.outputs.base import Output
     from pe_audio_cli.outputs.journal import RunSettings
     from pe_audio_cli.outputs.report_page import ReportOutput
+    from pe_audio_cli.outputs.side_outputs import SideOutput
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
 
@@ -87,6 +88,7 @@ class Batch:
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.query import Query
         from pe_audio_cli.models.registry import find_checkpoint
+        from pe_audio_cli.outputs.side_outputs import OutputList
 
         labels = gather_labels(_label_options(self.flags.labels))
         if self.named is not None:
@@ -96,15 +98,18 @@ class Batch:
         writer = self._writer()
         found = find_recordings(self.flags.inputs.named(), self._runner.skip)
         names = [file if isinstance(file, str) else file.file for file in found]
-        output = self._output(writer, names, with_default_labels=not labels)
-        page = self._page(output)
+        self._check_places(names)
+        output = self._output(writer, names)
+        pictures = self._pictures(names, output.known, with_default_labels=not labels)
+        page = self._page()
         with self.console.download() as on_bytes:
             checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
         rules = self.rules(tuned)
         if page is not None:
             page.find_events_by(rules.default)
-            output = page
+        side_outputs = [each for each in (page, pictures) if each is not None]
+        outputs = OutputList(output, side_outputs, keep_frames=self.frames)
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
@@ -117,22 +122,22 @@ class Batch:
             self._say_what_settings_were_tuned_for(tuned, encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned)
             self._say_what_is_strange(checkpoint, query)
-            done = output.open(
+            done = outputs.open(
                 {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
             )
-            if output.remark is not None:
-                self.console.tell(output.remark)
+            if outputs.remark is not None:
+                self.console.tell(outputs.remark)
             summary = Summary(n_skipped=len(done))
             for entry in done.values():
                 progress.done(entry.file)
-            todo = output.reading(item for at, item in enumerate(found) if at not in done)
+            todo = outputs.reading(item for at, item in enumerate(found) if at not in done)
             size, track = self.flags.device.batch_size, self.flags.inputs.audio_track
             encoding = EncodeOptions(
-                windows, size, progress.chunk, audio_track=track, store=output.store, engine=engine
+                windows, size, progress.chunk, audio_track=track, store=outputs.store, engine=engine
             )
             is_here = self.flags.engine.engine == "local"
-            progress.pace.keeps = is_here and output.store is not None and windows.window is not None
-            runner.go(ask(todo, encoder, query, rules, encoding), output, progress, summary)
+            progress.pace.keeps = is_here and outputs.store is not None and windows.window is not None
+            runner.go(ask(todo, encoder, query, rules, encoding), outputs, progress, summary)
         runner.end(summary, names)
 
     @property
@@ -196,11 +201,6 @@ class Batch:
             raise UsageError(f"cannot infer the format from {path}: choose one with --format")
         return name
 
-    def _output(self, writer: type[Writer], names: Sequence[str], with_default_labels: bool) -> Output:
-        """Return the output, with the pictures that are made beside it."""
-        self._check_places(names)
-        return self._pictured(self._plain_output(writer, names), names, with_default_labels)
-
     def _check_places(self, names: Sequence[str]) -> None:
         flags = self.flags.output
         places = {
@@ -220,7 +220,7 @@ class Batch:
             named, {"one of the recordings": names, **self.flags.labels.files, **self.flags.inputs.files}
         )
 
-    def _plain_output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+    def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
         from pathlib import Path
 
         from pe_audio_cli.outputs.file import FileOutput
@@ -256,37 +256,34 @@ class Batch:
                 "spell them as escapes: install a font that has them, such as Noto Sans CJK or Noto Emoji"
             )
 
-    def _pictured(self, output: Output, names: Sequence[str], with_default_labels: bool) -> Output:
+    def _pictures(self, names: Sequence[str], known: bool, with_default_labels: bool) -> SideOutput | None:
+        """The pictures beside the output; ``known`` says that this goes on with an earlier run."""
         if self.plot is None:
-            return output
+            return None
         from pe_audio_cli.outputs.pictures import TagPicture, TimelinePictures
 
         overwrite, resume = self.flags.output.overwrite, self.flags.output.resume
         if self.command == "localize":
             return TimelinePictures(
-                output,
                 self.plot,
                 names,
-                frames=self.frames,
                 detected_only=with_default_labels,  # which nobody has asked for one by one
                 overwrite=overwrite,
+                known=known,
             )
         if resume:
             raise UsageError("a picture of tag needs a complete run: leave out --plot or --resume")
-        return TagPicture(output, self.plot, names, overwrite=overwrite)
+        return TagPicture(self.plot, names, overwrite=overwrite)
 
-    def _page(self, output: Output) -> ReportOutput | None:
-        """The report around an output, where one was asked for."""
+    def _page(self) -> ReportOutput | None:
+        """Return the report, where one was asked for."""
         if self.report is None:
             return None
         from pe_audio_cli.outputs.report_page import ReportOutput
 
         if self.flags.output.resume:
             raise UsageError("a report needs a complete run: leave out --report or --resume")
-        frames = self.frames or self.plot is not None
-        return ReportOutput(
-            output, self.report, self._runner.warn, frames=frames, overwrite=self.flags.output.overwrite
-        )
+        return ReportOutput(self.report, self._runner.warn, overwrite=self.flags.output.overwrite)
 
 
 def _rules_said(tuned: SettingsFile, rules: Rules) -> RunSettings:

@@ -29,7 +29,7 @@ from pe_audio_cli._files import (
 from pe_audio_cli._paths import exists, reason
 from pe_audio_cli.errors import OutputError, RunError
 from pe_audio_cli.formats.base import WriteOptions, Writer
-from pe_audio_cli.outputs.base import Output, everything, refused, text_stream, unknown_past
+from pe_audio_cli.outputs.base import everything, refused, text_stream, unknown_past
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.finished import is_finished
 from pe_audio_cli.outputs.journal import (
@@ -43,7 +43,7 @@ from pe_audio_cli.outputs.journal import (
     matched,
     read_journal,
 )
-from pe_audio_cli.outputs.readings import Readings
+from pe_audio_cli.outputs.readings import JournaledOutput
 from pe_audio_cli.results import FileError, Result
 
 __all__ = ["FileOutput"]
@@ -51,7 +51,7 @@ __all__ = ["FileOutput"]
 COPY_BYTES = 1 << 20
 
 
-class FileOutput(Output):
+class FileOutput(JournaledOutput):
     """All results in one file.
 
     The ``.part`` is a beginning of the finished file, as long as results come in the order of the inputs. A run that
@@ -70,6 +70,7 @@ class FileOutput(Output):
         resume: bool = False,
     ) -> None:
         """Raises :class:`OutputError` if it cannot be resumed, or exists and nobody said what to do about it."""
+        super().__init__()
         if resume and not writer.resumable:
             raise OutputError(f"{writer.name} cannot be resumed: leave out --resume, or add --shard-size")
         self._path, self._new_writer, self._options, self._files = path, writer, options, files
@@ -80,7 +81,6 @@ class FileOutput(Output):
         self._lock = Lock(helper(self._place, ".lock"), path)
         self._store = FeatureStore(self._place)
         self.store = self._store if writer.resumable else None
-        self._readings = Readings()
         with refused(f"cannot write {path}"):
             self._look()
 
@@ -103,10 +103,6 @@ class FileOutput(Output):
             on_failure.pop_all()
         self._todo = (at for at in range(len(self._files)) if at not in done)
         return done
-
-    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
-        """Note what each input is when it is about to be read."""
-        return self._readings.noted(inputs)
 
     def write(self, result: Result) -> None:
         """Append it, then note it in the journal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pe_audio_cli._files import (
@@ -19,7 +19,7 @@ from pe_audio_cli._files import (
 from pe_audio_cli._paths import exists, is_dir, is_file, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError
 from pe_audio_cli.formats.base import WriteOptions, Writer
-from pe_audio_cli.outputs.base import Output, everything, file_of, refused, text_stream, unknown_past
+from pe_audio_cli.outputs.base import everything, file_of, refused, text_stream, unknown_past
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.files import Tree, refuse_inputs_among
 from pe_audio_cli.outputs.finished import is_finished
@@ -32,7 +32,7 @@ from pe_audio_cli.outputs.journal import (
     matched,
     read_journal,
 )
-from pe_audio_cli.outputs.readings import Readings
+from pe_audio_cli.outputs.readings import JournaledOutput
 from pe_audio_cli.results import FileError, Result
 
 __all__ = ["FOLDER_JOURNAL", "FOLDER_LOCK", "FolderOutput"]
@@ -49,7 +49,7 @@ BAD_PLACE = {errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST, errn
 BAD_PLACE |= {errno.EPERM, errno.EINVAL, errno.EILSEQ}
 
 
-class FolderOutput(Output):
+class FolderOutput(JournaledOutput):
     """A file for each recording, in a tree like that of the inputs (:class:`~pe_audio_cli.outputs.files.Tree`).
 
     A recording that failed leaves no file.
@@ -66,13 +66,13 @@ class FolderOutput(Output):
         resume: bool = False,
     ) -> None:
         """Raises :class:`OutputError` if one of its files exists and nobody said what to do about it."""
+        super().__init__()
         self._folder, self._writer, self._options, self._files = folder, writer, options, files
         self._overwrite, self._resume = overwrite, resume
         self._tree = Tree(folder, writer.extensions[0], files)
         self._journal_path = folder / FOLDER_JOURNAL
         self._lock = Lock(folder / FOLDER_LOCK, folder)
         self.store = self._store = FeatureStore(folder / FOLDER_HELPERS)
-        self._readings = Readings()
         with refused(f"cannot write into {folder}"):
             self._look()
 
@@ -90,10 +90,6 @@ class FolderOutput(Output):
             on_failure.pop_all()
         self._n_kept, self._n_failed = len(done), 0
         return done
-
-    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
-        """Note what each input is when it is about to be read."""
-        return self._readings.noted(inputs)
 
     def write(self, result: Result) -> None:
         """Write its own file, then note it in the journal."""

@@ -15,10 +15,10 @@ from pe_audio_cli._files import growing, sweep, writable_place
 from pe_audio_cli._paths import exists, reason
 from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
 from pe_audio_cli.formats.draft import unwritten
-from pe_audio_cli.outputs.base import Output, file_of
+from pe_audio_cli.outputs.base import file_of
 from pe_audio_cli.outputs.files import Tree, is_folder, refuse_inputs_among
 from pe_audio_cli.outputs.journal import JournalEntry, RunSettings
-from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_unwritable
+from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_existing, refuse_unwritable
 from pe_audio_cli.results import FileError, LocalizeResult, Result, TagResult
 
 __all__ = ["TagPicture", "TimelinePictures", "without_glyphs"]
@@ -39,13 +39,12 @@ class TimelinePictures(SideOutput):
 
     def __init__(
         self,
-        output: Output,
         path: str,
         files: Sequence[str],
         *,
-        frames: bool = False,
         detected_only: bool = False,
         overwrite: bool = False,
+        known: bool = False,
     ) -> None:
         """``path`` ends in a slash, or is there as a folder, if it is one.
 
@@ -70,26 +69,32 @@ class TimelinePictures(SideOutput):
                 )
             refuse_unwritable(Path(path).parent, "a picture")
             self._targets = {file: Path(path) for file in files}
-        super().__init__(output, "--plot", self._targets.values(), frames=frames, overwrite=overwrite)
-        self._overwrite = overwrite or output.known  # a run that was killed may have drawn one more than it noted
+        self._overwrite = overwrite or known  # a run that was killed may have drawn one more than it noted
+        refuse_existing(self._targets.values(), "--plot", self._overwrite)
         self._drawn: set[Path] = set()
+        self._last: Path | None = None
 
-    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
-        """Begin; what an earlier run has done must have its pictures."""
-        done = super().open({**settings, "plot": self._path})
+    @property
+    def settings(self) -> RunSettings:
+        """The folder or file of the pictures."""
+        return {"plot": self._path}
+
+    def open(self, settings: RunSettings) -> None:
+        """Begin; there is nothing to do before the first picture."""
+
+    def resume(self, done: Mapping[int, JournalEntry]) -> None:
+        """See that what an earlier run has done has its pictures."""
         self._drawn = {self._targets[entry.file] for entry in done.values()}
         for target in sorted(self._drawn):
             if not exists(target):
-                self.abandon()
                 raise OutputError(f"cannot resume: {target} is gone; start again with --overwrite")
-        return done
 
     def write(self, result: Result) -> None:
-        """Draw its picture, then pass it on; a recording that failed has none."""
+        """Draw its picture; a recording that failed has none."""
         from pe_audio_cli.plots.timeline import draw_timeline
 
+        self._last = None
         if not isinstance(result, LocalizeResult):
-            super().write(result)
             return
         drawn = BytesIO()
         try:
@@ -102,47 +107,59 @@ class TimelinePictures(SideOutput):
         except OutputError as error:
             raise InputError(file_of(result), "output", str(error)) from error
         self._drawn.add(target)
-        try:
-            super().write(result)
-        except InputError:
-            target.unlink(missing_ok=True)
-            raise
+        self._last = target
+
+    def take_back(self) -> None:
+        """Remove the last picture."""
+        if self._last is not None:
+            self._last.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Leave all pictures as they are: each of them is whole."""
+
+    def abandon(self) -> None:
+        """Leave the pictures that there are, for a run that goes on with this one."""
 
 
 class TagPicture(SideOutput):
     """One picture of a whole run, drawn at its end; a run that stops early gets none."""
 
-    def __init__(self, output: Output, path: str, files: Sequence[str], *, overwrite: bool = False) -> None:
+    def __init__(self, path: str, files: Sequence[str], *, overwrite: bool = False) -> None:
         """Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of picture, or is there."""
         _refuse_without_matplotlib()
         if is_folder(path):
             raise UsageError(f"tag draws one picture of all recordings: --plot names a file, not the folder {path}")
         self._kind, self._target, self._files = _kind(path), Path(path), files
         refuse_unwritable(self._target.parent, "a picture")
-        super().__init__(output, "--plot", [self._target], overwrite=overwrite)
+        refuse_existing([self._target], "--plot", overwrite)
         writable_place(self._target, overwrite=overwrite)
         self._overwrite = overwrite
 
-    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
+    def open(self, settings: RunSettings) -> None:
         """Begin: the map has a column for each of the settings' labels."""
         from pe_audio_cli.plots.heatmap import TagMap
 
         self._map = TagMap(self._files, settings["labels"])
         self._n_written = 0
-        return super().open(settings)
 
     def write(self, result: Result) -> None:
-        """Note it for the picture, and pass it on."""
+        """Note it for the picture."""
+        self._has_tags = isinstance(result, TagResult)
         if isinstance(result, TagResult):
             try:
                 self._map.add(self._n_written, result)
             except Exception as error:
                 raise unwritten(result, error) from error
-        super().write(result)
         self._n_written += 1
 
+    def take_back(self) -> None:
+        """Forget the last result."""
+        if self._has_tags:
+            self._map.take_back()
+        self._n_written -= 1
+
     def finish(self) -> None:
-        """Draw the picture, then make the output whole."""
+        """Draw the picture."""
         drawn = BytesIO()
         try:
             self._map.draw(drawn, self._kind)
@@ -153,7 +170,9 @@ class TagPicture(SideOutput):
             _keep(self._target, drawn, self._overwrite)
         except OutputError as error:
             raise RunError(str(error)) from error
-        super().finish()
+
+    def abandon(self) -> None:
+        """Draw nothing."""
 
 
 def _keep(target: Path, drawn: BytesIO, overwrite: bool) -> None:

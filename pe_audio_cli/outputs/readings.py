@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pe_audio_cli._paths import Unusable
 from pe_audio_cli.errors import InputError
-from pe_audio_cli.outputs.base import file_of
+from pe_audio_cli.outputs.base import Output, file_of
 from pe_audio_cli.outputs.journal import (
     Content,
     JournalEntry,
@@ -17,7 +17,7 @@ from pe_audio_cli.outputs.journal import (
 )
 from pe_audio_cli.results import FileError, Result
 
-__all__ = ["Readings"]
+__all__ = ["JournaledOutput"]
 
 
 class Readings:
@@ -53,6 +53,17 @@ class Readings:
         """The first of those that are noted has its result."""
         if self._noted:
             self._noted.popleft()
+
+
+class JournaledOutput(Output):
+    """An output that notes in a journal the state in which it has read each input."""
+
+    def __init__(self) -> None:
+        self._readings = Readings()
+
+    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
+        """Pass inputs through, and note the state of each when it is about to be read."""
+        return self._readings.noted(inputs)
 
 
 def _identity(file: str) -> tuple[int | None, int | None, int | None]:

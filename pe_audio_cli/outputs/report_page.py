@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
-from pe_audio_cli.errors import InputError, OutputError, RunError, UsageError
+from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.formats.draft import put
 from pe_audio_cli.options import EventOptions
-from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.files import is_folder
-from pe_audio_cli.outputs.journal import JournalEntry, RunSettings
-from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_unwritable
+from pe_audio_cli.outputs.journal import RunSettings
+from pe_audio_cli.outputs.side_outputs import SideOutput, refuse_existing, refuse_unwritable
 from pe_audio_cli.report.page import PageOptions, PageWriter
 from pe_audio_cli.results import Result, TagResult
 
@@ -32,11 +31,9 @@ class ReportOutput(SideOutput):
 
     def __init__(
         self,
-        output: Output,
         options: PageOptions,
         warn: Callable[[str, str], None],
         *,
-        frames: bool = False,
         overwrite: bool = False,
     ) -> None:
         """``warn`` is called for a recording that cannot be played on the page, with its name.
@@ -47,40 +44,43 @@ class ReportOutput(SideOutput):
         if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
             raise UsageError(f"--report {options.path} is not a page: its name must end in .html")
         refuse_unwritable(self._path.parent, "a report")
-        super().__init__(output, "--report", [self._path], frames=frames, overwrite=overwrite)
+        refuse_existing([self._path], "--report", overwrite)
         self._file = NewFile(self._path, overwrite=overwrite)
 
     def find_events_by(self, events: EventOptions) -> None:
         """Tell how the events of the page are found, which may depend on the checkpoint; before it is opened."""
         self._options = replace(self._options, events=events)
 
-    def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:
-        """Begin the page under a temporary name, then the output."""
+    def open(self, settings: RunSettings) -> None:
+        """Begin the page under a temporary name."""
         try:
-            self._begin()
-            return super().open(settings)
-        except BaseException:
-            self._file.discard()
-            raise
+            self._stream = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
+            self._page = PageWriter(self._stream, self._options, self._warn)
+            self._page.open()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
 
     def write(self, result: Result) -> None:
-        """Add it to the page, then pass it on."""
+        """Add it to the page."""
         assert not isinstance(result, TagResult)
         try:
-            place, before = self._stream.tell(), dict(vars(self._page))
+            self._before = self._stream.tell(), dict(vars(self._page))
             put(self._page, result)
         except OSError as error:
             raise self._failure(error) from error
+
+    def take_back(self) -> None:
+        """Cut the last recording off the page."""
+        end, state = self._before
         try:
-            super().write(result)
-        except InputError:  # an error takes its place, here too
-            self._stream.seek(place)
+            self._stream.seek(end)
             self._stream.truncate()
-            vars(self._page).update(before)
-            raise
+        except OSError as error:
+            raise self._failure(error) from error
+        vars(self._page).update(state)
 
     def finish(self) -> None:
-        """Give the page its name, then make the output whole."""
+        """Give the page its name."""
         try:
             self._page.close()
             self._stream.flush()
@@ -91,20 +91,10 @@ class ReportOutput(SideOutput):
             ) from error
         except OSError as error:
             raise self._failure(error) from error
-        super().finish()
 
-    def abandon(self) -> str | None:
-        """Drop the page, and leave the output as it leaves itself."""
+    def abandon(self) -> None:
+        """Drop the page."""
         self._file.discard()
-        return super().abandon()
-
-    def _begin(self) -> None:
-        try:
-            self._stream = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
-            self._page = PageWriter(self._stream, self._options, self._warn)
-            self._page.open()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {reason(error)}") from error
 
     def _failure(self, error: OSError) -> RunError:
         return RunError(f"cannot write {self._path}: {reason(error)}; there is no report")

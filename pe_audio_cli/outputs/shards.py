@@ -17,13 +17,13 @@ from pe_audio_cli._files import Lock, create_alone, discard, is_at, publish, rem
 from pe_audio_cli._paths import exists, is_dir, reason
 from pe_audio_cli.errors import OutputError, RunError, UsageError
 from pe_audio_cli.formats.base import WriteOptions, Writer
-from pe_audio_cli.outputs.base import Output, everything, refused, unknown_past
+from pe_audio_cli.outputs.base import everything, refused, unknown_past
 from pe_audio_cli.outputs.feature_store import FeatureStore
 from pe_audio_cli.outputs.finished import is_finished
 from pe_audio_cli.outputs.folder import FOLDER_HELPERS, FOLDER_JOURNAL, FOLDER_LOCK
 from pe_audio_cli.outputs.journal import Journal, JournalEntry, Past, RunSettings, is_journal, matched, read_journal
-from pe_audio_cli.outputs.readings import Readings
-from pe_audio_cli.results import FileError, Result
+from pe_audio_cli.outputs.readings import JournaledOutput
+from pe_audio_cli.results import Result
 
 __all__ = ["SUCCESS", "ShardedOutput"]
 
@@ -32,7 +32,7 @@ FOLDER_PART = ".peaudio.shard.part"
 SHARD = re.compile(r"part-\d{5,}\..+")
 
 
-class ShardedOutput(Output):
+class ShardedOutput(JournaledOutput):
     """A folder of ``part-00000.jsonl`` and so on, each of which appears whole or not at all; in the end ``_SUCCESS``.
 
     A run that goes on with an earlier one keeps the whole shards in which nothing failed and whose inputs are the same
@@ -55,6 +55,7 @@ class ShardedOutput(Output):
         Raises :class:`UsageError` for a format that holds only one recording, and :class:`OutputError` if there are
         shards already and nobody said what to do about them.
         """
+        super().__init__()
         if not writer.several:
             raise UsageError(f"{writer.name} holds one recording, and a shard {size}: leave out --shard-size")
         self._folder, self._new_writer, self._options, self._files = folder, writer, options, files
@@ -62,7 +63,6 @@ class ShardedOutput(Output):
         self._journal_path, self._part = folder / FOLDER_JOURNAL, folder / FOLDER_PART
         self._lock = Lock(folder / FOLDER_LOCK, folder)
         self.store = self._store = FeatureStore(folder / FOLDER_HELPERS)
-        self._readings = Readings()
         self._stream: TextIO | None = None
         self._entries: list[JournalEntry] = []  # of the shard that is being written
         with refused(f"cannot write into {folder}"):
@@ -99,10 +99,6 @@ class ShardedOutput(Output):
             on_failure.pop_all()
         self._todo = (at for at in range(len(self._files)) if at not in done)
         return done
-
-    def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
-        """Note what each input is when it is about to be read."""
-        return self._readings.noted(inputs)
 
     def write(self, result: Result) -> None:
         """Add it to its shard; what is noted in the journal is a shard that is whole."""

@@ -54,10 +54,17 @@ class TagMap:
 
     def add(self, place: int, result: TagResult) -> None:
         """Take the result of the recording that is at ``place`` among the files."""
+        row = place // self._share
+        self._before = row, self._cells[row].copy(), self._model
         self._model = result.model
-        row = self._cells[place // self._share]
         for tag in result.tags:
-            row[self._column[tag.label]] = np.fmax(row[self._column[tag.label]], tag.probability)
+            cell = row, self._column[tag.label]
+            self._cells[cell] = np.fmax(self._cells[cell], tag.probability)
+
+    def take_back(self) -> None:
+        """Undo the last :meth:`add`."""
+        row, cells, self._model = self._before
+        self._cells[row] = cells
 
     def draw(self, stream: BinaryIO, kind: str) -> None:
         """Write the picture, a ``png``, ``svg`` or ``pdf``; SVG files call the cells' background ``cells``."""

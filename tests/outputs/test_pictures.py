@@ -20,6 +20,7 @@ from pe_audio_cli.outputs.base import Output
 from pe_audio_cli.outputs.file import FileOutput
 from pe_audio_cli.outputs.folder import FolderOutput
 from pe_audio_cli.outputs.pictures import TagPicture, TimelinePictures
+from pe_audio_cli.outputs.side_outputs import OutputList
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Tag, TagResult
 
 SETTINGS = {"labels": ["rain", "wind"], "model": "m"}
@@ -48,9 +49,8 @@ def plain(path: Path, files: list[str], command: Command, **more: bool) -> Outpu
     return kind(path, writer_for(path.suffix[1:] or "json", command), WriteOptions(command), files, **more)
 
 
-def draw(output: Output, files: list[str], upto: int | None = None) -> int:
+def draw(output: Output | OutputList, files: list[str], upto: int | None = None, one=localized) -> int:
     """Write results up to one input, then stop as if interrupted (None: to the end). Returns how many were done."""
-    one = tagged if isinstance(output, TagPicture) else localized
     done = len(before := output.open(SETTINGS))
     try:
         for place, file in enumerate(files[:upto]):
@@ -86,7 +86,8 @@ def pictures(tmp_path: Path) -> Path:
 
 def timelines(out: Path, pictures: Path, files: list[str], overwrite: bool = False, resume: bool = False):
     output = plain(out, files, "localize", overwrite=overwrite, resume=resume)
-    return TimelinePictures(output, f"{pictures}/", files, overwrite=overwrite)
+    drawn = TimelinePictures(f"{pictures}/", files, overwrite=overwrite, known=output.known)
+    return OutputList(output, [drawn], keep_frames=False)
 
 
 def test_the_pictures_are_in_a_tree_like_that_of_the_inputs(out, pictures, files):
@@ -98,7 +99,8 @@ def test_the_pictures_are_in_a_tree_like_that_of_the_inputs(out, pictures, files
 @pytest.mark.parametrize("frames", [False, True])
 def test_the_output_is_what_it_would_be_without_pictures(tmp_path, pictures, files, frames):
     beside, alone = tmp_path / "beside.json", tmp_path / "alone.json"
-    draw(TimelinePictures(plain(beside, files, "localize"), f"{pictures}/", files, frames=frames), files)
+    drawn = TimelinePictures(f"{pictures}/", files)
+    draw(OutputList(plain(beside, files, "localize"), [drawn], keep_frames=frames), files)
     draw(plain(alone, files, "localize"), files)
     found, expected = (json.loads(path.read_text()) for path in (beside, alone))
     if not frames:
@@ -168,13 +170,13 @@ def test_standard_input_has_a_picture_too(out, pictures):
     assert tree(pictures) == {"stdin.png"}
 
 
-def tag_map(target: Path, files: list[str], overwrite: bool = False) -> TagPicture:
+def tag_map(target: Path, files: list[str], overwrite: bool = False) -> OutputList:
     output = plain(target.with_suffix(".jsonl"), files, "tag", overwrite=overwrite)
-    return TagPicture(output, str(target), files, overwrite=overwrite)
+    return OutputList(output, [TagPicture(str(target), files, overwrite=overwrite)])
 
 
 def test_the_picture_has_a_row_for_each_recording(tmp_path, files):
-    draw(tag_map(tmp_path / "map.svg", files), files)
+    draw(tag_map(tmp_path / "map.svg", files), files, one=tagged)
     found = svg_texts((tmp_path / "map.svg").read_bytes())
     names = [text for text in found if text.endswith(".wav")]
     assert names == ["a.wav", "sub/a.wav", "sub/b.wav", "sub/c.wav"]
@@ -184,10 +186,10 @@ def test_the_picture_has_a_row_for_each_recording(tmp_path, files):
 
 def test_a_run_that_stops_early_has_none_and_leaves_an_older_one(tmp_path, files):
     target = tmp_path / "map.png"
-    draw(tag_map(target, files), files, upto=3)
+    draw(tag_map(target, files), files, upto=3, one=tagged)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "map.jsonl.part", "map.jsonl.journal"}
     target.write_text("as it was")
-    draw(tag_map(target, files, overwrite=True), files, upto=3)
+    draw(tag_map(target, files, overwrite=True), files, upto=3, one=tagged)
     assert target.read_text() == "as it was"
 
 
@@ -195,7 +197,7 @@ def test_a_run_that_stops_early_has_none_and_leaves_an_older_one(tmp_path, files
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, files, monkeypatch):
     fill_the_disk(monkeypatch, tmp_path / "map.png")
     with pytest.raises(RunError, match=r"cannot write .*map\.png: No space left"):
-        draw(tag_map(tmp_path / "map.png", files), files)
+        draw(tag_map(tmp_path / "map.png", files), files, one=tagged)
     assert not [*tmp_path.glob("map.png*")]
 
 
