@@ -1,4 +1,4 @@
-"""Settings files: what suits each label best, tuned on annotated recordings, in TOML for people to edit.
+"""Settings files: the best options for each label, tuned on annotated recordings, in TOML for people to edit.
 
 ::
 
@@ -8,19 +8,19 @@
     offset_threshold = 0.1
 
     [localize.labels."dog"]
-    wordings = ["a dog barking", "a dog growling"]
+    prompts = ["a dog barking", "a dog growling"]
     threshold = 0.42
     merge_gap = 0.5
     scale = 1.3
     bias = -0.8
 
-The tables ``tag`` and ``localize`` are those of the two commands. ``wordings`` are what the model is asked for the
-label, whose logits are averaged; without them it is asked for the label itself. ``scale`` and ``bias`` calibrate: the
-probability becomes ``sigmoid(scale * logit + bias)``. All else has the names of the command's flags, and their meaning;
-above the labels it holds for all of them. Whatever is left out is the command's default.
+The tables ``tag`` and ``localize`` are those of the two commands. ``prompts`` are the texts for the model, whose logits
+are averaged; by default the label itself. ``scale`` and ``bias`` calibrate: the probability becomes
+``sigmoid(scale * logit + bias)``. All other keys have the names and the meaning of the command's flags; above the
+labels, they apply to all of them. Keys that are left out have the command's default.
 
-A checkpoint may carry such a file, ``settings.toml``, with what suits it. It counts where no other file is named. The
-threshold of a command line then moves the offset threshold of that file along, in proportion.
+A checkpoint may carry such a file, ``settings.toml``, which applies unless another file is named. A threshold on the
+command line then scales the offset threshold of that file in proportion.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ NO_SETTINGS = "none"  # in place of a file's name: not even the checkpoint's own
 EVENT_FIELDS = tuple(options_of(EventOptions))
 TAG_FIELDS = ("threshold",)
 CALIBRATION_FIELDS = ("scale", "bias")
+FORMERLY = "wordings"  # the name of ``prompts`` in files of earlier versions
 MOST_CHARACTERS = 60  # of a label, in a message
 LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit comes to is finite
 
@@ -63,14 +64,14 @@ LEAST, MOST = sys.float_info.min, 1e30  # of a scale; what a calibrated logit co
 class LabelSettings:
     """The settings of one label.
 
-    ``wordings`` are what the model is asked; none is the label itself. ``rules`` are options of the command by their
-    fields' names; what is not among them is left to the command.
+    ``prompts`` are the texts for the model; none is the label itself. ``rules`` are options of the command by their
+    fields' names; others have the command's values.
 
     Raises:
-        UsageError: the calibration is no calibration.
+        UsageError: the calibration is invalid.
     """
 
-    wordings: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
     rules: Mapping[str, float] = field(default_factory=dict)
     scale: float = 1.0
     bias: float = 0.0
@@ -85,15 +86,15 @@ class LabelSettings:
         return (self.scale, self.bias) != (1.0, 0.0)
 
     def flat(self) -> dict[str, Any]:
-        """All of it by name, as a settings file has it."""
-        return {"wordings": self.wordings, **self.rules, "scale": self.scale, "bias": self.bias}
+        """Return all settings by their names in a settings file."""
+        return {"prompts": self.prompts, **self.rules, "scale": self.scale, "bias": self.bias}
 
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """The settings of one command: the model that they were tuned for, and what is set for each label, in order.
+    """The settings of one command: the model that they were tuned for, and the settings of each label, in order.
 
-    ``default`` is set for all labels, and each label's own settings win over it. Settings that are ``carried`` are the
+    ``default`` applies to all labels, and each label's own settings override it. Settings that are ``carried`` are the
     checkpoint's.
     """
 
@@ -215,25 +216,27 @@ def _text(path: Path, table: Mapping[str, Any], name: str) -> str:
 def _label(path: Path, command: Command, label: str, values: object) -> LabelSettings:
     """Read the table of a label; "" stands for all labels, which share no prompts and no calibration."""
     known = {*(EVENT_FIELDS if command == "localize" else TAG_FIELDS)}
-    known |= {"wordings", *CALIBRATION_FIELDS} if label else set()
+    known |= {"prompts", *CALIBRATION_FIELDS} if label else set()
     where = f"{path}, {label[:MOST_CHARACTERS]!r}" + ("..." if len(label) > MOST_CHARACTERS else "")
     where = where if label else str(path)
     if not isinstance(values, dict):
         raise UsageError(f"{where}: unknown setting {shown(values)}: write a table [{command}.labels.{_quoted(label)}]")
+    if label and FORMERLY in values and "prompts" not in values:
+        values = {"prompts" if name == FORMERLY else name: value for name, value in values.items()}
     extra = sorted(values.keys() - known)
     if extra:
         raise UsageError(f"{where}: unknown setting {shown(extra[0])}: {command} has {', '.join(sorted(known))}")
-    wordings = values.get("wordings", [])
-    if not isinstance(wordings, list) or not all(isinstance(each, str) and each.strip() for each in wordings):
-        raise UsageError(f"{where}: wordings must be a list of texts")
-    numbers = {name: value for name, value in values.items() if name != "wordings"}
+    prompts = values.get("prompts", [])
+    if not isinstance(prompts, list) or not all(isinstance(each, str) and each.strip() for each in prompts):
+        raise UsageError(f"{where}: prompts must be a list of texts")
+    numbers = {name: value for name, value in values.items() if name != "prompts"}
     for name, value in numbers.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise UsageError(f"{where}: {name} must be a number")
     try:
         calibration = {name: numbers[name] for name in CALIBRATION_FIELDS if name in numbers}
         rules = {name: numbers[name] for name in EVENT_FIELDS if name in numbers}
-        return LabelSettings(tuple(wordings), rules, **calibration)
+        return LabelSettings(tuple(prompts), rules, **calibration)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 
@@ -253,8 +256,8 @@ def settings_text(settings: SettingsFile, command: Command, head: str, remarks: 
 def _lines(settings: LabelSettings) -> Iterator[str]:
     default = LabelSettings().flat()
     for name, value in settings.flat().items():
-        if name == "wordings" and value:
-            yield f"wordings = [{', '.join(map(_quoted, value))}]"
+        if name == "prompts" and value:
+            yield f"prompts = [{', '.join(map(_quoted, value))}]"
         elif value != default.get(name):
             yield f"{name} = {value!r}"
 

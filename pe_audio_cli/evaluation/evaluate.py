@@ -128,7 +128,7 @@ def _kinds(evaluation: Evaluation) -> list[tuple[str, ...]]:
 def _base(evaluation: Evaluation, settings: SettingsFile) -> list[LabelSettings]:
     """Return the prompts of each label, and the calibration that its scores have already."""
     known = (settings.labels.get(label, LabelSettings()) for label in evaluation.labels)
-    return [replace(each, wordings=asked.texts) for each, asked in zip(known, evaluation.prompts, strict=False)]
+    return [replace(each, prompts=asked.texts) for each, asked in zip(known, evaluation.prompts, strict=False)]
 
 
 def _compared(evaluation: Evaluation, scores: Sequence[Scores], truth: NDArray[np.bool_]) -> Iterator[Compared]:

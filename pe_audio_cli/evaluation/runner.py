@@ -137,7 +137,7 @@ def evaluate(
 def _query(evaluation: Evaluation, encoder: Encoder, settings: SettingsFile) -> Query:
     """Return the query of all prompts, by their numbers since several belong to one label, with its calibration."""
     labels = {
-        str(number): replace(settings.labels.get(prompt.label, LabelSettings()), wordings=prompt.texts)
+        str(number): replace(settings.labels.get(prompt.label, LabelSettings()), prompts=prompt.texts)
         for number, prompt in enumerate(evaluation.prompts)
     }
     return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels))

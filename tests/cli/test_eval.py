@@ -164,7 +164,7 @@ def test_a_map_may_be_a_shipped_set_which_only_tells_the_words(tmp_path: Path) -
     out = tmp_path / "out.toml"
     ran = Ran("eval", tmp_path / "in", "--map", "esc50", "--tune", out, "-f", "json")
     assert [row["label"] for row in ran.result["labels"]] == ["else", "sea_waves"]
-    assert 'wordings = ["sea waves"]' in out.read_text(encoding="utf-8")
+    assert 'prompts = ["sea waves"]' in out.read_text(encoding="utf-8")
 
 
 def test_templates_and_prompts_are_compared(labelled: Path, words: Path, folder: Path) -> None:

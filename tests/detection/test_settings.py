@@ -87,6 +87,16 @@ def test_what_stands_above_the_labels_holds_for_all_of_them(tmp_path: Path) -> N
     assert read_settings(again, "localize").default == LabelSettings(rules={"min_duration": 0.5})
 
 
+def test_prompts_under_their_former_name_are_read(tmp_path: Path) -> None:
+    path = edited(tmp_path, "[tag.labels.rain]\nwordings = ['rain falling']\n")
+    settings = read_settings(path, "tag")
+    assert settings.labels["rain"].prompts == ("rain falling",)
+    assert 'prompts = ["rain falling"]' in settings_text(settings, "tag", "", {})
+    both = edited(tmp_path, "[tag.labels.rain]\nwordings = ['rain falling']\nprompts = ['rain']\n")
+    with pytest.raises(UsageError, match="'rain': unknown setting 'wordings'"):
+        read_settings(both, "tag")
+
+
 def test_a_checkpoint_may_carry_settings_for_either_command(tmp_path: Path) -> None:
     assert carried_settings(tmp_path, "localize") == SettingsFile()
     (tmp_path / "settings.toml").write_text("[localize]\nthreshold = 0.4\noffset_threshold = 0.1\n")
@@ -134,8 +144,8 @@ REFUSED = {
     "scale = 0": "'rain': the scale must be above 0, so that it keeps the order: got 0",
     "scale = inf": "'rain': the scale must be above 0",
     "bias = nan": "'rain': the bias must be a number: got nan",
-    "wordings = 'rain'": "'rain': wordings must be a list of texts",
-    "wordings = ['']": "'rain': wordings must be a list of texts",
+    "prompts = 'rain'": "'rain': prompts must be a list of texts",
+    "prompts = ['']": "'rain': prompts must be a list of texts",
     "threshold = 1" + "0" * 400: "'rain': the threshold must be from 0 to 1: got a number of hundreds of digits",
     "median = 1" + "0" * 400: "'rain': the median must be from 0 to 3600 s: got a number of hundreds of digits",
     "scale = 1" + "0" * 400: "'rain': the scale must be above 0",

@@ -160,7 +160,7 @@ def test_tuning_mends_a_bad_threshold_and_says_what_that_is_worth() -> None:
     (dog,) = tuning.labels
     assert dog.before["f1"].value == 0 and dog.after["f1"].value > 0.9
     assert dog.after["calibration_error"].value < dog.before["calibration_error"].value
-    assert dog.settings.wordings == ("dog",)
+    assert dog.settings.prompts == ("dog",)
     # What was fitted comes on top of the calibration that the scores have already.
     again = evaluate_scores(evaluation, "m", answers, replace(options, settings=SettingsFile())).tuning
     assert again is not None
@@ -201,7 +201,7 @@ def test_csv_has_a_row_for_each_figure() -> None:
     assert found["label", "dog", "event_f1"] == "1.000000" and found["label", "wind", "count"] == "0"
     assert ("label", "wind", "auroc") not in found
     assert ("after tuning", "dog", "event_f1") in found
-    assert ("wording", "dog: =a[/b]\x1b", "auroc") in found
+    assert ("prompt", "dog: =a[/b]\x1b", "auroc") in found
 
 
 def test_the_table_shows_all_parts_and_drives_no_terminal() -> None:
@@ -216,11 +216,11 @@ def test_settings_hold_tuned_labels_and_those_that_were_not_tuned(tmp_path) -> N
 
     result = full_result()
     assert result.tuning is not None
-    wordings = {"dog": ("dog",), "rain": ("rain falling",), "wind": ("wind",)}
-    text = tuned_text(result, result.tuning, SettingsFile("", "m", "0123"), wordings)
+    prompts = {"dog": ("dog",), "rain": ("rain falling",), "wind": ("wind",)}
+    text = tuned_text(result, result.tuning, SettingsFile("", "m", "0123"), prompts)
     (tmp_path / "out.toml").write_text(text, encoding="utf-8")
     read = read_settings(tmp_path / "out.toml", "localize")
     assert list(read.labels) == LABELS and (read.model, read.fingerprint) == ("m", "0123")
     assert read.labels["dog"].rules["threshold"] == result.tuning.labels[0].settings.rules["threshold"]
-    assert read.labels["dog"].wordings == () and read.labels["wind"] == LabelSettings()
+    assert read.labels["dog"].prompts == () and read.labels["wind"] == LabelSettings()
     assert "# not annotated, so not tuned" in text and "cross-validated" in text

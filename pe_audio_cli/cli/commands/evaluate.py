@@ -208,7 +208,7 @@ def _prompts(flags: WordFlags, read: Annotations, settings: SettingsFile) -> lis
     labels = sorted({*read.labels, *mapped})
     if not labels:
         raise UsageError("the annotations have no labels: check that no column is missing")
-    tuned = {label: own.wordings for label, own in settings.labels.items() if own.wordings}
+    tuned = {label: own.prompts for label, own in settings.labels.items() if own.prompts}
     templates = flags.template if flags.template else ["{}"]
     for template in templates:
         fill_template(template, labels)
@@ -290,9 +290,9 @@ def _save_settings(
     from pe_audio_cli.evaluation.tuning.settings_writer import tuned_text
 
     labels = dict.fromkeys(prompt.label for prompt in prompts)
-    wordings = {label: next(each.texts for each in prompts if each.label == label) for label in labels}
+    texts = {label: next(each.texts for each in prompts if each.label == label) for label in labels}
     blank = SettingsFile("", encoder.facts.name, encoder.facts.fingerprint)
-    save(path, tuned_text(result, result.tuning, blank, wordings), overwrite=overwrite)
+    save(path, tuned_text(result, result.tuning, blank, texts), overwrite=overwrite)
 
 
 def _show(result: EvaluationResult, format: str, path: Path | None, overwrite: bool) -> None:

@@ -67,7 +67,7 @@ def _rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
         yield ("label", cell_text(row.label), "threshold", f"{row.threshold:g}", "", "")
         yield from _figures("label", row.label, row.figures)
     for each in result.compared:
-        scope = "template" if each.label is None else "wording"
+        scope = "template" if each.label is None else "prompt"
         name = each.text if each.label is None else f"{each.label}: {each.text}"
         yield from _figures(scope, name, each.figures)
     if result.tuning is not None:

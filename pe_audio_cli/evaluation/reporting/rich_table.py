@@ -109,7 +109,7 @@ def _confusion(confusion: Confusion) -> RenderableType:
 
 
 def _compared(compared: Sequence[Compared]) -> RenderableType:
-    grid = _table("wording", "of", "AP", "95 % interval", "AUROC")
+    grid = _table("prompt", "of", "AP", "95 % interval", "AUROC")
     previous: str | None = ""
     for each in compared:
         if each.label != previous:

@@ -19,14 +19,14 @@ from pe_audio_cli.formats.escaping import terminal_text
 __all__ = ["tuned_text"]
 
 HEAD = """\
-What suits each label best, by peaudio eval {annotations}
+The best settings for each label, by peaudio eval {annotations}
 ({n_recordings} recordings, {minutes:.1f} min), tuned for {goal}.
 mean of all labels now: {after}
 before: {before}
 
-peaudio {command} RECORDINGS --settings THIS_FILE looks for these labels in these words.
-Edit what you like; leave out what you don't need, and the command's default takes its place.
-Flags on the command line win. The figures are cross-validated by recording, with 95 % intervals."""
+peaudio {command} RECORDINGS --settings THIS_FILE uses these labels, prompts and options.
+Edit or remove lines as needed: without a line, the command's default applies.
+Flags on the command line override it. The figures are cross-validated by recording, with 95 % intervals."""
 
 
 def tuned_text(
@@ -46,7 +46,7 @@ def tuned_text(
         label: tuned[label].settings if label in tuned else LabelSettings(words) for label, words in prompts.items()
     }
     # Prompts are left out where the only one is the label itself.
-    spare = {label: replace(own, wordings=()) if own.wordings == (label,) else own for label, own in labels.items()}
+    spare = {label: replace(own, prompts=()) if own.prompts == (label,) else own for label, own in labels.items()}
     remarks = {label: _remark(tuned[label]) if label in tuned else "not annotated, so not tuned" for label in labels}
     head = HEAD.format(
         annotations=terminal_text(result.subject.annotations),

@@ -146,7 +146,7 @@ def _tuning(
         outcome = _outcome(trial, folds, weights, options)
         outcomes.append(outcome)
         rules = {name: value for name, value in fields(outcome.chosen).items() if value is not None}
-        settings = LabelSettings(own.wordings, rules, **_composed(own, outcome.calibration))
+        settings = LabelSettings(own.prompts, rules, **_composed(own, outcome.calibration))
         tuned.append(TunedLabel(label, settings, estimates(outcome.before), estimates(outcome.after), outcome.missed))
     before, after = (_means([getattr(each, when) for each in outcomes]) for when in ("before", "after"))
     return Tuning(str(options.goal), tuple(tuned), estimates(before), estimates(after), tuple(not_tuned))

@@ -46,10 +46,8 @@ class Query:
         check_labels(labels)
         own = settings.labels
         plain = dict(zip(labels, fill_template(template, labels), strict=True))
-        wordings = [
-            own[label].wordings if label in own and own[label].wordings else (plain[label],) for label in labels
-        ]
-        query = cls(tuple(labels), embed_wordings(encoder, wordings))
+        prompts = [own[label].prompts if label in own and own[label].prompts else (plain[label],) for label in labels]
+        query = cls(tuple(labels), embed_prompts(encoder, prompts))
         if not any(own[label].calibrates for label in labels if label in own):
             return query
         calibration = np.array([(own[label].scale, own[label].bias) if label in own else (1, 0) for label in labels])
@@ -66,12 +64,12 @@ class Query:
         return name if self.calibrated_by is None else f"{name}, calibrated by {self.calibrated_by}"
 
 
-def embed_wordings(encoder: Encoder, wordings: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-    """Text embeddings of shape ``(len(wordings), dim)``, each the mean of those of one or several wordings.
+def embed_prompts(encoder: Encoder, prompts: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Text embeddings of shape ``(len(prompts), dim)``, each the mean of those of one or several prompts.
 
     A logit is linear in the text's embedding, so that the mean embedding gives the mean logit.
     """
-    distinct = list(dict.fromkeys(text for texts in wordings for text in texts))
+    distinct = list(dict.fromkeys(text for texts in prompts for text in texts))
     embeddings = encoder.encode_text(distinct)
     rows = {text: row for row, text in enumerate(distinct)}
-    return np.stack([embeddings[[rows[text] for text in texts]].mean(axis=0) for texts in wordings])
+    return np.stack([embeddings[[rows[text] for text in texts]].mean(axis=0) for texts in prompts])
