@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from support import logged
 
 from pe_audio_cli.audio.spectrogram import StreamingSpectrogram
 from pe_audio_cli.detection.events import find_events
@@ -51,11 +52,10 @@ def wandering(labels: Sequence[str], duration: float, seed: int = 0) -> dict[str
 
 def write_page(
     path: Path, results: Sequence[LocalizeResult | FileError], options: EventOptions, embed: bool = False
-) -> list[tuple[str, str]]:
-    """Write a page of these results; returns the warnings that were given."""
-    warnings: list[tuple[str, str]] = []
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        page = PageWriter(stream, PageOptions(os.fspath(path), options, embed), lambda *said: warnings.append(said))
+) -> list[str]:
+    """Write a page of these results; returns the warnings that were logged."""
+    with logged() as warnings, path.open("w", encoding="utf-8", newline="") as stream:
+        page = PageWriter(stream, PageOptions(os.fspath(path), options, embed))
         page.open()
         for result in results:
             page.write(result)

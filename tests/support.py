@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,22 @@ def peak_memory(script: Path, *arguments: str | Path) -> tuple[float, bytes]:
     command = [sys.executable, "-c", MEASURED, str(script), *map(str, arguments)]
     ran = subprocess.run(command, capture_output=True, env=environment, timeout=300, check=True)
     return int(ran.stderr.split()[-1]) * 1024 / 1e6, ran.stdout
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """What the package logs, of any level."""
+    logger, messages = logging.getLogger("pe_audio_cli"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)

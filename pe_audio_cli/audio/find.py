@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
 
 from pe_audio_cli.audio.addresses import addressed, is_address, told_apart
 from pe_audio_cli.audio.inputs import DataInput
@@ -15,6 +15,8 @@ from pe_audio_cli.audio.opening import unreachable
 from pe_audio_cli.results import FileError
 
 __all__ = ["RECORDING_EXTENSIONS", "files_by_folder", "find_recordings"]
+
+logger = logging.getLogger(__name__)
 
 # What FFmpeg's demuxers of sound and film and libsndfile call their files, and what else such files are called. Without
 # those of pictures, subtitles, playlists, games, samples without a header, and bare video.
@@ -28,13 +30,12 @@ VIDEO_EXTENSIONS = (
     "3g2 3gp 3gpp asf avi dif divx dv f4p f4v flv gxf hdmov ism ismv k3g m2t m2ts m4v mj2 mk3d mkv mov mp4 mpe mpeg "
     "mpg mts mxf nut ogm ogv ogx qt rm rmvb tod tp trp ts vob vro webm wm wmv wtv"
 )
-OnSkipped: TypeAlias = Callable[[str], None]
 
 MOST_ENDINGS = 5  # of names that were skipped, in a message
 RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VIDEO_EXTENSIONS}".split())
 
 
-def find_recordings(paths: Iterable[str], on_skipped: OnSkipped | None = None) -> list[str | FileError]:
+def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
     """The recordings that ``paths`` stand for, in the order given, as often as given.
 
     A :class:`~pe_audio_cli.audio.inputs.DataInput` stands for itself. ``-`` is standard input, and an address like
@@ -53,22 +54,22 @@ def find_recordings(paths: Iterable[str], on_skipped: OnSkipped | None = None) -
     ``take [1]/*.wav``.
 
     Files in folders that are no recordings by their names, and what is no file, such as a pipe or a socket, are left
-    out; ``on_skipped`` is told of each.
+    out and logged.
 
     What cannot be found stands in the list as one error in its place: a missing path, a folder or pattern without a
     recording, a folder that cannot be read (those beside it are searched all the same). No file is opened.
     """
-    return list(told_apart(found for path in paths for found in _find_safely(path, on_skipped)))
+    return list(told_apart(found for path in paths for found in _find_safely(path)))
 
 
-def _find_safely(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
+def _find_safely(path: str) -> Sequence[str | FileError]:
     try:
-        return _find(path, on_skipped)
+        return _find(path)
     except Exception as error:  # nothing that a path does may hide what other paths stand for
         return [FileError.caused_by(error, path)]
 
 
-def _find(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
+def _find(path: str) -> Sequence[str | FileError]:
     if isinstance(path, DataInput):
         return [path]
     if path == "-" or is_address(path):
@@ -78,18 +79,12 @@ def _find(path: str, on_skipped: OnSkipped | None) -> Sequence[str | FileError]:
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the path
         if "*" in path and not os.path.lexists(path):
             message = "no recording matches this pattern: check it, and put it in quotes to keep it from the shell"
-            return _expand(path, on_skipped) or [FileError(path, "missing", message)]
+            return _expand(path) or [FileError(path, "missing", message)]
         return [FileError.of(unreachable(path, error))]
     if not stat.S_ISDIR(mode):
         return [path]
     endings: Counter[str] = Counter()
-
-    def note(skipped: str) -> None:
-        endings[os.path.splitext(skipped)[1][:12].lower() or "no extension"] += 1
-        if on_skipped is not None:
-            on_skipped(skipped)
-
-    return _below(path, note) or [FileError(path, "missing", _nothing_in_it(endings))]
+    return _below(path, endings) or [FileError(path, "missing", _nothing_in_it(endings))]
 
 
 def _nothing_in_it(endings: Counter[str]) -> str:
@@ -99,7 +94,8 @@ def _nothing_in_it(endings: Counter[str]) -> str:
     return f"there is no recording in this folder{skipped}: name one that holds audio or video files, or name the files"
 
 
-def _below(folder: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
+def _below(folder: str, endings: Counter[str]) -> list[str | FileError]:
+    """Return the recordings below a folder, in order, and count the ``endings`` of what else is there."""
     found: list[str | FileError] = []
     for place, names in files_by_folder(folder):
         if isinstance(names, OSError):
@@ -109,8 +105,9 @@ def _below(folder: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
                 path = os.path.join(place, name)
                 if _is_recording(name) and not _is_special(path):
                     found.append(path)
-                elif on_skipped is not None:
-                    on_skipped(path)
+                else:
+                    endings[os.path.splitext(name)[1][:12].lower() or "no extension"] += 1
+                    logger.debug("skipped %s, which is no recording by its name or kind", path)
     return sorted(found, key=_tree_order)
 
 
@@ -166,12 +163,12 @@ def _tree_order(found: str | FileError) -> list[str]:
     return (found.file if isinstance(found, FileError) else found).split(os.sep)
 
 
-def _expand(pattern: str, on_skipped: OnSkipped | None) -> list[str | FileError]:
+def _expand(pattern: str) -> list[str | FileError]:
     root = os.sep if pattern.startswith(os.sep) else ""
     found: dict[str | FileError, None] = {}
     for path in sorted(_matches(root, [part for part in pattern.split(os.sep) if part]), key=_tree_order):
         if os.path.isdir(path or os.curdir):
-            found.update(dict.fromkeys(_below(path, on_skipped)))
+            found.update(dict.fromkeys(_below(path, Counter())))
         elif _is_recording(path) and not pattern.endswith(os.sep) and not _is_special(path):
             found[path] = None
     return list(found)

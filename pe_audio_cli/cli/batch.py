@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import BatchFlags, LabelFlags
-from pe_audio_cli.cli.runner import Runner, model_options, seconds
-from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.base import WriteOptions, Writer
 from pe_audio_cli.formats.name_escaping import check_files_differ, check_labels_differ, escaped_names
@@ -75,35 +74,28 @@ class Batch:
             PeAudioError: nothing was started, or the run could not go on.
             typer.Exit: with code 1, if some recordings failed.
         """
-        from pe_audio_cli.models.kernels.malloc import configure_malloc
-        from pe_audio_cli.models.quiet import quiet_libraries
-
-        configure_malloc()
-        if not self.console.verbose:
-            quiet_libraries()
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.detection.label_settings import carried_settings
         from pe_audio_cli.inference.labels import check_labels, gather_labels
         from pe_audio_cli.inference.runner import window_options
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.query import Query
-        from pe_audio_cli.models.registry import find_checkpoint
         from pe_audio_cli.outputs.side_outputs import OutputList
 
+        runner = Runner(self.console, self.flags.output.fail_fast)
         labels = gather_labels(_label_options(self.flags.labels))
         if self.named is not None:
             self.rules(self.named)
             labels = labels or list(self.named.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
         writer = self._writer()
-        found = find_recordings(self.flags.inputs.named(), self._runner.skip)
+        found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
         self._check_places(names)
         output = self._output(writer, names)
         pictures = self._pictures(names, output.known, with_default_labels=not labels)
         page = self._page()
-        with self.console.download() as on_bytes:
-            checkpoint = find_checkpoint(model_options(self.flags.model), self.command, on_bytes)
+        checkpoint = runner.find_checkpoint(self.flags.model, self.command)
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
         rules = self.rules(tuned)
         if page is not None:
@@ -115,7 +107,6 @@ class Batch:
         check_labels_differ(writer, labels)
         self._say_how_it_is_spelled(writer, labels, names)
         self._say_what_no_font_has(labels, names)
-        runner = self._runner
         runner.say_which_model(checkpoint)
         on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.console.progress(names) as progress, on as (encoder, engine):
@@ -127,7 +118,7 @@ class Batch:
             )
             if outputs.remark is not None:
                 self.console.tell(outputs.remark)
-            summary = Summary(n_skipped=len(done))
+            runner.summary.n_skipped = len(done)
             for entry in done.values():
                 progress.done(entry.file)
             todo = outputs.reading(item for at, item in enumerate(found) if at not in done)
@@ -137,12 +128,8 @@ class Batch:
             )
             is_here = self.flags.engine.engine == "local"
             progress.pace.keeps = is_here and outputs.store is not None and windows.window is not None
-            runner.go(ask(todo, encoder, query, rules, encoding), outputs, progress, summary)
-        runner.end(summary, names)
-
-    @property
-    def _runner(self) -> Runner:
-        return Runner(self.console, self.flags.output.fail_fast)
+            runner.go(ask(todo, encoder, query, rules, encoding), outputs, progress)
+        runner.end(names)
 
     def _settings(
         self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions
@@ -283,7 +270,7 @@ class Batch:
 
         if self.flags.output.resume:
             raise UsageError("a report needs a complete run: leave out --report or --resume")
-        return ReportOutput(self.report, self._runner.warn, overwrite=self.flags.output.overwrite)
+        return ReportOutput(self.report, overwrite=self.flags.output.overwrite)
 
 
 def _rules_said(tuned: SettingsFile, rules: Rules) -> RunSettings:

@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import typer
@@ -52,13 +52,17 @@ class Runner:
 
     console: Console
     fail_fast: bool
+    summary: Summary = field(default_factory=Summary)
+
+    def find_checkpoint(self, flags: ModelFlags, task_name: TaskName) -> Checkpoint:
+        """Return the checkpoint that the flags name, downloaded if necessary."""
+        from pe_audio_cli.models.registry import find_checkpoint
+
+        with self.console.download() as on_bytes:
+            return find_checkpoint(model_options(flags), task_name, on_bytes)
 
     def encoder(self, checkpoint: Checkpoint, flags: DeviceFlags) -> Encoder:
-        """The checkpoint, loaded; libraries keep quiet about it."""
-        from pe_audio_cli.models.quiet import quiet_libraries
-
-        if not self.console.verbose:
-            quiet_libraries()
+        """Load the checkpoint."""
         with _collector_paused():
             from pe_audio_cli.models.backends.loading import load_encoder
 
@@ -82,7 +86,7 @@ class Runner:
 
         cluster = ClusterOptions(engine.ray_address, engine.workers, engine.gpus_per_worker)
         model_and_device = model_options(model), task, device_options(device)
-        with RayEngine(cluster, *model_and_device, self.console.tell, self.console.verbose) as ray:
+        with RayEngine(cluster, *model_and_device, self.console.verbose) as ray:
             yield ray.encoder(checkpoint), ray
 
     def say_which_model(self, checkpoint: Checkpoint) -> None:
@@ -93,7 +97,7 @@ class Runner:
             known = len(checkpoint.default_labels)
             self.console.tell(f"{DEFAULT_MODEL}, the built-in model, knows {known} sounds; -m base knows far more")
 
-    def go(self, results: Iterator[OutcomeT], sink: Sink[OutcomeT], progress: Progress, summary: Summary) -> None:
+    def go(self, results: Iterator[OutcomeT], sink: Sink[OutcomeT], progress: Progress) -> None:
         """Hand on each result as it comes; whatever ends that early, what is done is kept."""
         from pe_audio_cli.outputs.base import file_of
         from pe_audio_cli.results import FileError
@@ -112,7 +116,7 @@ class Runner:
                         result = _handed_on(result, sink)
                     self._say_what_was_amiss(result)
                     progress.done(file_of(result))
-                    summary.add(result)
+                    self.summary.add(result)
                     if isinstance(result, FileError):
                         self.console.failed(result.file, result.message, result.traceback)
                         if self.fail_fast:
@@ -129,28 +133,20 @@ class Runner:
         if how_to_go_on is not None:
             self.console.error(how_to_go_on)
 
-    def end(self, summary: Summary, inputs: Sequence[str]) -> None:
+    def end(self, inputs: Sequence[str]) -> None:
         """Say what it came to. Raises :class:`typer.Exit` with code 1 if some recordings failed."""
         if len(inputs) > 1:
-            for line in summary.lines():
+            for line in self.summary.lines():
                 self.console.tell(line)
-        if summary.failures:
+        if self.summary.failures:
             raise typer.Exit(1)
-
-    def skip(self, file: str) -> None:
-        """Say with --verbose that a file in a folder was left out."""
-        self.console.note(f"skipped {file}, which is not a recording by its name or type")
-
-    def warn(self, file: str, message: str) -> None:
-        """One line about a recording."""
-        self.console.warn(f"{file}: {message}")
 
     def _say_what_was_amiss(self, result: Outcome) -> None:
         from pe_audio_cli.results import FileError
 
         if not isinstance(result, FileError):
             for warning in result.recording.warnings:
-                self.warn(result.recording.file, warning)
+                self.console.warn(f"{result.recording.file}: {warning}")
 
 
 def _handed_on(result: OutcomeT, sink: Sink[OutcomeT]) -> OutcomeT:

@@ -5,6 +5,7 @@ Inputs without a complete result are sent again, so that none is lost; duplicate
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pe_audio_cli.inference.pipeline import Reducer
 
 __all__ = ["Fault", "Lost", "RecordingResult", "Send", "dispatched"]
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # in a row without any result
 NO_STANDARD_INPUT = FileError(STANDARD_INPUT, "unreadable", "a cluster cannot read it: save it to a file first")
@@ -59,7 +62,6 @@ def dispatched(
     send: Send,
     reducer: Callable[[], Reducer[ResultT]],
     encoding: EncodeOptions,
-    tell: Callable[[str], None],
 ) -> Iterator[ResultT | FileError]:
     """Yield a result or an error for each of ``files``, in order, as soon as it and all before it are complete.
 
@@ -68,7 +70,6 @@ def dispatched(
         send: sends inputs to the cluster and yields rows of results.
         reducer: combines the segments of a recording into its result.
         encoding: has the callback for progress.
-        tell: receives messages about lost results.
 
     Raises:
         RunError: a worker cannot work at all, or results are lost repeatedly.
@@ -85,15 +86,13 @@ def dispatched(
                 SegmentRow(index, 0, True, pickle.dumps(item if isinstance(item, FileError) else NO_STANDARD_INPUT))
             )
     yield from results.of(buffer.take())
-    for rows in _all_rows(inputs, send, buffer, tell):
+    for rows in _all_rows(inputs, send, buffer):
         for row in rows:
             buffer.put(row)
         yield from results.of(buffer.take())
 
 
-def _all_rows(
-    inputs: Mapping[int, str], send: Send, buffer: ReorderBuffer, tell: Callable[[str], None]
-) -> Iterator[list[SegmentRow]]:
+def _all_rows(inputs: Mapping[int, str], send: Send, buffer: ReorderBuffer) -> Iterator[list[SegmentRow]]:
     """Yield rows, in any order, until ``buffer``, into which the caller puts them, misses none."""
     attempts = 0
     missing = list(inputs)
@@ -110,7 +109,7 @@ def _all_rows(
         if missing and attempts == ATTEMPTS:
             raise RunError(f"the cluster failed {ATTEMPTS} times in a row without any result ({reason})")
         if missing:
-            tell(f"{reason}: {len(missing)} recordings are sent again")
+            logger.info("%s: %d recordings are sent again", reason, len(missing))
 
 
 class _Results(Generic[ResultT]):

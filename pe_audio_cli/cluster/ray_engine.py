@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterOptions", "RayEngine"]
 
+logger = logging.getLogger(__name__)
+
 LOCAL = "local"
 DECODER_SHARE = 0.25  # of a CPU, which a worker leaves to the task that decodes for it
 WATCH_SECONDS = 5.0  # between two checks of the cluster
@@ -90,15 +92,14 @@ class RayEngine:
         model: ModelOptions,
         task_name: TaskName,
         device: DeviceOptions,
-        tell: Callable[[str], None],
         verbose: bool = False,
     ) -> None:
-        """``tell`` receives messages for the user; ``verbose`` shows the logs of Ray and of the workers.
+        """``verbose`` shows the logs of Ray and of the workers.
 
         A worker has one thread unless ``device`` sets a number.
         """
         self._options, self._model, self._task_name, self._device = options, model, task_name, device
-        self._tell, self._verbose = tell, verbose
+        self._verbose = verbose
         self._threads = 1 if device.threads is None else device.threads
         self._open = contextlib.ExitStack()
 
@@ -134,7 +135,7 @@ class RayEngine:
         Raises :class:`RunError` if the cluster cannot do it.
         """
         work = self._work(encoder, task, encoding)
-        return dispatched(files, partial(self._round, work), lambda: task.reducer(encoder), encoding, self._tell)
+        return dispatched(files, partial(self._round, work), lambda: task.reducer(encoder), encoding)
 
     def _round(self, work: Work, inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         """Run one pipeline from start to end. Raises :class:`Lost` if the cluster fails during it."""
@@ -210,7 +211,7 @@ class RayEngine:
                 "one, or if the cluster scales by itself, set --workers"
             )
         if wanted is not None and capacity < wanted:
-            self._tell(f"the cluster has room for {capacity} of {wanted} workers; the others join as it grows")
+            logger.info("the cluster has room for %d of %d workers; the others join as it grows", capacity, wanted)
 
     def _worker_device(self) -> DeviceOptions:
         """Return the device of a worker's audio tower; Ray shows a worker only the GPUs that it has reserved."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DecodedSet", "decode_recordings", "evaluate", "prompts_for", "save"]
 
+logger = logging.getLogger(__name__)
+
 
 def prompts_for(names: Sequence[str], map: str) -> dict[str, tuple[str, ...]]:
     """Return the prompts of each name, from a file or from the shipped label set of a data set.
@@ -61,13 +64,12 @@ def decode_recordings(
     annotations: Annotations,
     strict: bool,
     on_done: Callable[[str], None] | None = None,
-    on_warning: Callable[[str, str], None] | None = None,
     audio_track: int | None = None,
 ) -> DecodedSet:
     """Decode all recordings, to find unreadable ones before the model runs.
 
-    ``on_warning`` receives the name of a recording that could be decoded with a warning, and the warning.
-    ``audio_track`` selects one of several audio tracks of a file, see :class:`EncodeOptions`.
+    Warnings of the decoder are logged, too. ``audio_track`` selects one of several audio tracks of a file, see
+    :class:`EncodeOptions`.
 
     Raises :class:`AnnotationError` for recordings that cannot be read, and for events beyond the end of theirs, if it
     is ``strict`` or nothing is left without them.
@@ -82,8 +84,7 @@ def decode_recordings(
                 durations[recording.file] = stream.duration
                 for warning in stream.warnings:
                     warnings.append(f"{recording.file}: {warning}")
-                    if on_warning is not None:
-                        on_warning(recording.file, warning)
+                    logger.warning("%s", warnings[-1])
         except Exception as error:
             unread.append(f"{recording.file}: {FileError.caused_by(error, recording.file).message}")
         if on_done is not None:

@@ -31,7 +31,7 @@ from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageEr
 from pe_audio_cli.index.database import Clip, Database
 from pe_audio_cli.index.exact_search import QueryVectors, best
 from pe_audio_cli.index.schema import damaged
-from pe_audio_cli.index.vectors import Say, blocks_of, distrust, is_foreign, is_fresh, refresh
+from pe_audio_cli.index.vectors import blocks_of, distrust, is_foreign, is_fresh, refresh
 from pe_audio_cli.models.text_cache import LabelCache
 from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 
@@ -79,7 +79,6 @@ class Index:
         model: str | None = None,
         *,
         offline: bool = False,
-        on_warning: Say | None = None,
     ) -> None:
         """Open an index.
 
@@ -88,13 +87,12 @@ class Index:
             model: where its checkpoint is now, a name or hub id that may be fetched; None is where it was when the
                 index was made, and fetches nothing.
             offline: never touch the network.
-            on_warning: called with one line if the copy was damaged; None ignores it.
 
         Raises:
             StoreError: there is no index, or it is damaged, in use, of another version or of another model.
             CheckpointError: there is no such model.
         """
-        self._model, self._offline, self._on_warning = model, offline, on_warning
+        self._model, self._offline = model, offline
         self._lock = threading.Lock()  # of what is better done once than by every thread
         self._database = Database.open(Path(path))
         self.about = self._database.about
@@ -229,7 +227,7 @@ class Index:
         with self._lock, contextlib.suppress(OSError):
             refresh(self._database)
         for _ in range(2):
-            found = best(blocks_of(self._database, self._on_warning), vectors, k, only)
+            found = best(blocks_of(self._database), vectors, k, only)
             numbers = sorted({int(number) for ids, _ in found for number in ids})
             clips = self._database.clips(numbers)
             if len(clips) == len(numbers):

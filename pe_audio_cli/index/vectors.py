@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import re
 import shutil
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,7 +39,9 @@ from pe_audio_cli.index.schema import damaged
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Say", "WindowBlock", "blocks_of", "distrust", "is_foreign", "is_fresh", "refresh", "sweep", "vectors_path"]
+__all__ = ["WindowBlock", "blocks_of", "distrust", "is_foreign", "is_fresh", "refresh", "sweep", "vectors_path"]
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "peaudio vectors 2"
 MARK = b'"peaudio vectors '  # somewhere in every header that was ever written
@@ -48,8 +51,6 @@ MOST_SUMS = 256  # that the header has room for
 SUM_DIGITS = 8  # hexadecimal
 AGE = 10.0  # seconds by which a new copy is dated back, so that any change to it leaves another time
 OLD_PART = r"\.vectors\.[a-z0-9_]{6,8}\.part"  # how copies were called while earlier versions made them
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,10 @@ def vectors_path(index: Path) -> Path:
     return _files.helper(index, ".vectors")
 
 
-def blocks_of(database: Database, say: Say | None = None) -> Iterator[WindowBlock]:
+def blocks_of(database: Database) -> Iterator[WindowBlock]:
     """All windows by rising id, from a copy that is up to date and undamaged, or failing that from the database.
 
-    ``say`` is called if the copy was damaged. Raises :class:`StoreError` if the index is.
+    It is logged if the copy was damaged. Raises :class:`StoreError` if the index is.
     """
     path, n_windows, n_done = vectors_path(database.path), database.counts()[1], 0
     copy = _copy_of(database) or _new_copy(database)
@@ -111,8 +112,7 @@ def blocks_of(database: Database, say: Say | None = None) -> Iterator[WindowBloc
             n_done += len(block.ids)
         if n_done == n_windows:
             return
-        if say is not None:
-            say(f"{path} is damaged: it is made anew from the index")
+        logger.warning("%s is damaged: it is made anew from the index", path)
         copy = _new_copy(database)
     yield from _after(n_done, _read(database))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +31,6 @@ class ReportOutput(SideOutput):
     def __init__(
         self,
         options: PageOptions,
-        warn: Callable[[str, str], None],
         *,
         overwrite: bool = False,
     ) -> None:
@@ -40,7 +38,7 @@ class ReportOutput(SideOutput):
 
         Raises :class:`UsageError` if ``options.path`` stands for no page, or one is there already.
         """
-        self._options, self._warn, self._path = options, warn, Path(options.path)
+        self._options, self._path = options, Path(options.path)
         if is_folder(options.path) or self._path.suffix.lower() not in EXTENSIONS:
             raise UsageError(f"--report {options.path} is not a page: its name must end in .html")
         refuse_unwritable(self._path.parent, "a report")
@@ -55,7 +53,7 @@ class ReportOutput(SideOutput):
         """Begin the page under a temporary name."""
         try:
             self._stream = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
-            self._page = PageWriter(self._stream, self._options, self._warn)
+            self._page = PageWriter(self._stream, self._options)
             self._page.open()
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {reason(error)}") from error

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import islice
@@ -40,6 +41,8 @@ from pe_audio_cli.report.quantize import (
 from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
+
+logger = logging.getLogger(__name__)
 
 # Parts of one script: they run in this order and share one scope.
 SCRIPTS = (
@@ -79,12 +82,11 @@ class PageOptions:
 class PageWriter:
     """Writes a page to a text stream; call ``open`` once, ``write`` for each recording, ``close`` once.
 
-    ``warn`` is called with the name of a recording that cannot be played, and the reason. Recordings are written at
-    once and not held in memory.
+    Recordings are written at once and not held in memory; it is logged if one cannot be played on the page.
     """
 
-    def __init__(self, stream: TextIO, options: PageOptions, warn: Callable[[str, str], None]) -> None:
-        self.stream, self._options, self._warn = stream, options, warn
+    def __init__(self, stream: TextIO, options: PageOptions) -> None:
+        self.stream, self._options = stream, options
         self._levels = thresholds(options.events)
         self._n_written = 0
         self._seconds_left = EMBED_SECONDS
@@ -136,7 +138,9 @@ class PageWriter:
             return None
         if recording.sound is None or recording.duration > self._seconds_left:
             hours = EMBED_SECONDS / 3600
-            self._warn(recording.file, f"its sound is not in the report, which embeds at most {hours:g} h of sound")
+            logger.warning(
+                "%s: its sound is not in the report, which embeds at most %g h of sound", recording.file, hours
+            )
             return None
         self._seconds_left -= recording.duration
         return recording.sound
@@ -147,7 +151,7 @@ class PageWriter:
             return relative_url(recording.file, os.path.dirname(self._options.path))
         if not self._options.embed_audio:
             what = "an address" if is_remote else "standard input"
-            self._warn(recording.file, f"the report cannot link to {what}: embed its sound with --embed-audio")
+            logger.warning("%s: the report cannot link to %s: embed its sound with --embed-audio", recording.file, what)
         return None
 
     def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import LevelEncoder, write_tone
+from support import LevelEncoder, logged, write_tone
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.cluster.dispatch import Fault, Lost, RecordingResult, dispatched
@@ -75,9 +75,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def dispatch(files: list[str | FileError], cluster: Cluster, **more: object) -> list[object]:
     encoding = EncodeOptions(WINDOWS, **more)
-    told: list[str] = []
     reducer = lambda: TASK.reducer(ENCODER)  # noqa: E731
-    return list(dispatched(files, cluster.send, reducer, encoding, told.append))
+    return list(dispatched(files, cluster.send, reducer, encoding))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,7 +101,7 @@ def test_a_result_comes_before_all_rows_have_arrived(files):
         raise AssertionError("the first answer was held back")
 
     encoding = EncodeOptions(WINDOWS)
-    answers = dispatched(files[:2], send, lambda: TASK.reducer(ENCODER), encoding, print)
+    answers = dispatched(files[:2], send, lambda: TASK.reducer(ENCODER), encoding)
     assert next(answers).recording.file == files[0]
 
 
@@ -159,24 +158,23 @@ def test_a_file_that_only_this_machine_has_is_explained(tmp_path):
     file = str(write_tone(tmp_path / "a.wav"))
     lost = pickle.dumps(FileError(file, "missing", "there is no such file or folder: check the path"))
     encoding = EncodeOptions(WINDOWS)
-    (error,) = dispatched([file], lambda inputs: iter([[SegmentRow(0, 0, True, lost)]]), list, encoding, print)
+    (error,) = dispatched([file], lambda inputs: iter([[SegmentRow(0, 0, True, lost)]]), list, encoding)
     assert error.kind == "missing"
     assert "not on the node" in error.message
 
 
 def test_a_cluster_that_never_answers_is_given_up():
-    told: list[str] = []
 
     def send(inputs: Mapping[int, str]) -> Iterator[list[SegmentRow]]:
         raise Lost("a node is gone")
         yield []
 
-    with pytest.raises(RunError, match=r"3 times in a row without any result \(a node is gone\)"):
-        list(dispatched(["a.wav", "b.wav"], send, list, EncodeOptions(WINDOWS), told.append))
+    with logged() as told, pytest.raises(RunError, match=r"3 times in a row without any result \(a node is gone\)"):
+        list(dispatched(["a.wav", "b.wav"], send, list, EncodeOptions(WINDOWS)))
     assert told == ["a node is gone: 2 recordings are sent again"] * 2
 
 
 def test_a_worker_that_can_do_nothing_ends_the_run():
     rows = [SegmentRow(0, 0, True, pickle.dumps(Fault("no such checkpoint")))]
     with pytest.raises(RunError, match="no such checkpoint"):
-        list(dispatched(["a.wav"], lambda inputs: iter([rows]), list, EncodeOptions(WINDOWS), print))
+        list(dispatched(["a.wav"], lambda inputs: iter([rows]), list, EncodeOptions(WINDOWS)))

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import REFERENCE, write_tone
+from support import REFERENCE, logged, write_tone
 from typer.testing import CliRunner
 
 from pe_audio_cli.api import load
@@ -180,11 +180,10 @@ def many(tmp_path: Path, n: int = 120) -> list[str]:
     return [str(file) for file in files]
 
 
-def disturbed_run(files: list[str], disturb, told: list[str] | None = None) -> list[TagResult | FileError]:
+def disturbed_run(files: list[str], disturb) -> list[TagResult | FileError]:
     """The results of a run that is disturbed when the first of them is there."""
     model = ModelOptions(MODEL)
-    tell = [].append if told is None else told.append
-    with RayEngine(ClusterOptions(workers=2), model, "tag", DeviceOptions(), tell) as engine:
+    with RayEngine(ClusterOptions(workers=2), model, "tag", DeviceOptions()) as engine:
         encoder = engine.encoder(find_checkpoint(model, "tag"))
         encoding = EncodeOptions(window_options("tag"), engine=engine)
         results = tag(files, encoder, Query.ask(encoder, LABELS), TagOptions(), encoding)
@@ -222,13 +221,15 @@ def test_an_actor_that_is_killed_costs_no_result(cluster, tmp_path):
 
 @needs_proc
 def test_a_killed_pipeline_actor_costs_no_result(cluster, tmp_path):
-    files, told = many(tmp_path), []
+    files = many(tmp_path)
 
     def kill() -> None:
         (actor,) = workers_of("ray::PipelineActor")
         os.kill(actor, signal.SIGKILL)
 
-    assert disturbed_run(files, kill, told) == list(load(MODEL, threads=1).tag(files, LABELS))
+    with logged() as told:
+        found = disturbed_run(files, kill)
+    assert found == list(load(MODEL, threads=1).tag(files, LABELS))
     assert any("sent again" in line for line in told)
 
 
@@ -248,7 +249,7 @@ def test_a_node_that_is_lost_costs_no_result(cluster, tmp_path, monkeypatch):
 def test_a_checkpoint_that_a_worker_does_not_find_ends_the_run(cluster, checkpoint_copy, tmp_path):
     file = write_tone(tmp_path / "a.wav")
     model = ModelOptions(str(checkpoint_copy))
-    with RayEngine(ClusterOptions(workers=1), model, "tag", DeviceOptions(), print) as engine:
+    with RayEngine(ClusterOptions(workers=1), model, "tag", DeviceOptions()) as engine:
         encoder = engine.encoder(find_checkpoint(model, "tag"))
         query = Query.ask(encoder, LABELS)
         (checkpoint_copy / "model.safetensors").unlink()
@@ -323,7 +324,7 @@ def test_no_cluster_and_no_room_are_refused(cluster, tmp_path):
     assert len(err.splitlines()) == 1
     assert "no Ray cluster can be used at 127.0.0.1:9" in err
     with pytest.raises(UsageError, match="no node of the cluster has room for a worker, which takes 1 CPUs and 1 GPUs"):
-        RayEngine(ClusterOptions(gpus_per_worker=1.0), ModelOptions(MODEL), "tag", DeviceOptions(), print).__enter__()
+        RayEngine(ClusterOptions(gpus_per_worker=1.0), ModelOptions(MODEL), "tag", DeviceOptions()).__enter__()
 
 
 DEAD_AT_BIRTH = """Initialization failure from server:
@@ -345,7 +346,7 @@ def test_a_client_server_that_crashes_at_start_is_retried(monkeypatch, failures,
 
     monkeypatch.setattr(engine_module.ray, "init", init)
     monkeypatch.setattr(engine_module, "_check_reachable", lambda address: None)
-    engine = RayEngine(ClusterOptions("ray://head:10001"), ModelOptions(MODEL), "tag", DeviceOptions(), print)
+    engine = RayEngine(ClusterOptions("ray://head:10001"), ModelOptions(MODEL), "tag", DeviceOptions())
     with pytest.raises(error) if error is not None else contextlib.nullcontext():
         engine._connect()
     assert tries == 3 * ["ray://head:10001"]

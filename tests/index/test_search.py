@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pytest
 import soundfile
-from support import REFERENCE
+from support import REFERENCE, logged
 
 from pe_audio_cli import Index, TagOptions, load
 from pe_audio_cli.audio.find import find_recordings
@@ -173,8 +173,7 @@ def test_an_empty_index_is_refused(index, sounds, tmp_path):
 
 def test_a_copy_that_names_windows_which_are_not_there_is_made_anew(index, tmp_path):
     mine = Path(shutil.copy(index, tmp_path))
-    said = []
-    with Index(mine, on_warning=said.append) as opened:
+    with logged() as said, Index(mine) as opened:
         before = opened.search("rain")
         copy = vectors_path(mine)
         whole, n = copy.read_bytes(), opened.n_windows

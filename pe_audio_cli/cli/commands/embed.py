@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import (
     DeviceFlags,
     EngineFlags,
@@ -17,9 +16,8 @@ from pe_audio_cli.cli.flags import (
     WindowFlags,
     with_flags,
 )
-from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.runner import Runner, model_options, seconds
-from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.prologue import begin
+from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,17 +58,12 @@ def embed(
 
     Example: peaudio embed recordings/ -o clips.parquet
     """
-    console = Console(verbosity.quiet, verbosity.verbose)
-    with guard(console):
-        from pe_audio_cli.models.kernels.malloc import configure_malloc
-
-        configure_malloc()
+    with begin(verbosity) as console:
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.formats.embeddings import embedding_writer
         from pe_audio_cli.inference import runner as inference
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT
-        from pe_audio_cli.models.registry import find_checkpoint
         from pe_audio_cli.outputs.embedding_file import EmbeddingFile
         from pe_audio_cli.outputs.files import refuse_to_overwrite
 
@@ -78,20 +71,19 @@ def embed(
         task = TASK_OF_UNIT[per]
         cutting = inference.window_options(task, seconds(windows.window), windows.overlap)
         file = EmbeddingFile(output, embedding_writer(str(output)), precision, overwrite=overwrite)
-        found = find_recordings(inputs.named(), Runner(console, fail_fast).skip)
+        found = find_recordings(inputs.named())
         names = [item if isinstance(item, str) else item.file for item in found]
         refuse_to_overwrite({"--output": output}, {"one of the recordings": names, **inputs.files})
-        with console.download() as on_bytes:
-            checkpoint = find_checkpoint(model_options(model), task, on_bytes)
-        runner, summary = Runner(console, fail_fast), Summary()
+        runner = Runner(console, fail_fast)
+        checkpoint = runner.find_checkpoint(model, task)
         runner.say_which_model(checkpoint)
         on = runner.machines(checkpoint, model, task, device, engine)
         with console.progress(names) as progress, on as (encoder, where):
             file.open()
             track = inputs.audio_track
             encoding = EncodeOptions(cutting, device.batch_size, progress.chunk, audio_track=track, engine=where)
-            runner.go(inference.embed(found, encoder, per, encoding), file, progress, summary)
-        runner.end(summary, names)
+            runner.go(inference.embed(found, encoder, per, encoding), file, progress)
+        runner.end(names)
 
 
 def _unit(per_window: bool, frames: bool) -> Unit:

@@ -15,8 +15,8 @@ from pe_audio_cli._paths import exists, is_dir
 from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.eval_options import EvalFlags
 from pe_audio_cli.cli.flags import with_flags
-from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.runner import Runner, model_options, seconds
+from pe_audio_cli.cli.prologue import begin
+from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import OutputError, UsageError, first_problems
 from pe_audio_cli.evaluation.annotations.formats import FORMATS, Kind
 
@@ -77,11 +77,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Run the command; its help is ``HELP``, which lists the formats of annotations."""
-    console = Console(flags.console.quiet, flags.console.verbose)
-    with guard(console):
-        from pe_audio_cli.models.kernels.malloc import configure_malloc
-
-        configure_malloc()
+    with begin(flags.console) as console:
         from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Evaluation
@@ -104,9 +100,7 @@ def evaluate(
         if named is None:
             options, prompts = options_and_prompts(carried_settings(checkpoint.folder, _task(read)))
         with console.progress([recording.file for recording in read.recordings]) as progress:
-            decoded = decode_recordings(
-                read, strict, progress.done, Runner(console, fail_fast=True).warn, flags.found.audio_track
-            )
+            decoded = decode_recordings(read, strict, progress.done, flags.found.audio_track)
         warnings = _say_what_is_left_out(console, decoded)
         _say_what_is_odd(console, decoded.annotations, prompts, flags.words.map)
         evaluation = Evaluation(annotations, decoded.annotations, decoded.durations, prompts)
@@ -253,12 +247,10 @@ def _say_what_is_left_out(console: Console, decoded: DecodedSet) -> list[str]:
 def _find_model(flags: EvalFlags, read: Annotations, console: Console) -> tuple[Checkpoint, WindowOptions]:
     """Find the checkpoint for annotations of this kind, download it if necessary, and build its window options."""
     from pe_audio_cli.inference.runner import window_options
-    from pe_audio_cli.models.registry import find_checkpoint
 
     task = _task(read)
     windows = window_options(task, seconds(flags.windows.window), flags.windows.overlap)
-    with console.download() as on_bytes:
-        return find_checkpoint(model_options(flags.model), task, on_bytes), windows
+    return Runner(console, fail_fast=True).find_checkpoint(flags.model, task), windows
 
 
 def _evaluate(

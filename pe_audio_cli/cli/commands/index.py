@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_audio_cli._paths import exists
-from pe_audio_cli.cli.console import Console, Progress
+from pe_audio_cli.cli.console import Progress
 from pe_audio_cli.cli.flags import DeviceFlags, InputFlags, ModelFlags, VerbosityFlags, with_flags
-from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.runner import Runner, model_options, seconds
-from pe_audio_cli.cli.summary import Summary
+from pe_audio_cli.cli.prologue import begin
+from pe_audio_cli.cli.runner import Runner, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,36 +63,30 @@ def index(
 
     Example: peaudio index recordings/ --index sounds.index
     """
-    console = Console(verbosity.quiet, verbosity.verbose)
-    with guard(console):
-        from pe_audio_cli.models.kernels.malloc import configure_malloc
-
-        configure_malloc()
+    with begin(verbosity) as console:
         from pe_audio_cli.audio.find import find_recordings
         from pe_audio_cli.index.builder import IndexBuilder
-        from pe_audio_cli.models.registry import find_checkpoint
 
-        with console.download() as on_bytes:
-            checkpoint = find_checkpoint(model_options(model), "tag", on_bytes)
-        runner, summary = Runner(console, fail_fast), Summary()
+        runner = Runner(console, fail_fast)
+        checkpoint = runner.find_checkpoint(model, "tag")
         with IndexBuilder(index, checkpoint, _windows(window, overlap), inputs.audio_track) as builder:
             paths = inputs.named()
-            found = find_recordings(paths, runner.skip)
+            found = find_recordings(paths)
             plan = builder.plan(paths, found)
-            summary.n_skipped = plan.n_unchanged
+            runner.summary.n_skipped = plan.n_unchanged
             runner.say_which_model(checkpoint)
             with console.progress([_name(item) for item in plan.todo]) as progress:
                 if prune:
                     builder.drop(plan.vanished)
                 results = _embedded(plan, builder, checkpoint, runner, device, progress)
-                runner.go(results, builder, progress, summary)
+                runner.go(results, builder, progress)
             if prune and plan.out_of_sight:
                 console.warn(_kept(plan.out_of_sight))
             if exists(index):
                 n_recordings, n_windows = builder.counts()
                 dropped = f", {builder.n_forgotten} dropped" if prune else ""
                 console.tell(f"{index}: {_count(n_recordings, 'recording')}, {_count(n_windows, 'window')}{dropped}")
-        runner.end(summary, [_name(item) for item in found])
+        runner.end([_name(item) for item in found])
 
 
 def _embedded(

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_audio_cli.cli.batch import Batch
-from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import BatchFlags, FlagsOf, given_flags, with_flags
-from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.prologue import begin
 from pe_audio_cli.options import EventOptions
 
 if TYPE_CHECKING:
@@ -77,8 +76,7 @@ def localize(
 
     Example: peaudio localize night.flac --labels "an owl hooting" --merge-gap 0.5
     """
-    console = Console(flags.console.quiet, flags.console.verbose)
-    with guard(console):
+    with begin(flags.console) as console:
         from pe_audio_cli.detection.label_settings import settings_in
         from pe_audio_cli.errors import UsageError
         from pe_audio_cli.inference import runner as inference

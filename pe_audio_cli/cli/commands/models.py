@@ -12,7 +12,7 @@ import typer
 
 from pe_audio_cli.cli.console import Console, terminal_width
 from pe_audio_cli.cli.flags import Offline, Revision, VerbosityFlags, with_flags
-from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.prologue import begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +39,9 @@ def show(
     """
     if context.invoked_subcommand is not None:
         return
-    with guard(Console()):
+    with begin(VerbosityFlags(), encodes_audio=False):
         from pe_audio_cli.models.inventory import inventory
-        from pe_audio_cli.models.quiet import quiet_libraries
 
-        quiet_libraries()
         found = inventory()
         print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found, _width()))
 
@@ -64,13 +62,9 @@ def pull(
 
     Example: peaudio models pull base --for tag
     """
-    console = Console(flags.quiet, flags.verbose)
-    with guard(console):
-        from pe_audio_cli.models.quiet import quiet_libraries
+    with begin(flags, encodes_audio=False) as console:
         from pe_audio_cli.models.registry import DEFAULT_MODEL, TASKS, ModelOptions, hub_name, local_folder
 
-        if not console.verbose:
-            quiet_libraries()
         options = ModelOptions(name, revision, offline)
         folder = local_folder(options)
         if folder is not None:

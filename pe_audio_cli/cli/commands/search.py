@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import DeviceFlags, VerbosityFlags, complete_format, complete_model, with_flags
-from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.prologue import begin
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.registry import choices, writer_for
@@ -90,12 +89,7 @@ def search(
 
     Example: peaudio search "glass breaking" --index sounds.index
     """
-    console = Console(verbosity.quiet, verbosity.verbose)
-    with guard(console):
-        from pe_audio_cli.models.quiet import quiet_libraries
-
-        if not console.verbose:
-            quiet_libraries()
+    with begin(verbosity, encodes_audio=like is not None) as console:
         from pe_audio_cli.index.search import Index, SearchOptions
         from pe_audio_cli.outputs.stream import StreamOutput
 
@@ -105,14 +99,14 @@ def search(
         name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
         output = StreamOutput(writer_for(name, "search"), writing, sys.stdout)
-        with Index(index, model, offline=offline, on_warning=console.warn) as opened:
+        with Index(index, model, offline=offline) as opened:
             if opened.copy_is_foreign:
                 console.warn(f"{index}.vectors is not a copy of this index: move it away for faster searches")
             elif not opened.is_fresh:
                 console.tell(f"creating {index}.vectors, which makes the next searches faster")
-            begin = time.perf_counter()
+            started = time.perf_counter()
             results = _ask(opened, texts, like, without, options, device)
-            console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - begin:.3f} s")
+            console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - started:.3f} s")
             for text in [] if like is not None else opened.unfamiliar([*(texts or ()), *(without or ())]):
                 console.warn(f"{opened.about.model} was not trained for {text!r}, its probabilities may be meaningless")
         output.open({})
@@ -133,9 +127,6 @@ def _ask(
 ) -> list[SearchResult]:
     if like is None:
         return index.search(texts or (), options, without=without or ())
-    from pe_audio_cli.models.kernels.malloc import configure_malloc
-
-    configure_malloc()
     from pe_audio_cli.models.encoder import DeviceOptions
 
     return [index.like(like, options, DeviceOptions(device.device, device.dtype, device.threads, device.compile))]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_audio_cli.cli.batch import Batch
-from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import BatchFlags, FlagsOf, given_flags, with_flags
-from pe_audio_cli.cli.guard import guard
+from pe_audio_cli.cli.prologue import begin
 from pe_audio_cli.options import TagOptions
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def tag(
 
     Example: peaudio tag recordings/ --labels "a dog barking,rain" -o tags.csv
     """
-    console = Console(flags.console.quiet, flags.console.verbose)
-    with guard(console):
+    with begin(flags.console) as console:
         from pe_audio_cli.detection.label_settings import settings_in
         from pe_audio_cli.inference import runner as inference
 
