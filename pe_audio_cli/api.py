@@ -42,11 +42,8 @@ from pe_audio_cli.options import EventOptions, TagOptions, options_of
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, TaskName
-    from pe_audio_cli.options import EventRules, TagRules
 
 __all__ = ["Model", "load"]
 
@@ -118,7 +115,7 @@ class Model:
         overlap: float | None = None,
         batch_size: int | None = None,
         audio_track: int | None = None,
-        **rules: Unpack[TagRules],
+        **rules: Any,
     ) -> Iterator[TagResult | FileError]:
         """Yield the probability of each label in each recording, in order, as ``peaudio tag`` prints it.
 
@@ -162,7 +159,7 @@ class Model:
         overlap: float | None = None,
         batch_size: int | None = None,
         audio_track: int | None = None,
-        **rules: Unpack[EventRules],
+        **rules: Any,
     ) -> Iterator[LocalizeResult | FileError]:
         """Yield the events of each label in each recording, in order, as ``peaudio localize`` prints them.
 

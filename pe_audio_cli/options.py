@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from pe_audio_cli.errors import UsageError
 
 __all__ = [
     "Aggregate",
     "EventOptions",
-    "EventRules",
     "Option",
     "PerLabel",
     "TagOptions",
-    "TagRules",
     "check_options",
     "check_range",
     "defaults",
@@ -186,25 +184,6 @@ class TagOptions:
         if self.aggregate not in get_args(Aggregate):
             raise UsageError(f"windows are aggregated by {' or '.join(get_args(Aggregate))}: got {self.aggregate!r}")
         check_options(self)
-
-
-class EventRules(TypedDict, total=False):
-    """The fields of :class:`EventOptions` as keywords, for type checkers; None is not given."""
-
-    threshold: float | None
-    offset_threshold: float | None
-    median: float | None
-    merge_gap: float | None
-    min_duration: float | None
-
-
-class TagRules(TypedDict, total=False):
-    """The fields of :class:`TagOptions` as keywords, for type checkers; None is not given."""
-
-    top_k: int | None
-    threshold: float | None
-    aggregate: Aggregate | None
-    per_window: bool | None
 
 
 @dataclass(frozen=True)

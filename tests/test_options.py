@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 from support import REFERENCE, write_tone
 
+import pe_audio_cli
 from pe_audio_cli import Model
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.options import EventOptions, EventRules, Option, TagOptions, TagRules, defaults, options_of
+from pe_audio_cli.options import EventOptions, Option, TagOptions, defaults, options_of
 
-CLASSES = [(EventOptions, EventRules), (TagOptions, TagRules)]
+STATIC = Path(pe_audio_cli.__file__).parent / "report" / "static"
 
 # Adds an option of events, and what it does, before anything else is imported: a line in options.py and events.py each.
 ADDED = """
@@ -76,6 +78,22 @@ print(sorted({each.max_duration for each in tried}, key=str))
 """
 
 
+PAGE = """
+plain_rules = events.FrameRules
+events.FrameRules = dataclasses.make_dataclass(
+    "FrameRules", [("longest", "int | None", None)], bases=(plain_rules,), frozen=True
+)
+events.FrameRules.of = classmethod(
+    lambda cls, options: cls(**dataclasses.asdict(plain_rules.of(options)), longest=round(options.max_duration * 25))
+)
+
+from pe_audio_cli.report.page import PageOptions, PageWriter
+
+page = PageWriter(sys.stdout, PageOptions("report.html", options.EventOptions(max_duration=0.4)))
+page.open()
+"""
+
+
 def run(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "PEAUDIO_MODEL": str(REFERENCE / "pe-a-frame-tiny")}
     code = ADDED + code
@@ -123,13 +141,18 @@ def test_an_option_of_events_that_is_added_is_a_keyword_in_python(tone: Path) ->
     assert run(PYTHON, REFERENCE / "pe-a-frame-tiny", tone).stdout.split() == ["1", "0", "0"]
 
 
+def test_an_option_of_events_that_is_added_is_in_the_rule_of_the_report() -> None:
+    """The scripts of the page take the rule as it is; what it does is up to ``events.js``."""
+    page = run(PAGE).stdout
+    settings = json.loads(page[page.index('{"framesPerSecond"') :].partition("</script>")[0])
+    assert settings["rule"]["longest"] == 10
+    names = "|".join(settings["rule"].keys() - {"offset", "gap", "shortest"})  # the latter two have sliders
+    scripts = (STATIC / name for name in ("state.js", "recording.js", "list.js", "page.js"))
+    assert [path.name for path in scripts if re.search(rf"\b({names})\b", path.read_text(encoding="utf-8"))] == []
+
+
 def test_an_option_of_events_that_is_added_is_tuned() -> None:
     assert run(TUNER).stdout.strip() == "[0.5, None]"
-
-
-@pytest.mark.parametrize(("options", "keywords"), CLASSES)
-def test_type_checkers_know_every_option(options: type, keywords: type) -> None:
-    assert list(keywords.__annotations__) == [each.name for each in fields(options)]
 
 
 @pytest.mark.parametrize(("call", "options"), [(Model.localize, EventOptions), (Model.tag, TagOptions)])

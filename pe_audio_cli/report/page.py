@@ -169,8 +169,10 @@ def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
         "framesPerSecond": FRAMES_PER_SECOND,
         "thresholds": levels,
         "onset": threshold_index(options.threshold, levels),
-        "offset": None if options.offset_threshold is None else threshold_index(options.offset_threshold, levels),
-        **asdict(FrameRules.of(options)),
+        "rule": {
+            "offset": None if options.offset_threshold is None else threshold_index(options.offset_threshold, levels),
+            **asdict(FrameRules.of(options)),
+        },
     }
 
 

@@ -80,8 +80,9 @@ def test_the_rule_of_the_events_is_that_of_the_command(tone, tmp_path):
     page = Elements((tmp_path / "r.html").read_text(encoding="utf-8"))
     (text,) = [text for _, attributes, text in page.found if attributes.get("id") == "settings"]
     settings = json.loads(text)
-    assert [settings["thresholds"][settings[name]] for name in ("onset", "offset")] == [0.45, 0.2]
-    assert [settings[name] for name in ("median", "gap", "shortest")] == [5, 2, 3]
+    assert settings["thresholds"][settings["onset"]] == 0.45
+    assert settings["thresholds"][settings["rule"].pop("offset")] == 0.2
+    assert settings["rule"] == {"median": 5, "gap": 2, "shortest": 3}
 
 
 def test_links_lead_from_the_report_to_the_recordings(tone, tmp_path, monkeypatch):

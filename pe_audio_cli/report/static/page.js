@@ -195,7 +195,7 @@ addEventListener("beforeunload", (leaving) => {
   if (state.unsaved) leaving.preventDefault();
 });
 
-element.threshold.min = settings.offset ?? 0; // events never end above the threshold at which they begin
+element.threshold.min = settings.rule.offset ?? 0; // events never end above the threshold at which they begin
 element.threshold.max = settings.thresholds.length - 1;
 if (recordings.length > 1) {
   element["save-csv"].textContent = "Save CSV of all recordings";

@@ -5,7 +5,7 @@ const { settings, recordings } = readPage();
 const state = {
   recording: null,
   onset: settings.onset, // the place of the threshold
-  rule: { offset: settings.offset, median: settings.median, gap: settings.gap, shortest: settings.shortest },
+  rule: { ...settings.rule },
   filter: "", // that labels have to hold to be shown
   view: { start: 0, end: 1 }, // seconds
   events: [], // of the recording, at the threshold, with the reader's changes
