@@ -24,6 +24,7 @@ from training import (
     going_on,
     graph,
     hear,
+    scenes,
     sources,
     strangers,
     text_tower,
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--strangers", type=Path, required=True, help="recordings to measure on, with labels.csv")
     parser.add_argument("--start", type=Path, default=MINI, metavar="CHECKPOINT", help="go on from it: the shipped one")
     parser.add_argument("--from-scratch", action="store_true", help="go on from nothing: a night instead of an hour")
+    parser.add_argument("--shards", type=int, default=scenes.SHARDS, help="of scenes that the teacher hears")
     parser.add_argument("--bfloat16", action="store_true", help="for products, on a processor that has it (AMX)")
     parser.add_argument("--threads", type=int, help="CPU threads; the default is torch's")
     chosen = parser.parse_args()
@@ -63,7 +65,9 @@ def main() -> None:
         pool = [] if chosen.pool is None else ["--pool", str(chosen.pool)]
         sources.main([str(work), "--esc10", str(chosen.esc10), *pool])
     take_logarithm(work, start)
-    hear.hear(work, Teacher(chosen.teacher))
+    teacher = Teacher(chosen.teacher)
+    hear.hear(work, teacher)
+    scenes.fill(work, teacher, class_names(chosen.teacher), range(chosen.shards))
     text_tower.build(work, start=start)
     train.train(work, train.TrainOptions(start=start, teacher=chosen.teacher, bfloat16=chosen.bfloat16))
     recordings = strangers.load(chosen.strangers)
@@ -121,9 +125,9 @@ def finish(
     familiar.measure(PhraseBook.load(work), [*ids, *choose.NOT_BY_DEFAULT]).save(folder)
     if recordings:
         judge = evaluate.Judge(folder)
-        scenes = strangers.make_scenes(events.halves(recordings)[0])
-        scores = [judge.score(judge.embed(scene.samples)[1], strangers.FIRST_LABELS) for scene in scenes]
-        events.write(folder, events.choose(scenes, scores))
+        made = strangers.make_scenes(events.halves(recordings)[0])
+        scores = [judge.score(judge.embed(scene.samples)[1], strangers.FIRST_LABELS) for scene in made]
+        events.write(folder, events.choose(made, scores))
     return heard
 
 

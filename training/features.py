@@ -141,13 +141,15 @@ MAY_HOLD: dict[str, tuple[str, ...]] = {
 @dataclass(frozen=True)
 class Recording:
     """One recording: log energies ``(bands, time)`` as they are and worn, in float16; the teacher's scores
-    ``(patches, n_concepts)``; concept ids, or None where nobody has labelled it; fold of ESC-10 (0: not from it).
+    ``(patches, n_concepts)`` and embeddings ``(patches, 1024)``; concept ids, or None where nobody has labelled it;
+    fold of ESC-10 (0: not from it).
     """
 
     file: str
     energies: torch.Tensor
     worn: torch.Tensor
     scores: torch.Tensor
+    embeddings: torch.Tensor
     concepts: tuple[str, ...] | None
     group: str
     fold: int
@@ -178,6 +180,7 @@ class Recordings:
                         torch.from_numpy(parts["energies"]),
                         torch.from_numpy(parts["worn"]),
                         torch.from_numpy(scores),
+                        torch.from_numpy(parts["embeddings"]),
                         tuple(row["concepts"].split(";")) if labelled else None,
                         row["group"],
                         int(row["fold"] or 0),

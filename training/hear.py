@@ -5,6 +5,7 @@
     energies    log band energies ``(bands, time)`` at 100 Hz
     worn        the same of the clip after a telephone's band or a low-rate MP3, which change what no filter changes
     scores      the teacher's, ``(patches, 521)``
+    embeddings  what it makes them of, ``(patches, 1024)``
 
 all in float16. What is there is not made again, so that a stopped run goes on; it may run beside what writes clips.
 """
@@ -46,10 +47,12 @@ def hear(work: Path, teacher: Teacher, part: int = 0, parts: int = 1) -> int:
             continue
         energies = log_energies(dac, network, samples)
         worn = wear(samples.numpy(), zlib.crc32(clip.name.encode()))
+        scores, embeddings = teacher.hear(samples.numpy(), bands.SAMPLE_RATE)
         found = {
             "energies": energies.numpy(),
             "worn": (energies if worn is None else log_energies(dac, network, torch.from_numpy(worn))).numpy(),
-            "scores": teacher.hear(samples.numpy(), bands.SAMPLE_RATE),
+            "scores": scores,
+            "embeddings": embeddings,
         }
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".part")

@@ -64,8 +64,13 @@ class Student(nn.Module):
 
     def forward(self, energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings ``(n, width)`` of the clips and ``(n, frames, width)`` of their frames."""
+        clip, frames = self.hidden(energies)
+        return self.head(clip), self.head(frames)
+
+    def hidden(self, energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the embeddings are made of, ``(n, hidden)`` of the clips and ``(n, frames, hidden)`` of the frames."""
         out = self.tower(energies)
-        return self.head(out.pooler_output), self.head(out.last_hidden_state)
+        return out.pooler_output, out.last_hidden_state
 
 
 @torch.no_grad()

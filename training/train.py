@@ -25,17 +25,21 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from training import bands, codec
+from training import bands, codec, refined
+from training.concepts import FIRST
 from training.features import Recordings
 from training.going_on import take_up
 from training.kinds import KINDS, any_of
+from training.lessons import Imitation, Lessons
 from training.logarithm import LogNetwork
 from training.mixtures import SURE, Bank, Mixer, MixtureOptions, Scenes
 from training.student import Student, hasten
 from training.teacher import class_names
 
 SHARE_EVERY = 20  # steps, after which processes share their weights and the first keeps its state
-RANKING = 1.0  # of telling which of the concepts a labelled sound is, against 1 for each kind by itself
+RANKING = 2.0  # of telling which of the concepts a sound is, against 1 for each kind by itself
+FIRST_COUNT = 2.0  # of each of the first concepts, against 1 for any other
+LIKELY, DOUBTFUL = 0.3, 0.2  # what takes part in telling apart, and what is left out of it
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class TrainOptions:
     intermediate: int = 512
     codec_dim: int = 128
     shapes: tuple[tuple[int, float], ...] = ((16, 5.0), (16, 5.0), (8, 10.0))  # scenes, seconds, by turns
+    lessons: tuple[tuple[int, float], ...] = ((16, 3.0), (16, 4.0), (12, 5.0))  # the same, of what the teacher heard
+    between: int = 4  # every so many steps one without a lesson, where there are any
+    muon: bool = False  # for the matrices of the transformer, where training goes on; from scratch always
     warm_up: int = 40
     heads: float = 0.5  # of the learning rate, for what every logit depends on
     weight_decay: float = 0.05
@@ -81,10 +88,16 @@ class Trainer:
     """Student and optimizers, and the step they take together."""
 
     def __init__(
-        self, bank: Bank, weights: torch.Tensor, network: LogNetwork, options: TrainOptions, stage: Stage
+        self,
+        bank: Bank,
+        weights: torch.Tensor,
+        network: LogNetwork,
+        options: TrainOptions,
+        stage: Stage,
+        lessons: Lessons | None = None,
     ) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.stage = options, stage
+        self.options, self.stage, self.lessons = options, stage, lessons
         # All processes begin with the same weights, and then each draws scenes of its own.
         self.mixer = Mixer(bank, weights, MixtureOptions(), options.seed + stage.steps)
         mean, whiten = whitening(self.mixer.draw(256, 5.0).energies)
@@ -96,16 +109,22 @@ class Trainer:
         if options.start is not None:
             take_up(self.student, options.start, network)
         self.averaged = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
+        self.imitation = nn.ModuleList() if lessons is None else Imitation(options.hidden, len(lessons.names))
         self.optimizers = self._optimizers()
         self.mixer.generator.manual_seed(options.seed + stage.steps + 1000 * _rank())
         self.step = 0
-        self._forward: Any = torch.compile(self.student) if options.compile else self.student
+        self._hidden: Any = torch.compile(self.student.hidden) if options.compile else self.student.hidden
 
     @classmethod
     def new(cls, work: Path, options: TrainOptions, stage: Stage) -> Trainer:
         """From what the earlier steps left in ``WORK``."""
         bank, weights = drawn_from(work, options, stage)
-        return cls(bank, weights, codec.fitted_network(work), options, stage)
+        lessons = None
+        if any((work / "scenes").glob("*.pt")):
+            teacher = work / "yamnet" if options.teacher is None else options.teacher
+            opinion = refined.build(work, teacher, stage.folds)
+            lessons = Lessons(work, class_names(teacher), opinion, options.seed + stage.steps + 1000 * _rank())
+        return cls(bank, weights, codec.fitted_network(work), options, stage, lessons)
 
     @classmethod
     def restored(cls, work: Path, stage: Stage, options: TrainOptions) -> Trainer:
@@ -117,11 +136,20 @@ class Trainer:
 
     def take_step(self, rate: float) -> float:
         """One batch at the learning rate ``rate``; the loss."""
-        size, seconds = self.options.shapes[self.step % len(self.options.shapes)]
-        scenes = self.mixer.draw(size, seconds)
+        lesson = None
+        if self.lessons is not None and self.step % self.options.between > 0:
+            lesson = self.lessons.draw(*self.options.lessons[self.step % len(self.options.lessons)])
+        scenes = (
+            self.mixer.draw(*self.options.shapes[self.step % len(self.options.shapes)])
+            if lesson is None
+            else lesson.scenes
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            clip, frames = self._forward(scenes.energies)
+            pooled, hidden = self._hidden(scenes.energies)
+            clip, frames = self.student.head(pooled), self.student.head(hidden)
         loss = self._loss(clip.float(), frames.float(), scenes)
+        if lesson is not None:
+            loss = loss + self.imitation(hidden.float(), lesson)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
@@ -146,19 +174,12 @@ class Trainer:
         scale, bias = self.student.scale, self.student.bias
         heard = any_of(scenes.clip)
         ignored = any_of(scenes.ignored) * (heard < SURE)
-        loss = _cross_entropy(clip * scale + bias, heard, 1 - ignored)
+        counts = _counts()
+        loss = _cross_entropy(clip * scale + bias, heard, counts * (1 - ignored))
         heard_frames = any_of(scenes.frames.transpose(1, 2))
         kept = (1 - ignored)[:, None] * (1 - any_of(scenes.ignored_frames.transpose(1, 2)) * (heard_frames < SURE))
-        loss = loss + _cross_entropy(frames * scale + bias, heard_frames, kept)
-        # Which of them it is: sharpens the order of the labels, which independent sigmoids leave to chance.
-        target = scenes.clip * (scenes.clip > SURE)  # the first kinds are the concepts
-        some = target.sum(1) > 0
-        if not some.any():
-            return loss
-        open_question = (scenes.ignored > 0) | (scenes.clip > 0.2)
-        masked = (clip[:, : target.shape[1]] * scale).masked_fill(open_question & (target == 0), -1e4)
-        share = target[some] / target[some].sum(1, keepdim=True)
-        return loss + RANKING * nn.functional.cross_entropy(masked[some], share)
+        loss = loss + _cross_entropy(frames * scale + bias, heard_frames, counts * kept)
+        return loss + RANKING * _ranking(clip[:, : scenes.clip.shape[1]] * scale, scenes)  # concepts come first
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for the matrices of the transformer, AdamW for the rest; AdamW for all where a start is given.
@@ -168,12 +189,13 @@ class Trainer:
         hidden = [
             value
             for name, value in self.student.tower.named_parameters()
-            if value.ndim == 2 and "layers" in name and self.options.start is None
+            if value.ndim == 2 and "layers" in name and (self.options.muon or self.options.start is None)
         ]
         taken = {id(value) for value in hidden}
         heads = [*self.student.head.parameters(), self.student.scale, self.student.bias]
         taken |= {id(value) for value in heads}
         rest = [value for value in self.student.parameters() if id(value) not in taken]
+        rest += self.imitation.parameters()
         decay = self.options.weight_decay
         groups = [
             {"params": [value for value in rest if value.ndim > 1], "weight_decay": decay},
@@ -197,8 +219,10 @@ class Trainer:
         return {
             "student": self.student.state_dict(),
             "averaged": self.averaged,
+            "imitation": self.imitation.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "mixer": self.mixer.generator.get_state(),
+            "lessons": None if self.lessons is None else self.lessons.generator.get_state(),
             "dropout": torch.get_rng_state(),
             "step": self.step,
         }
@@ -207,9 +231,12 @@ class Trainer:
         """Take up what :meth:`state` gave."""
         self.student.load_state_dict(state["student"])
         self.averaged = state["averaged"]
+        self.imitation.load_state_dict(state["imitation"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.mixer.generator.set_state(state["mixer"])
+        if self.lessons is not None:
+            self.lessons.generator.set_state(state["lessons"])
         torch.set_rng_state(state["dropout"])
         self.step = state["step"]
 
@@ -272,6 +299,26 @@ def _cross_entropy(logits: torch.Tensor, heard: torch.Tensor, weight: torch.Tens
     """Summed over kinds, the mean over clips or frames."""
     loss = nn.functional.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none")
     return loss.sum(-1).mean()
+
+
+def _counts() -> torch.Tensor:
+    """How much each kind counts: the concepts that `mini` 1 had are what most people ask for."""
+    first = {concept.id for concept in FIRST}
+    return torch.tensor([FIRST_COUNT if first & set(ids) else 1.0 for ids in KINDS])
+
+
+def _ranking(logits: torch.Tensor, scenes: Scenes) -> torch.Tensor:
+    """Which of the concepts ``(n, concepts)`` it is: sharpens the order of the labels, which sigmoids leave to chance.
+
+    What somebody has labelled, or else what the teacher is surest of, shares the probability.
+    """
+    target = scenes.clip.square() * (scenes.clip > LIKELY)
+    surest = scenes.clip.amax(1) * (target.sum(1) > 0)
+    open_question = (scenes.ignored > 0) | (scenes.clip > DOUBTFUL)
+    masked = logits.masked_fill(open_question & (target == 0), -1e4)
+    share = target / target.sum(1, keepdim=True).clamp_min(1e-6)
+    wrong = nn.functional.cross_entropy(masked, share, reduction="none")
+    return (surest * wrong).sum() / surest.sum().clamp_min(1.0)
 
 
 def rate_at(done: float, warm_up: float, highest: float) -> float:

@@ -15,7 +15,7 @@ from transformers import PeAudioFrameLevelModel, PeAudioModel
 
 from pe_audio_cli import load
 from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
-from training import bands, signals, train
+from training import bands, scenes, signals, train
 from training.__main__ import finish
 from training.audioset import CLASSES
 from training.codec import fitted_network
@@ -25,6 +25,7 @@ from training.fit_codec import fit_codec
 from training.going_on import blend, take_up
 from training.hear import hear
 from training.kinds import KINDS
+from training.lessons import DETAIL
 from training.phrases import CorpusOptions
 from training.text_tower import TextTower, TowerOptions, build, going_on
 
@@ -38,16 +39,20 @@ SMALL_TEXT = TowerOptions(
     common_words=2,
     corpus=CorpusOptions(per_concept=4, per_hypernym=1, others=30, mixed=30, meanings=5),
 )
-SMALL = train.TrainOptions(hidden=32, layers=1, intermediate=32, codec_dim=16, shapes=((4, 2.0),))
+SMALL = train.TrainOptions(
+    hidden=32, layers=1, intermediate=32, codec_dim=16, shapes=((4, 2.0),), lessons=((4, 2.0),), between=2
+)
 NAMES = sorted({name for names in CLASSES.values() for name in names.split("; ")})
 
 
 class Parrot:
-    """A teacher that hears everything a little, and more of it the louder it is."""
+    """A teacher that hears everything a little, and more of it the louder it is, and makes much of the loud patches."""
 
-    def hear(self, samples: np.ndarray, rate: int) -> np.ndarray:
+    def hear(self, samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
         patches = 1 + len(samples) // (rate // 2)
-        return np.full((patches, len(NAMES)), min(0.5, float(np.abs(samples).mean())), np.float32)
+        scores = np.full((patches, len(NAMES)), min(0.5, float(np.abs(samples).mean())), np.float32)
+        level = np.array([np.abs(part).mean() for part in np.array_split(samples, patches)], np.float32)
+        return scores, level[:, None] * np.arange(DETAIL, dtype=np.float32)
 
 
 STAGES = (train.Stage("first", (1, 2, 3), 3, 1e-4), train.Stage("final", (1, 2, 3, 4), 2, 1e-4))
@@ -99,6 +104,9 @@ def work(tmp_path_factory, one_thread):
     )
     fit_codec(work, steps=3)
     assert hear(work, Parrot()) == 25  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "PER_SHARD", {5: 3, 10: 2})
+        assert scenes.fill(work, Parrot(), NAMES, range(3, 5)) == 2  # type: ignore[arg-type]
     build(work, options=SMALL_TEXT)
     train.train(work, SMALL, STAGES)
     return work
@@ -130,6 +138,7 @@ def test_the_outcome_can_tell_which_labels_it_knows(folder):
 
 def test_what_has_been_heard_is_not_heard_again(work):
     assert hear(work, Parrot()) == 0  # type: ignore[arg-type]
+    assert scenes.fill(work, Parrot(), NAMES, range(3, 5)) == 0  # type: ignore[arg-type]
 
 
 def test_training_goes_on_from_a_finished_checkpoint_as_if_it_had_not_been_written(folder, work):
