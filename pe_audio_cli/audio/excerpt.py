@@ -1,4 +1,4 @@
-"""A recording that is part of a file, and reads at an offset that keep the file's position."""
+"""A recording that is part of a file, and reads that keep the position of the file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Excerpt", "Opened", "part_of", "read_at", "size_of"]
 class Excerpt(io.RawIOBase):
     """The bytes of an open file from ``start`` to ``stop`` as a file of their own, for libraries that read files.
 
-    The file stays open, and where it is. ``head`` is read in place of its first bytes.
+    The file stays open, and where it is. ``head`` is read instead of its first bytes.
     """
 
     def __init__(self, opened: BinaryIO, start: int, stop: int, head: bytes = b"") -> None:
         self._opened, self._start, self._size, self._head = opened, start, stop - start, head
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
         """It is."""
@@ -31,26 +31,26 @@ class Excerpt(io.RawIOBase):
 
     def tell(self) -> int:
         """Bytes from its own beginning."""
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Seek; returns the position, in bytes from its own beginning."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer`` with the next bytes; returns how many there were."""
-        content = self.read_at(self._place, len(memoryview(buffer).cast("B")))
+        content = self.read_at(self._position, len(memoryview(buffer).cast("B")))
         memoryview(buffer).cast("B")[: len(content)] = content
-        self._place += len(content)
+        self._position += len(content)
         return len(content)
 
-    def read_at(self, place: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``place`` on."""
-        count = min(count, self._size - place)
-        content = pread(self._opened.fileno(), count, self._start + place) if count > 0 else b""
-        head = self._head[place : place + count]
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return up to ``count`` bytes from ``offset`` on."""
+        count = min(count, self._size - offset)
+        content = pread(self._opened.fileno(), count, self._start + offset) if count > 0 else b""
+        head = self._head[offset : offset + count]
         return head + content[len(head) :]
 
     @property
@@ -75,9 +75,9 @@ def part_of(opened: Opened, start: int, stop: int) -> Excerpt:
     return opened.part(start, stop) if isinstance(opened, Excerpt) else Excerpt(opened, start, stop)
 
 
-def read_at(opened: Opened, place: int, count: int) -> bytes:
-    """Return up to ``count`` bytes of an open file, or of an excerpt of one, from ``place`` on."""
-    return opened.read_at(place, count) if isinstance(opened, Excerpt) else pread(opened.fileno(), count, place)
+def read_at(opened: Opened, offset: int, count: int) -> bytes:
+    """Return up to ``count`` bytes of an open file, or of an excerpt of one, from ``offset`` on."""
+    return opened.read_at(offset, count) if isinstance(opened, Excerpt) else pread(opened.fileno(), count, offset)
 
 
 def size_of(opened: Opened) -> int:

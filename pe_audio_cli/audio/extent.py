@@ -107,7 +107,7 @@ METADATA = frozenset(
 class Extent:
     """The offset of samples, and their size by the header, in bytes; ``chunks`` is the form of the chunks.
 
-    ``claimed`` is None where the header says that it does not know. ``more`` are places, from and to, at which there
+    ``claimed`` is None where the header says that it does not know. ``more`` are the ranges in which there
     are more samples.
     """
 
@@ -134,11 +134,11 @@ class _Chunks:
     align: int
     counts_itself: bool = False
 
-    def walk(self, opened: Opened, place: int) -> Iterator[tuple[bytes, int, int]]:
-        """Names, starts and sizes of the contents of all chunks from ``place`` on, as long as they look like some."""
+    def items(self, opened: Opened, offset: int) -> Iterator[tuple[bytes, int, int]]:
+        """Names, starts and sizes of the contents of all chunks from ``offset`` on, as long as they look like some."""
         end = size_of(opened)
         for _ in range(MAX_CHUNKS):
-            head = read_at(opened, place, self.head.size)
+            head = read_at(opened, offset, self.head.size)
             if len(head) < self.head.size:
                 return
             name, size = self.head.unpack(head)
@@ -146,26 +146,26 @@ class _Chunks:
                 size -= self.head.size
             if not _is_name(name):
                 return
-            start = place + self.head.size
+            start = offset + self.head.size
             yield name, start, size
             if size < 0 or start + size > end:
                 return
-            place = self._next(opened, start + size)
+            offset = self._next(opened, start + size)
 
-    def _next(self, opened: Opened, place: int) -> int:
-        padded = -(-place // self.align) * self.align
-        if padded == place:
-            return place
+    def _next(self, opened: Opened, offset: int) -> int:
+        padded = -(-offset // self.align) * self.align
+        if padded == offset:
+            return offset
         # Some programs forget the padding.
-        return place if self.is_next(opened, place) and not self.is_next(opened, padded) else padded
+        return offset if self.is_next(opened, offset) and not self.is_next(opened, padded) else padded
 
-    def is_next(self, opened: Opened, place: int) -> bool:
-        """Return True if a chunk can begin at ``place``."""
-        head = read_at(opened, place, self.head.size)
+    def is_next(self, opened: Opened, offset: int) -> bool:
+        """Return True if a chunk can begin at ``offset``."""
+        head = read_at(opened, offset, self.head.size)
         if len(head) < self.head.size:
             return False
         name, size = self.head.unpack(head)
-        return _is_name(name) and (name.rstrip(b"\0")[:4] in METADATA or place + size <= size_of(opened))
+        return _is_name(name) and (name.rstrip(b"\0")[:4] in METADATA or offset + size <= size_of(opened))
 
 
 RIFF = _Chunks(struct.Struct("<4sI"), 2)
@@ -189,7 +189,7 @@ def extent_of(opened: Opened) -> Extent | None:
     if magic == b"caff":
         return _caf(opened)
     if magic == b"riff":
-        found = ((start, size) for name, start, size in W64.walk(opened, 40) if name.startswith(b"data"))
+        found = ((start, size) for name, start, size in W64.items(opened, 40) if name.startswith(b"data"))
         return next((Extent(W64, start, size) for start, size in found), None)
     if magic in (b".snd", b"dns.") and len(head) == 12:
         start, size = struct.unpack(">II" if magic == b".snd" else "<II", head[4:])
@@ -200,7 +200,7 @@ def extent_of(opened: Opened) -> Extent | None:
 def _riff(opened: Opened, chunks: _Chunks) -> Extent | None:
     long_size = 0
     found: list[tuple[int, int]] = []
-    for name, start, size in chunks.walk(opened, 12):
+    for name, start, size in chunks.items(opened, 12):
         if name == b"ds64":
             content = read_at(opened, start + 8, 8)
             long_size = struct.unpack("<Q", content)[0] if len(content) == 8 else 0
@@ -225,7 +225,7 @@ def head_as_riff(opened: Opened, extent: Extent) -> bytes:
 
 
 def _aiff(opened: Opened) -> Extent | None:
-    for name, start, size in BIG_ENDIAN.walk(opened, 12):
+    for name, start, size in BIG_ENDIAN.items(opened, 12):
         content = read_at(opened, start, 4)
         if name == b"SSND" and len(content) == 4:
             offset = struct.unpack(">I", content)[0]
@@ -234,7 +234,7 @@ def _aiff(opened: Opened) -> Extent | None:
 
 
 def _caf(opened: Opened) -> Extent | None:
-    for name, start, size in CAF.walk(opened, 8):
+    for name, start, size in CAF.items(opened, 8):
         if name == b"data":
             return Extent(CAF, start + 4, None if size == -1 else max(0, size - 4))
     return None
@@ -254,65 +254,65 @@ def next_recording(opened: Opened) -> int | None:
 
 
 def _next_box(opened: Opened) -> int | None:
-    place, end = 0, size_of(opened)
+    offset, end = 0, size_of(opened)
     for n_boxes in range(MAX_CHUNKS):
-        head = read_at(opened, place, 16)
+        head = read_at(opened, offset, 16)
         if len(head) < 8:
             return None
         size, name = struct.unpack(">I4s", head[:8])
         if name == b"ftyp" and n_boxes:
-            return place
+            return offset
         if size == 1 and len(head) == 16:
             (size,) = struct.unpack(">Q", head[8:])
-        if size < 8 or place + size >= end:
+        if size < 8 or offset + size >= end:
             return None
-        place += size
+        offset += size
     return None
 
 
 def _next_segment(opened: Opened) -> int | None:
     """Return the end of a Matroska file, if another begins there (RFC 8794, section 6: element sizes)."""
-    place = 0
+    offset = 0
     for _ in range(2):  # the EBML header and the segment, whose names have four bytes
-        head = read_at(opened, place + 4, 8)
+        head = read_at(opened, offset + 4, 8)
         width = 9 - head[0].bit_length() if len(head) == 8 and head[0] else 0
         size = int.from_bytes(head[:width], "big") & (1 << 7 * width) - 1
         if not width or size == (1 << 7 * width) - 1:  # of unknown size
             return None
-        place += 4 + width + size
-    return place if _is_beginning(opened, place) else None
+        offset += 4 + width + size
+    return offset if _is_beginning(opened, offset) else None
 
 
-def beginning_after(opened: Opened, place: int, reach: int = MAX_SEARCH) -> int | None:
-    """Return the offset of a recording in the ``reach`` bytes from ``place`` on; None if there is none."""
-    end = min(size_of(opened), place + reach)
-    while place < end and (content := read_at(opened, place, SCAN_BYTES + OVERLAP)):
-        found = next((place + at for at in _places(content) if _is_beginning(opened, place + at)), None)
+def beginning_after(opened: Opened, offset: int, reach: int = MAX_SEARCH) -> int | None:
+    """Return the offset of a recording in the ``reach`` bytes from ``offset`` on; None if there is none."""
+    end = min(size_of(opened), offset + reach)
+    while offset < end and (content := read_at(opened, offset, SCAN_BYTES + OVERLAP)):
+        found = next((offset + at for at in _places(content) if _is_beginning(opened, offset + at)), None)
         if found is not None:
             return found
-        place += SCAN_BYTES
+        offset += SCAN_BYTES
     return None
 
 
 def _places(content: bytes) -> list[int]:
     """Return the offsets of BEGINNINGS, in order; pairs of their bytes are searched first, all in one pass."""
-    places = []
+    offsets = []
     for odd in (0, 1):
         words = np.frombuffer(content[odd : len(content) - (len(content) - odd) % 2], "<u2")
         for at in (2 * np.flatnonzero(IS_PAIR[words]) + odd).tolist():
             for letters, before in LETTERS[content[at : at + 2]]:
                 start = at - before
                 if start >= 0 and content.startswith(letters, start):
-                    places.append(start)
-    return sorted(places)
+                    offsets.append(start)
+    return sorted(offsets)
 
 
-def _is_beginning(opened: Opened, place: int) -> bool:
-    """Return True if a recording begins at ``place``."""
-    head = read_at(opened, place, OVERLAP)
+def _is_beginning(opened: Opened, offset: int) -> bool:
+    """Return True if a recording begins at ``offset``."""
+    head = read_at(opened, offset, OVERLAP)
     for letters, pattern in BEGINNINGS.items():
         if head.startswith(letters) and pattern.match(head):
-            return letters != b"ID3" or _is_mpeg(read_at(opened, place + _id3_size(head), 2))
+            return letters != b"ID3" or _is_mpeg(read_at(opened, offset + _id3_size(head), 2))
     return head[:3] == b"\0\0\0" and head[4:8] == b"ftyp"
 
 
@@ -341,21 +341,21 @@ def rest_of(opened: Opened, extent: Extent) -> Rest | None:
     n_wraps, remainder = divmod(end - claimed_end, WRAP)
     if n_wraps and (remainder <= 1 or _skip(opened, extent, claimed_end + n_wraps * WRAP) >= end - 8):
         return Rest("samples", claimed_end, claimed_end + n_wraps * WRAP)
-    place = _skip(opened, extent, claimed_end)
-    found = _first_beyond_padding(opened, place, end)
+    offset = _skip(opened, extent, claimed_end)
+    found = _first_beyond_padding(opened, offset, end)
     if found is None:
         return None
     head = read_at(opened, found, 64)
-    nearby = range(max(place, found - 3), found + 1)
+    nearby = range(max(offset, found - 3), found + 1)
     start = next((each for each in nearby if _is_beginning(opened, each) or is_stream(opened, each)), None)
     if start is not None or head.startswith(RECORDINGS):
         return Rest("recording", found if start is None else start, end)
     return None if _is_tag(head) else Rest("samples", claimed_end, end)
 
 
-def is_no_sound(opened: Opened, place: int) -> bool:
-    """Return True if only padding, a tag or text follows from ``place`` on."""
-    found = _first_beyond_padding(opened, place, size_of(opened))
+def is_no_sound(opened: Opened, offset: int) -> bool:
+    """Return True if only padding, a tag or text follows from ``offset`` on."""
+    found = _first_beyond_padding(opened, offset, size_of(opened))
     return found is None or _is_tag(read_at(opened, found, 64))
 
 
@@ -363,28 +363,28 @@ def _is_tag(head: bytes) -> bool:
     return head.startswith(TAGS) or all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
 
 
-def _skip(opened: Opened, extent: Extent, place: int) -> int:
+def _skip(opened: Opened, extent: Extent, offset: int) -> int:
     """Return the end of the chunks after the samples."""
     chunks, end = extent.chunks, size_of(opened)
     if chunks is None:
-        return place
-    starts = [place] if place % chunks.align == 0 else [chunks._next(opened, place)]
-    reached = place
-    for name, start, size in chunks.walk(opened, starts[0]):
+        return offset
+    starts = [offset] if offset % chunks.align == 0 else [chunks._next(opened, offset)]
+    reached = offset
+    for name, start, size in chunks.items(opened, starts[0]):
         if start + size > end + chunks.align:
             return end if name[:4] in METADATA else reached
         reached = start + size
     return reached
 
 
-def _first_beyond_padding(opened: Opened, place: int, end: int) -> int | None:
+def _first_beyond_padding(opened: Opened, offset: int, end: int) -> int | None:
     """The first byte that is neither 0 nor 255; None where there is none."""
-    while place < end:
-        content = read_at(opened, place, SCAN_BYTES)
+    while offset < end:
+        content = read_at(opened, offset, SCAN_BYTES)
         if not content:
             return None
         stripped = content.lstrip(b"\x00\xff")
         if stripped:
-            return place + len(content) - len(stripped)
-        place += len(content)
+            return offset + len(content) - len(stripped)
+        offset += len(content)
     return None

@@ -26,16 +26,16 @@ MPEG_KILOBITS = {
 }
 
 
-def is_stream(opened: Opened, place: int) -> bool:
+def is_stream(opened: Opened, offset: int) -> bool:
     """Return True if consecutive frames of MPEG audio, AAC, AC-3, TrueHD or DTS, or MPEG-TS packets, begin there."""
     for _ in range(LEAST_FRAMES):
-        head = read_at(opened, place, HEAD_BYTES)
+        head = read_at(opened, offset, HEAD_BYTES)
         if head[4:] in TRUEHD:
             return True
         size = _frame_bytes(head) if len(head) == HEAD_BYTES else 0
         if not size:
             return False
-        place += size
+        offset += size
     return True
 
 

@@ -105,16 +105,16 @@ class Batch:
         labels = labels if labels else list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
-        self._say_how_it_is_spelled(writer, labels, names)
-        self._say_what_no_font_has(labels, names)
+        self._report_escaped_names(writer, labels, names)
+        self._warn_of_missing_glyphs(labels, names)
         runner.say_which_model(checkpoint)
         on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.console.progress(names) as progress, on as (encoder, engine):
-            self._say_what_settings_were_tuned_for(tuned, encoder)
+            self._warn_of_settings_for_another_model(tuned, encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned)
-            self._say_what_is_strange(checkpoint, query)
+            self._warn_of_unfamiliar_labels(checkpoint, query)
             done = outputs.open(
-                {**self._settings(writer, encoder, labels, windows), **_rules_said(tuned, rules), **settings}
+                {**self._settings(writer, encoder, labels, windows), **_rule_settings(tuned, rules), **settings}
             )
             if outputs.remark is not None:
                 self.console.tell(outputs.remark)
@@ -142,17 +142,17 @@ class Batch:
             "template": self.flags.labels.template,
             "model": self.flags.model.model,
             "fingerprint": encoder.facts.fingerprint,
-            "engine": encoder.facts.backend,
+            "backend": encoder.facts.backend,
             "window": windows.window,
             "overlap": windows.overlap,
             "audio_track": self.flags.inputs.audio_track,
         }
 
-    def _say_how_it_is_spelled(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+    def _report_escaped_names(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
         for text, escaped in escaped_names(writer, labels, files).items():
             self.console.tell(f"{writer.name} writes {text!r} as {escaped!r}")
 
-    def _say_what_is_strange(self, checkpoint: Checkpoint, query: Query) -> None:
+    def _warn_of_unfamiliar_labels(self, checkpoint: Checkpoint, query: Query) -> None:
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
         familiar = UnfamiliarLabels.open(checkpoint.folder)
@@ -161,7 +161,7 @@ class Batch:
                 f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
             )
 
-    def _say_what_settings_were_tuned_for(self, tuned: SettingsFile, encoder: Encoder) -> None:
+    def _warn_of_settings_for_another_model(self, tuned: SettingsFile, encoder: Encoder) -> None:
         facts = encoder.facts
         if tuned.fingerprint not in ("", facts.fingerprint):
             self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune again")
@@ -230,7 +230,7 @@ class Batch:
         kind = FolderOutput if in_folder else FileOutput
         return kind(Path(path), writer, options, names, overwrite=overwrite, resume=resume)
 
-    def _say_what_no_font_has(self, labels: Sequence[str], names: Sequence[str]) -> None:
+    def _warn_of_missing_glyphs(self, labels: Sequence[str], names: Sequence[str]) -> None:
         if self.plot is None:
             return
         from pe_audio_cli.outputs.pictures import without_glyphs
@@ -273,7 +273,7 @@ class Batch:
         return ReportOutput(self.report, overwrite=self.flags.output.overwrite)
 
 
-def _rules_said(tuned: SettingsFile, rules: Rules) -> RunSettings:
+def _rule_settings(tuned: SettingsFile, rules: Rules) -> RunSettings:
     """Return the rules for all labels, and the settings, which hold those of single labels."""
     return {**asdict(rules.default), "settings": asdict(tuned)}
 

@@ -53,13 +53,13 @@ class Console:
         """One line that says what went wrong, even under --quiet; the traceback with --verbose."""
         self._say(f"peaudio: {message}")
         if sys.exc_info()[0] is not None:
-            self._say_traceback(traceback.format_exc())
+            self._print_traceback(traceback.format_exc())
 
     def failed(self, file: str, message: str, told: str | None) -> None:
         """One line on a recording that failed; with --verbose also the traceback, if there is one."""
         self._say(f"peaudio: {file}: {message}")
         if told is not None:
-            self._say_traceback(told)
+            self._print_traceback(told)
 
     def warn(self, message: str) -> None:
         """One line that the user should know."""
@@ -103,7 +103,7 @@ class Console:
             bar.rich.stop()
             self._bar = None
 
-    def _say_traceback(self, text: str) -> None:
+    def _print_traceback(self, text: str) -> None:
         for line in text.splitlines() if self.verbose else ():
             self._say(line)
 

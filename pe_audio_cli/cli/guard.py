@@ -98,17 +98,17 @@ class GuardedCommands(TyperGroup):
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         """Read what stands before the command."""
-        with _told_safely(), guard(Console()):
+        with _errors_printed(), guard(Console()):
             return super().make_context(*arguments, **more)
 
     def invoke(self, ctx: Any) -> Any:
         """Read the rest, and run the command."""
-        with _told_safely(), guard(Console()):
+        with _errors_printed(), guard(Console()):
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _told_safely() -> Iterator[None]:
+def _errors_printed() -> Iterator[None]:
     try:
         yield
     except CommandLineError as error:

@@ -114,7 +114,7 @@ class Runner:
                 for result in results:
                     with progress.paused(), handing_on:
                         result = _handed_on(result, sink)
-                    self._say_what_was_amiss(result)
+                    self._report_warnings(result)
                     progress.done(file_of(result))
                     self.summary.add(result)
                     if isinstance(result, FileError):
@@ -141,7 +141,7 @@ class Runner:
         if self.summary.failures:
             raise typer.Exit(1)
 
-    def _say_what_was_amiss(self, result: Outcome) -> None:
+    def _report_warnings(self, result: Outcome) -> None:
         from pe_audio_cli.results import FileError
 
         if not isinstance(result, FileError):

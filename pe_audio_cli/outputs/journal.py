@@ -341,14 +341,14 @@ def _compare(before: RunSettings, now: RunSettings) -> None:
     now = json.loads(json.dumps(now))  # in which tuples have become lists, as in the journal
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
-            was, is_now = _told_apart(before.get(name), now.get(name))
+            was, is_now = _shown_difference(before.get(name), now.get(name))
             raise OutputError(
                 f"cannot resume: {name.replace('_', ' ')} was {was} and is now {is_now}; use the same again, or start "
                 "again with --overwrite"
             )
 
 
-def _told_apart(*values: Any) -> list[str]:
+def _shown_difference(*values: Any) -> list[str]:
     """Two values as JSON, and of long ones what is about the place from which on they differ."""
     texts = [json.dumps(value, ensure_ascii=False) for value in values]
     same = next((at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), 0)

@@ -31,18 +31,18 @@ def index_bytes(opened: Opened) -> int:
 
 
 def _headers(opened: Opened) -> Iterator[bytes]:
-    place = 0
+    offset = 0
     for _ in range(MAX_BOXES):
-        head = read_at(opened, place, 16)
+        head = read_at(opened, offset, 16)
         if len(head) < 8:
             return
         size = int.from_bytes(head[:4], "big")
-        size = int.from_bytes(head[8:], "big") if size == 1 else size or size_of(opened) - place
+        size = int.from_bytes(head[8:], "big") if size == 1 else size or size_of(opened) - offset
         if head[4:8] == b"moov":
-            yield read_at(opened, place, min(size, MAX_HEADER))
+            yield read_at(opened, offset, min(size, MAX_HEADER))
         if size < 8:
             return
-        place += size
+        offset += size
 
 
 def _claimed(content: bytes) -> int:

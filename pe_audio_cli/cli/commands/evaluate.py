@@ -101,8 +101,8 @@ def evaluate(
             options, prompts = options_and_prompts(carried_settings(checkpoint.folder, _task(read)))
         with console.progress([recording.file for recording in read.recordings]) as progress:
             decoded = decode_recordings(read, strict, progress.done, flags.found.audio_track)
-        warnings = _say_what_is_left_out(console, decoded)
-        _say_what_is_odd(console, decoded.annotations, prompts, flags.words.map)
+        warnings = _report_left_out(console, decoded)
+        _report_odd_prompts(console, decoded.annotations, prompts, flags.words.map)
         evaluation = Evaluation(annotations, decoded.annotations, decoded.durations, prompts)
         failed: list[FileError] = []
         result, encoder = _evaluate(
@@ -212,7 +212,7 @@ def _prompts(flags: WordFlags, read: Annotations, settings: SettingsFile) -> lis
     return label_prompts(labels, {**tuned, **mapped}, templates, compared)
 
 
-def _say_what_is_odd(console: Console, read: Annotations, prompts: list[LabelPrompt], map: str | None) -> None:
+def _report_odd_prompts(console: Console, read: Annotations, prompts: list[LabelPrompt], map: str | None) -> None:
     from pe_audio_cli.inference.labels import class_labels
 
     if map is not None and exists(map) and class_labels(map):
@@ -228,7 +228,7 @@ def _say_what_is_odd(console: Console, read: Annotations, prompts: list[LabelPro
         console.tell(f"the model is asked for {technical[0]!r} as it is written; --map maps names to prompts")
 
 
-def _say_what_is_left_out(console: Console, decoded: DecodedSet) -> list[str]:
+def _report_left_out(console: Console, decoded: DecodedSet) -> list[str]:
     """Say it, and return all of it, be it more than anybody reads on a terminal."""
     read = decoded.annotations
     for line in first_problems(read.problems):
