@@ -107,7 +107,7 @@ def _below(folder: str, endings: Counter[str]) -> list[str | FileError]:
                     found.append(path)
                 else:
                     endings[os.path.splitext(name)[1][:12].lower() or "no extension"] += 1
-                    logger.debug("skipped %s, which is no recording by its name or kind", path)
+                    logger.debug("skipped %s, which is not a recording by its name or type", path)
     return sorted(found, key=_tree_order)
 
 

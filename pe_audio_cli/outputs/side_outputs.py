@@ -1,4 +1,4 @@
-"""What is made of a run's results beside its output, such as pictures and a report page, and the list of all outputs.
+"""Side outputs of a run, such as pictures and a report page, and the list of all outputs.
 
 Whatever can be refused is refused when a side output is made.
 """
@@ -74,7 +74,7 @@ class OutputList:
 
     @property
     def remark(self) -> str | None:
-        """What a user should know of what is there, once it has been opened."""
+        """A remark for the user about existing files, once it has been opened."""
         return self._output.remark
 
     def open(self, settings: RunSettings) -> Mapping[int, JournalEntry]:

@@ -266,7 +266,7 @@ def test_whatever_the_decoders_read_is_found(tmp_path, extension):
 
 def skipped_in(line: str) -> str:
     """The file that a line of the log says was skipped."""
-    return line.removeprefix("skipped ").removesuffix(", which is no recording by its name or kind")
+    return line.removeprefix("skipped ").removesuffix(", which is not a recording by its name or type")
 
 
 def test_what_is_skipped_is_told_and_counted_where_nothing_else_is_there(tmp_path):
