@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,10 @@ class Model:
 
         checkpoint = find_checkpoint(self._options, task)
         if checkpoint.folder not in self._encoders:
-            self._encoders[checkpoint.folder] = CachingEncoder(load_encoder(checkpoint, self._device))
+            encoder = load_encoder(checkpoint, self._device)
+            for warning in encoder.facts.warnings:
+                warnings.warn(warning, stacklevel=3)
+            self._encoders[checkpoint.folder] = CachingEncoder(encoder)
         return self._encoders[checkpoint.folder]
 
     def _settings(self, task: TaskName) -> SettingsFile:

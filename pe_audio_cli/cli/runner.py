@@ -68,6 +68,8 @@ class Runner:
 
             encoder = load_encoder(checkpoint, device_options(flags))
         self.console.note(f"{encoder.facts.name}: {encoder.facts.backend}")
+        for warning in encoder.facts.warnings:
+            self.console.warn(warning)
         return encoder
 
     @contextlib.contextmanager

@@ -31,6 +31,7 @@ class EncoderFacts:
         context_frames: The number of frames on either side that a frame's codec features depend on.
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
+        warnings: What the user should know before anything is encoded.
     """
 
     name: str
@@ -41,6 +42,7 @@ class EncoderFacts:
     context_frames: int
     logit_scale: float
     logit_bias: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

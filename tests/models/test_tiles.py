@@ -103,8 +103,9 @@ def test_numbers_that_are_not_finite_pass_without_a_word():
         assert codec(sound(9).fill_(torch.inf)).isnan().all()
 
 
-def test_bfloat16_is_near():
-    assert_same(random_codec(16), dtype=torch.bfloat16, tolerance=0.05)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+def test_half_precision_is_near(dtype, tolerance):
+    assert_same(random_codec(16), dtype=dtype, tolerance=tolerance)
 
 
 def test_narrow_codecs_keep_their_modules():

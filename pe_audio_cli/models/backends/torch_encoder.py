@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from pe_audio_cli.models.kernels.cuda import cudnn_flags, to_device, windows_at_
 from pe_audio_cli.models.kernels.cuda_codec import CudaCodec
 from pe_audio_cli.models.kernels.malloc import configure_malloc, is_out_of_memory
 from pe_audio_cli.models.kernels.onednn import pack_linear_layers
+from pe_audio_cli.models.kernels.processor import dtype_warning
 from pe_audio_cli.models.kernels.tiles import TiledCodec, is_wide
 from pe_audio_cli.models.modules.audio_tower import AudioTower, ContrastiveHead
 from pe_audio_cli.models.modules.codec import compile_snakes, leave_out_idle_parts
@@ -66,7 +68,9 @@ class PeEncoder:
         if isinstance(codec, TiledCodec):  # a checkpoint with a wide codec has a wide tower
             pack_linear_layers(tower)
         backend = _description(self.dtype, self.device, self._codec_dtype, layout)
-        self.facts = checkpoint.facts(backend, BATCH_SIZE[self.device.type])
+        warning = dtype_warning(self.dtype, self.device)
+        facts = checkpoint.facts(backend, BATCH_SIZE[self.device.type])
+        self.facts = facts if warning is None else replace(facts, warnings=(warning,))
         self._codec, self._tower, self._head = codec, tower, head
         self._cudnn = foreign is None and self.dtype != torch.float32
         if self.device.type == "cuda":
