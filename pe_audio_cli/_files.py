@@ -90,12 +90,12 @@ def helper(path: Path, ending: str) -> Path:
 
 
 def create(path: Path) -> FileIO:
-    """Create a file, unbuffered. Raises :class:`FileExistsError` if anything is there, even a link to nothing."""
+    """Create a file, unbuffered. Raises :class:`FileExistsError` if anything is there, even a dangling link."""
     return FileIO(path, "x+b")
 
 
 def open_helper(path: Path, mode: str = "rb") -> FileIO:
-    """Open a helper file that is there (``rb`` or ``r+b``), unbuffered.
+    """Open an existing helper file (``rb`` or ``r+b``), unbuffered.
 
     Raises :class:`OutputError` if it is a link, has a second name, or is no plain file at all: nothing of ours.
     """
@@ -182,7 +182,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class Lock:
-    """Keeps other processes from an output while one works on it: a small file beside it, locked by the system.
+    """A lock that keeps other processes from an output: a small file next to it, locked by the system.
 
     The system lets go of it when its holder dies, so that the lock of a run that was killed holds nobody up; what it
     left there tells (``left_behind``). Where a file system knows no locks, the process that is named in the file
@@ -286,7 +286,7 @@ def _content(descriptor: int) -> bytes:
 
 
 def _remove_open(descriptor: int, path: Path) -> None:
-    """Remove an open file from its place, if it is still the one there; not on Windows, where nobody can."""
+    """Remove an open file, if it is still the one at ``path``; not on Windows, which cannot."""
     if sys.platform != "win32" and is_at(descriptor, path):
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -370,7 +370,7 @@ class NewFile:
 
 
 def discard(file: IO[Any], path: Path) -> None:
-    """Close a file that is given up, and remove it from its place, unless another is there by now or it is closed."""
+    """Close and remove an abandoned file, unless it is closed, or another file has taken its path."""
     if file.closed:
         return
     is_there = is_at(file.fileno(), path)
@@ -385,7 +385,7 @@ def discard(file: IO[Any], path: Path) -> None:
 
 
 def remove_left(part: Path, lock: Lock) -> None:
-    """Remove a helper file that a run left which died with this lock in hand.
+    """Remove a helper file of a run that died while it held this lock.
 
     Raises :class:`OutputError` if something else is there.
     """

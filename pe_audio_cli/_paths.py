@@ -47,7 +47,7 @@ def is_link(path: AnyPath) -> bool:
 
 
 def hindrance(path: AnyPath) -> str | None:
-    """Return the reason why the system denies access to ``path``; None if it tells if anything is there."""
+    """Return the reason why the system denies access to ``path``; None if it grants it, or nothing is there."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Small files that somebody else has written: read up to a limit, and parsed without surprises.
+"""Safe reading of small files of unknown origin: up to a limit of size and nesting.
 
 A list of labels, a configuration or a manifest may be a device that never ends, or be nested so deeply that a parser
 runs out of stack. What comes of that is an :class:`OSError` or a :class:`ValueError`, which callers expect anyway.

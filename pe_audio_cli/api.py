@@ -89,7 +89,7 @@ class Model:
         self._encoders: dict[Path, Encoder] = {}
 
     def encoder(self, task: TaskName) -> Encoder:
-        """The encoder for a task, loaded if need be. Raises :class:`CheckpointError` or :class:`UsageError`."""
+        """Return the encoder for a task, loaded if needed. Raises :class:`CheckpointError` or :class:`UsageError`."""
         from pe_audio_cli.models.backends.loading import load_encoder
         from pe_audio_cli.models.registry import find_checkpoint
 

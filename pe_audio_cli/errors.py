@@ -37,7 +37,7 @@ MOST_PROBLEMS = 20  # of annotations that are told at once
 
 
 def first_problems(problems: Sequence[str]) -> list[str]:
-    """As many of the problems as anybody reads, and how many more there are."""
+    """Return the first problems, and the number of the others."""
     n_more = len(problems) - MOST_PROBLEMS
     return [*problems[:MOST_PROBLEMS], *([f"... and {n_more} problems more"] if n_more > 0 else [])]
 
@@ -75,7 +75,7 @@ class AnnotationError(UsageError):
 
     @property
     def lines(self) -> Sequence[str]:
-        """A line for each problem, as far as anybody reads on."""
+        """A line for each of the first problems."""
         return first_problems(self.problems)
 
 

@@ -221,13 +221,13 @@ def check_options(options: Any) -> None:
 
 
 def check_range(what: str, value: Any, low: float, high: float, allowed: str) -> None:
-    """Raise :class:`UsageError` if ``value`` is no number from ``low`` to ``high``, which ``allowed`` tells people."""
+    """Raise :class:`UsageError` if ``value`` is not a number from ``low`` to ``high``; ``allowed`` describes them."""
     if not (_is_number(value) and low <= value <= high):
         raise UsageError(f"{what} must be {allowed}: got {shown(value)}")
 
 
 def shown(value: Any) -> str:
-    """A value as a message has it: a number in a few digits, be it one that no float holds; all else cut short."""
+    """Return a value for a message: numbers, even huge ones, in a few digits; other values shortened."""
     if _is_number(value):
         try:
             return f"{float(value):g}"

@@ -1,4 +1,4 @@
-"""The values that cross rooms: what was read, what was found, what went wrong.
+"""Values that subpackages exchange: recordings, results and errors.
 
 Times are seconds from the start of the recording, as floats; probabilities are plain floats in [0, 1].
 """

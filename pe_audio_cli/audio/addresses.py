@@ -1,4 +1,4 @@
-"""Recordings that lie elsewhere: which addresses are read, what they are called, and how they are fetched.
+"""Recordings at addresses: the supported schemes, their printable names, and downloads.
 
 An address may carry a password or a signature, and whoever has it can read what lies there. It is needed to fetch the
 recording, and nowhere else: a recording is called by its address without them.
@@ -62,7 +62,7 @@ class Address(str):
     full: str
 
     def __new__(cls, full: str, name: str | None = None) -> Address:
-        """Call what lies at ``full`` by it, without what grants access, unless it has a ``name`` already."""
+        """Name the address ``full`` by ``name``, or by itself without credentials."""
         address = super().__new__(cls, _public(full) if name is None else name)
         address.full = full
         return address
@@ -87,7 +87,7 @@ def reached_by(file: str) -> str:
 
 
 def told_apart(files: Iterable[ItemT]) -> Iterator[ItemT]:
-    """The same recordings; those called alike that lie at different addresses are numbered, say ``https://host/a#2``."""
+    """Number recordings of the same name at different addresses, such as ``https://host/a#2``."""
     known: dict[str, dict[str, int]] = defaultdict(dict)
     for file in files:
         if not isinstance(file, Address):
@@ -101,7 +101,7 @@ def told_apart(files: Iterable[ItemT]) -> Iterator[ItemT]:
 
 
 def fetch(file: str, copy: str) -> None:
-    """Copy what lies at an address to a file; it takes as long as it takes, but never stands still for long.
+    """Download an address to a file; there is no time limit, unless no data arrives for long.
 
     Raises:
         InputError: the address is of a kind that is not read, nothing can be read there, or nothing comes for too long.

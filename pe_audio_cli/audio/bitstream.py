@@ -29,7 +29,7 @@ AC3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 3
 
 
 def refusing_compressed(file: str, blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same blocks; InputError if compressed sound is stored in them, told by the first that are not silent."""
+    """Pass blocks through; raise InputError if the first that are not silent hold compressed audio."""
     words: list[Words] = []
     left = LOOK_WORDS
     for block in chain(blocks, [None]):

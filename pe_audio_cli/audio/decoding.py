@@ -48,7 +48,7 @@ class _Medium(Protocol):
         """Return the fraction that has been read, from 0 to 1, when ``seconds`` have been decoded."""
 
     def check_length(self, seconds: float) -> None:
-        """Raise :class:`InputError` if it cannot really hold so many seconds."""
+        """Raise :class:`InputError` if it is too small for so many seconds."""
 
     def check_unchanged(self) -> None:
         """Raise :class:`InputError` if what was read cannot be relied upon."""
@@ -172,7 +172,7 @@ class AudioStream:
             raise InputError(self._file, "empty", "it holds no samples: record or export it again, or leave it out")
 
     def _check(self, block: Block) -> None:
-        """Note the peak. Raises :class:`InputError` for a sample that is no number."""
+        """Update the peak. Raises :class:`InputError` for a sample that is not finite."""
         peak = max(float(block.samples.max()), -float(block.samples.min()))
         if np.isfinite(peak):
             self._peak = max(self._peak, peak)

@@ -1,4 +1,4 @@
-"""Paths, folders, patterns and standard input in; the recordings they stand for out, in order."""
+"""Finds the recordings at paths, in folders and by patterns, in order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECORDING_EXTENSIONS = frozenset("." + name for name in f"{AUDIO_EXTENSIONS} {VI
 
 
 def find_recordings(paths: Iterable[str]) -> list[str | FileError]:
-    """The recordings that ``paths`` stand for, in the order given, as often as given.
+    """Return the recordings of ``paths``, in the given order; those that are given twice come twice.
 
     A :class:`~pe_audio_cli.audio.inputs.DataInput` stands for itself. ``-`` is standard input, and an address like
     ``s3://bucket/a.wav`` what lies there; neither is looked at yet. The latter is called by what is left of it
@@ -95,7 +95,7 @@ def _nothing_in_it(endings: Counter[str]) -> str:
 
 
 def _below(folder: str, endings: Counter[str]) -> list[str | FileError]:
-    """Return the recordings below a folder, in order, and count the ``endings`` of what else is there."""
+    """Return the recordings below a folder, in order, and count the ``endings`` of other files."""
     found: list[str | FileError] = []
     for place, names in files_by_folder(folder):
         if isinstance(names, OSError):

@@ -1,4 +1,4 @@
-"""Frames of compressed sound that stand one behind the other, without a header in front of them all."""
+"""Detection of raw streams: consecutive frames of compressed audio without a common header."""
 
 from __future__ import annotations
 

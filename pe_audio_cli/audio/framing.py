@@ -212,7 +212,7 @@ class _FrameBuffer:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def forget(self) -> None:
-        """Let go of the blocks that lie before the latest ``keep`` frames."""
+        """Drop the blocks before the latest ``keep`` frames."""
         while self._keep is not None and self._blocks:
             place, block = self._blocks[0]
             if place + len(block) > self.end - self._keep:

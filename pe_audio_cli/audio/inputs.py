@@ -1,4 +1,4 @@
-"""Recordings that are handed over as data rather than named: bytes, open files, and samples with their rate.
+"""Recordings passed from Python as data: bytes, open files, and samples with their rate.
 
 Nothing is read or checked here: :mod:`pe_audio_cli.audio.opening` and :mod:`pe_audio_cli.audio.decoding` do that when
 a recording's turn has come, so that what is wrong with one is that one's error.
@@ -29,7 +29,7 @@ SAMPLES_NAME, BYTES_NAME = "<samples>", "<bytes>"
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples and their rate as they were handed over: neither has been checked yet."""
+    """Samples and their rate as they were passed: neither has been checked yet."""
 
     values: Any
     sample_rate: Any

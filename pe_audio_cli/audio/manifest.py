@@ -20,7 +20,7 @@ UTF_16_AND_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE) 
 
 
 def read_manifest(manifest: Path) -> list[str]:
-    """The paths and addresses in a manifest, in its order, as often as they stand in it.
+    """Return the paths and addresses in a manifest, in its order, with repetitions.
 
     A table ends in ``.parquet``; anything else is UTF-8 text, in which blank lines count for nothing. Relative paths
     start from the current folder, as on the command line. A line that is not UTF-8 names a file by its bytes, where

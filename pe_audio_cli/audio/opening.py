@@ -98,7 +98,7 @@ def unreachable(file: str, error: OSError | ValueError) -> InputError:
 
 
 def _content(file: DataInput) -> Iterator[bytes | bytearray | memoryview]:
-    """The bytes that were handed over."""
+    """Yield the bytes that were passed."""
     name, content = str(file), file.content
     assert not isinstance(content, Samples), "samples have no bytes to open"
     if isinstance(content, (bytes, bytearray, memoryview)):

@@ -50,7 +50,7 @@ class Console:
         self._bar: RichProgress | None = None
 
     def error(self, message: str) -> None:
-        """One line that says what went wrong, even under --quiet; the traceback with --verbose."""
+        """Print an error in one line, even under --quiet; the traceback with --verbose."""
         self._say(f"peaudio: {message}")
         if sys.exc_info()[0] is not None:
             self._print_traceback(traceback.format_exc())
@@ -66,7 +66,7 @@ class Console:
         self.tell(f"warning: {message}")
 
     def tell(self, message: str) -> None:
-        """One line that the user wants to know, unless they said that they don't."""
+        """Print one line of information, unless --quiet is set."""
         if not self._quiet:
             self._say(f"peaudio: {message}")
 
@@ -119,7 +119,7 @@ class Console:
 
 
 def _shortened(line: str) -> str:
-    """A line of a length that somebody reads: an absurd file name would push aside what is said of it."""
+    """Shorten a line: an absurdly long file name would hide the message."""
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"

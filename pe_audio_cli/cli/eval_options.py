@@ -135,7 +135,7 @@ class EvalOutputFlags:
 
     @property
     def path(self) -> Path | None:
-        """The file that was named; None for standard output, which ``-`` stands for as well."""
+        """The output file; None for standard output, also as ``-``."""
         return None if self.output == Path("-") else self.output
 
 

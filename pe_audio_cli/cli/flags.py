@@ -404,7 +404,7 @@ class OutputFlags:
 
     @property
     def path(self) -> str | None:
-        """The file or folder that was named; None for standard output, which ``-`` stands for as well."""
+        """The output file or folder; None for standard output, also as ``-``."""
         return None if self.output == "-" else self.output
 
 

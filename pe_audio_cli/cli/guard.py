@@ -97,7 +97,7 @@ class GuardedCommands(TyperGroup):
     """
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
-        """Read what stands before the command."""
+        """Read the arguments before the command."""
         with _errors_printed(), guard(Console()):
             return super().make_context(*arguments, **more)
 

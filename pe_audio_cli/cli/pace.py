@@ -10,7 +10,7 @@ LEAST = 5.0  # seconds; what takes no longer needs no forecast
 
 
 class Pace:
-    """Follows the recording in hand, chunk by chunk.
+    """Follows the current recording, chunk by chunk.
 
     ``keeps`` tells whether what has been made of it can be gone on with.
     """
@@ -46,7 +46,7 @@ class Pace:
 
 
 def spoken(seconds: float) -> str:
-    """A time that nobody needs to know to the second."""
+    """Return a duration in rounded words."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop after the recording in hand, the second stops at once.
+"""Ctrl-C and SIGTERM: the first stops after the current recording, the second at once.
 
 After a SIGTERM the recording in hand has :data:`GRACE_SECONDS`: what ends services and batch jobs soon kills. Python
 handles signals in the main thread, between two of its own instructions, which may never come: a decoder or a network
@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGINT, *POLITE)
 
 
 class StopSwitch:
-    """Tells whether somebody asked to stop."""
+    """A switch that is pressed by a request to stop."""
 
     def __init__(self, on_first: Callable[[bool], None]) -> None:
         self.pressed = False

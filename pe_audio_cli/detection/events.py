@@ -191,7 +191,7 @@ def _runs(active: Activity) -> Spans:
 
 
 def _merge(found: Spans, gap: int) -> Spans:
-    """``found`` with those joined that lie at most ``gap`` frames apart."""
+    """Merge the spans in ``found`` that are at most ``gap`` frames apart."""
     apart = found[1:, 0] - found[:-1, 1] > gap
     first = np.concatenate([[True], apart])[: len(found)]
     last = np.concatenate([apart, [True]])[: len(found)]

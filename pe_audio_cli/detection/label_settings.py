@@ -153,7 +153,7 @@ class SettingsFile:
 
 
 def settings_in(path: Path | None, command: Command) -> SettingsFile | None:
-    """The settings for a command in a file, empty ones for ``none``; None where no file is named.
+    """Return the settings for a command in a file; empty ones for ``none``, None without a file.
 
     Raises what :func:`read_settings` raises.
     """

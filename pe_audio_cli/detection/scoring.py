@@ -74,7 +74,7 @@ def rank(
     top_k: int | None = None,
     threshold: float | Sequence[float] | None = None,
 ) -> tuple[Tag, ...]:
-    """The labels by falling probability, equal ones in their given order, as far as ``TagOptions`` lets them through.
+    """Return the labels that ``TagOptions`` selects by falling probability, ties in their given order.
 
     Args:
         labels: ``n_labels`` labels.

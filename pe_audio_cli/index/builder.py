@@ -65,7 +65,7 @@ class IndexBuilder:
     def __init__(
         self, path: Path, checkpoint: Checkpoint, windows: WindowOptions | None = None, audio_track: int | None = None
     ) -> None:
-        """Open the index, if there is one, for nobody else meanwhile.
+        """Open the index, if it exists, exclusively.
 
         ``windows`` None leaves them to the index, or to ``DEFAULT_WINDOW`` for a new one; so does ``audio_track``.
         Raises :class:`StoreError` if it was made with another checkpoint, other windows or another audio track, is
@@ -268,7 +268,7 @@ def _spellings(key: str) -> set[str]:
 
 
 def _root(path: str) -> str:
-    """The file or folder that a path stands for; of a pattern, the folder that it begins in."""
+    """Return the file or folder of a path; of a pattern, the folder at its beginning."""
     if "*" in path and not os.path.lexists(path):
         path = os.path.dirname(path[: path.index("*")])
     return _key(path)

@@ -150,7 +150,7 @@ class Database:
         ends: NDArray[np.float64],
         embeddings: NDArray[np.float32],
     ) -> None:
-        """Add a recording with its windows, ``(n,)``, ``(n,)`` and ``(n, width)``, instead of what is there of it.
+        """Add or replace a recording with its windows, ``(n,)``, ``(n,)`` and ``(n, width)``.
 
         Raises :class:`RunError` if it cannot be written; nothing has changed then.
         """

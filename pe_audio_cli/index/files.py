@@ -39,7 +39,7 @@ LOG_BEGINS = b"d\0b"  # field 100, the type of an entry: 98, the version with wh
 
 
 def place_of(path: Path) -> Path:
-    """Resolve the path of an index, which may be a link: DuckDB's log and all locks lie beside the file itself."""
+    """Resolve the path of an index, which may be a link: DuckDB's log and all locks are next to the file itself."""
     return Path(os.path.realpath(path))
 
 
@@ -73,7 +73,7 @@ def is_ours(path: Path, index: Path) -> bool:
 
 
 def check_index(path: Path) -> None:
-    """Raise :class:`StoreError` if there is no file that could be an index, or its log is none."""
+    """Raise :class:`StoreError` if the file cannot be an index, or its log not a log."""
     if _paths.is_dir(path):
         raise StoreError(f"{path} is a folder, and an index is a file")
     hindrance = _paths.hindrance(path)
@@ -93,7 +93,7 @@ def check_index(path: Path) -> None:
 
 
 def check_log(path: Path) -> None:
-    """Raise :class:`StoreError` if something lies in the place of an index's log that is none, or is not ours."""
+    """Raise :class:`StoreError` if another file, or that of another user, has the path of an index's log."""
     place = place_of(path)
     log = log_of(place)
     if _paths.exists(log) and not (is_ours(log, place) and _is_log(log)):

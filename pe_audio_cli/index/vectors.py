@@ -186,7 +186,7 @@ def _new_copy(database: Database) -> _Header | None:
 
 
 def _copy_of(database: Database) -> _Header | None:
-    """The header of the copy, if it is there and up to date."""
+    """Return the header of the copy, if it exists and is up to date."""
     path, header = vectors_path(database.path), _Header.of(database)
     if not is_ours(path, place_of(database.path)):
         return None
@@ -255,7 +255,7 @@ class _Content:
 
 
 def _mapped(path: Path, header: _Header) -> Iterator[WindowBlock]:
-    """The windows of a copy, as far as it is undamaged."""
+    """Yield the windows of a copy up to the first damage."""
     if header.n_windows == 0:
         return
     content = _Content.of(path, header)
@@ -274,7 +274,7 @@ def _mapped(path: Path, header: _Header) -> Iterator[WindowBlock]:
 
 @contextlib.contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads for sums, which zlib works out without holding up Python; what nobody waits for any more is not begun."""
+    """A thread pool for checksums, which zlib computes without the GIL; pending ones are cancelled at the end."""
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield pool

@@ -59,7 +59,7 @@ class FrameStore(Mapping[str, "NDArray[np.float32]"]):
 
 
 def close_quietly(file: IO[bytes]) -> None:
-    """Close a temporary file that nobody needs: what was left in its buffer may not fit on the disk."""
+    """Close a temporary file that is no longer needed: the rest of its buffer may not fit on the disk."""
     with contextlib.suppress(OSError):
         file.close()
 

@@ -59,7 +59,7 @@ class Output(ABC):
 
     @abstractmethod
     def abandon(self) -> str | None:
-        """The run stops early: keep what is there for a later one. Returns how to go on, if it can."""
+        """End the output of an interrupted run, and keep it for a later one. Returns how to resume, if possible."""
 
     def reading(self, inputs: Iterator[str | FileError]) -> Iterator[str | FileError]:
         """The inputs on their way to be read: an output with a journal notes what each is at that moment."""

@@ -54,7 +54,7 @@ class EmbeddingFile:
             self._file.publish()
 
     def abandon(self) -> None:
-        """The run stops early: no file."""
+        """End an interrupted run, without a file."""
         self._file.discard()
 
     @contextlib.contextmanager

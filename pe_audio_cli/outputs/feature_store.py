@@ -1,4 +1,4 @@
-"""Codec features of the recordings in hand, on disk, so that a run that was cut short need not compute them again.
+"""A cache on disk for codec features of the current recordings, so that a resumed run need not compute them again.
 
 The codec is nearly all that a recording costs, and its features take little space: 46 MB for an hour at a width of 128.
 Each recording has a helper file of its own beside the output, a sequence of records
@@ -50,7 +50,7 @@ class FeatureStore:
     """The files of one output's recordings. Making it touches nothing."""
 
     def __init__(self, output: Path) -> None:
-        """``output`` is what the files lie beside, and are named after."""
+        """``output`` is the path next to which the files are, and after which they are named."""
         self._output = output
 
     def codec(self, file: str, encoder: Encoder) -> Codec:

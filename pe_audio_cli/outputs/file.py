@@ -69,7 +69,7 @@ class FileOutput(JournaledOutput):
         overwrite: bool = False,
         resume: bool = False,
     ) -> None:
-        """Raises :class:`OutputError` if it cannot be resumed, or exists and nobody said what to do about it."""
+        """Raises :class:`OutputError` if it cannot be resumed, or exists without ``overwrite`` or ``resume``."""
         super().__init__()
         if resume and not writer.resumable:
             raise OutputError(f"{writer.name} cannot be resumed: leave out --resume, or add --shard-size")
@@ -186,7 +186,7 @@ class FileOutput(JournaledOutput):
         return f"what is done is kept in {self._part}: run the same again with --resume to go on"
 
     def _look(self) -> None:
-        """See what is there. Raises :class:`OutputError` if that must not be touched."""
+        """Check existing files. Raises :class:`OutputError` if they must not be touched."""
         writable_place(self._path, overwrite=self._overwrite or self._resume)
         self._lock.refuse_if_taken()  # before what the run leaves there is looked at
         has_part, has_journal = exists(self._part), exists(self._journal_path)
@@ -209,7 +209,7 @@ class FileOutput(JournaledOutput):
             raise OutputError(f"{self._part} is left of an interrupted run: {goes_on}--overwrite starts again")
 
     def _tidy(self) -> None:
-        """Remove what a run left that was killed: nobody needs it, nor does anybody else write it now."""
+        """Remove files of a killed run, which no other process writes now."""
         if exists(self._part) and file_id(self._part) == file_id(self._place) and exists(self._journal_path):
             self._part.unlink()  # it had got its name already
         remove_left(self._sorted, self._lock)

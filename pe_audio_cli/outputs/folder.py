@@ -65,7 +65,7 @@ class FolderOutput(JournaledOutput):
         overwrite: bool = False,
         resume: bool = False,
     ) -> None:
-        """Raises :class:`OutputError` if one of its files exists and nobody said what to do about it."""
+        """Raises :class:`OutputError` if one of its files exists without ``overwrite`` or ``resume``."""
         super().__init__()
         self._folder, self._writer, self._options, self._files = folder, writer, options, files
         self._overwrite, self._resume = overwrite, resume

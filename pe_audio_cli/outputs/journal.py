@@ -126,7 +126,7 @@ class Journal:
     """The journal of one output, open for appending."""
 
     def __init__(self, path: Path) -> None:
-        """Open one that is there, and drop a line that was torn when an earlier run ended."""
+        """Open an existing journal, and drop an incomplete last line."""
         self._path = path
         file = open_helper(path, "r+b")
         whole = _read(file).rfind(b"\n") + 1

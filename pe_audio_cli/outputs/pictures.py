@@ -46,7 +46,7 @@ class TimelinePictures(SideOutput):
         overwrite: bool = False,
         known: bool = False,
     ) -> None:
-        """``path`` ends in a slash, or is there as a folder, if it is one.
+        """``path`` is a folder if it ends in a slash or exists as a folder.
 
         ``detected_only`` draws no band of a label without an event. ``frames`` leaves the frame probabilities in the
         results for ``output``. Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of
@@ -125,7 +125,7 @@ class TagPicture(SideOutput):
     """One picture of a whole run, drawn at its end; a run that stops early gets none."""
 
     def __init__(self, path: str, files: Sequence[str], *, overwrite: bool = False) -> None:
-        """Raises :class:`UsageError` if matplotlib is missing, ``path`` stands for no kind of picture, or is there."""
+        """Raises :class:`UsageError` if matplotlib is missing, or ``path`` exists or has an unknown extension."""
         _refuse_without_matplotlib()
         if is_folder(path):
             raise UsageError(f"tag draws one picture of all recordings: --plot names a file, not the folder {path}")

@@ -1,4 +1,4 @@
-"""Results in shards: files of so many recordings each, as tools for large data write and read them."""
+"""Results in shards: files of a fixed number of recordings, as tools for large data use them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class ShardedOutput(JournaledOutput):
                 self._end_shard(at // self._size)
 
     def finish(self) -> None:
-        """Say that all shards are there."""
+        """Mark the shards as complete."""
         if self._is_finished:  # and nothing was to do
             self._lock.release()
             return

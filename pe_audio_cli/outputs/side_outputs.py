@@ -27,7 +27,7 @@ class SideOutput(ABC):
 
     @property
     def settings(self) -> RunSettings:
-        """Settings of its own in which a run must agree with the interrupted one that it goes on with."""
+        """Its own run settings, which must be those of the interrupted run to resume."""
         return {}
 
     @abstractmethod
@@ -130,7 +130,7 @@ class OutputList:
 
 
 def refuse_existing(targets: Iterable[Path], flag: str, overwrite: bool) -> None:
-    """Raise :class:`OutputError` if one of the files that ``flag`` asks for is there and must not be replaced."""
+    """Raise :class:`OutputError` if one of the files of ``flag`` exists and must not be replaced."""
     for target in targets:
         if is_file(target) and not overwrite:
             raise OutputError(f"{target} exists: choose another name for {flag}, or --overwrite")

@@ -33,7 +33,7 @@ class StreamOutput(Output):
         return {}
 
     def write(self, result: Written) -> None:
-        """Write it and flush it, so that whoever reads gets it at once."""
+        """Write and flush a result, so that the reader gets it at once."""
         with _stream_errors_explained():
             self._writer.put(result)
             self._stream.flush()
@@ -45,7 +45,7 @@ class StreamOutput(Output):
             self._stream.flush()
 
     def abandon(self) -> None:
-        """End what the format has begun, so that what is there can be read."""
+        """End the format's structure, so that the output so far can be read."""
         with contextlib.suppress(OSError, RunError):  # it may be the very reason to stop
             self.finish()
 

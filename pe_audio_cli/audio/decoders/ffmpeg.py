@@ -147,7 +147,7 @@ class FFmpegDecoder:
 
     @property
     def _seconds(self) -> float:
-        """Of the timeline so far."""
+        """Seconds of the timeline so far."""
         return self._earlier + self._position / self._rate
 
     @property
@@ -244,7 +244,7 @@ class FFmpegDecoder:
         self.warnings += cut
 
     def _forgive_junk(self, claimed: float | None) -> None:
-        """Forget the damage that FFmpeg found in what lies behind the sound, if that is no sound."""
+        """Ignore damage that FFmpeg found after the audio, if that is not audio."""
         ends, name = [self._sound_end], self._container.format.name
         if name == "mpegts":
             ends = [_end_of_transport_packets(self._opened, self._sound_end)]
@@ -350,7 +350,7 @@ def _blocks(frame: AudioFrame) -> Iterator[Block]:
 
 
 def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
-    """Samples as floats, given what stands for 0.0 in them and what for 1.0."""
+    """Convert samples to floats, given the values of 0.0 and 1.0."""
     if samples.dtype == np.float32:
         return samples
     with np.errstate(over="ignore"):  # infinity is refused later, by its place

@@ -21,7 +21,7 @@ SCALES = {("i", 2): (0, 1 << 15), ("i", 4): (0, 1 << 31), ("u", 1): (1 << 7, 1 <
 
 
 class SamplesDecoder:
-    """Samples that were handed over; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
+    """Samples passed from Python; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
 
     They have the shape ``(samples,)`` or ``(samples, channels)``. Floats have a full scale of 1; int16, int32 and uint8
     are scaled as in a WAV file.

@@ -200,7 +200,7 @@ class SndfileDecoder:
                 done = max(0, done - len(block.samples))
 
     def _claimed_frames(self) -> int:
-        """As many as there are, or more by the header: libsndfile reads what is there, and does not say."""
+        """Return the number of frames by the header: libsndfile reads what exists, without an error."""
         frames = int(self._sound.frames)
         if self._extent is None or self._extent.claimed is None:
             return frames

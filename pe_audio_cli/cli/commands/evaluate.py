@@ -143,7 +143,7 @@ def _format(flags: EvalOutputFlags) -> str:
 
 
 def _check_outputs(flags: EvalFlags) -> None:
-    """Raise :class:`OutputError` if something is there already, or would be written twice."""
+    """Raise :class:`OutputError` if an output exists, or would be written twice."""
     places = [path for path in (flags.output.path, flags.tuning.tune) if path is not None]
     if len(places) == 2 and places[0].absolute() == places[1].absolute():
         raise OutputError(f"--output and --tune are both {places[0]}: give them different names")
@@ -229,7 +229,7 @@ def _report_odd_prompts(console: Console, read: Annotations, prompts: list[Label
 
 
 def _report_left_out(console: Console, decoded: DecodedSet) -> list[str]:
-    """Say it, and return all of it, be it more than anybody reads on a terminal."""
+    """Print the first problems, and return all of them."""
     read = decoded.annotations
     for line in first_problems(read.problems):
         console.warn(line)

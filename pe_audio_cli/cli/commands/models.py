@@ -96,7 +96,7 @@ def _pull(repo: str, options: ModelOptions, console: Console) -> None:
 
 
 def _table(found: Sequence[Stored], width: int | None) -> str:
-    """Columns as wide as they need, where what may be long stands last.
+    """Format a table with the longest column last.
 
     A row that does not fit into ``width`` columns, None for no limit, goes on below, broken between words.
     """
