@@ -170,7 +170,7 @@ def publish(part: Path, target: Path, *, overwrite: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """See to it that names which were given in a folder outlast a power cut, where the system can promise that."""
+    """Make renames in a folder survive a power cut, where the system supports that."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):
@@ -225,7 +225,7 @@ class Lock:
         return self._descriptor is not None and is_at(self._descriptor, self.path)
 
     def release(self) -> None:
-        """Let go of the output, and remove the lock."""
+        """Release the output, and remove the lock."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
@@ -337,7 +337,7 @@ class NewFile:
         return self._file
 
     def publish(self) -> None:
-        """It is whole: give it its name.
+        """Give the complete file its name.
 
         Raises :class:`OSError` if that cannot be done, and keeps it as it is, under its other name, if that is because
         something has appeared in its place (:class:`FileExistsError`).

@@ -30,7 +30,7 @@ def read_small(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
 
 
 def read_regular(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
-    """As :func:`read_small`, of what must be a file: a pipe, device or socket is refused before it is opened."""
+    """Read a regular file as :func:`read_small` does; refuse a pipe, device or socket before it is opened."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, device or socket"

@@ -187,7 +187,7 @@ class FileError:
 
     @classmethod
     def caused_by(cls, error: Exception, file: str) -> FileError:
-        """Whatever was raised while ``file`` was worked on, as this recording's error: one line with a remedy."""
+        """Return an exception during the work on ``file`` as this recording's error: one line with a remedy."""
         if isinstance(error, InputError):
             return replace(cls.of(error), file=file)
         system = error.__cause__ if isinstance(error, PeAudioError) else error

@@ -52,7 +52,7 @@ def refusal(file: str, kind: str) -> InputError:
 
 
 def _words(samples: NDArray[np.float32]) -> Words:
-    """Samples as the 16 bits that they were made from, or the upper 16 of more."""
+    """Return the 16 bits from which samples were made, or the upper 16 of more."""
     with np.errstate(invalid="ignore", over="ignore"):
         values = np.clip(np.floor(samples.reshape(-1) * 2**15), -(2**15), 2**15 - 1)
         return values.astype(np.int16).view(np.uint16)
@@ -110,7 +110,7 @@ def _row_length(words: Words, place: int, places: set[int]) -> int:
 
 
 def ac3_sizes(head: Words) -> Iterator[int]:
-    """Words from the beginning of a frame to that of the next, by its header."""
+    """Yield the possible sizes of a frame in words, by its header."""
     identification = int(head[2]) >> 3 & 0x1F
     if identification > 10:
         if identification <= 16:

@@ -22,15 +22,15 @@ class Excerpt(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes from its own beginning."""
+        """Return the position, in bytes from its own beginning."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -55,7 +55,7 @@ class Excerpt(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self._size
 
     def part(self, start: int, stop: int) -> Excerpt:
@@ -81,5 +81,5 @@ def read_at(opened: Opened, offset: int, count: int) -> bytes:
 
 
 def size_of(opened: Opened) -> int:
-    """In bytes."""
+    """The size in bytes."""
     return opened.size if isinstance(opened, Excerpt) else os.fstat(opened.fileno()).st_size

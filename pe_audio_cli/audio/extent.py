@@ -317,12 +317,12 @@ def _is_beginning(opened: Opened, offset: int) -> bool:
 
 
 def _id3_size(head: bytes) -> int:
-    """Bytes of the ID3 tag that begins so; its header's last four of ten have 7 bits each (ID3v2.4, section 3.1)."""
+    """Return the size of an ID3 tag; the last four bytes of its header have 7 bits each (ID3v2.4, section 3.1)."""
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
 def id3_in_front(opened: Opened) -> int:
-    """Bytes of the ID3 tag at the beginning of a file; 0 if there is none."""
+    """Return the size of the ID3 tag at the beginning of a file; 0 if there is none."""
     head = read_at(opened, 0, 10)
     return _id3_size(head) if head.startswith(b"ID3") and len(head) == 10 else 0
 

@@ -83,7 +83,7 @@ class Mixer:
         self._hold = 0.0
 
     def mix(self, samples: Samples, sample_rate: int) -> Samples:
-        """Samples of shape ``(samples, channels)`` as ``(samples,)``; rate and channels may change between calls."""
+        """Mix samples ``(samples, channels)`` to ``(samples,)``; rate and channels may change between calls."""
         if (sample_rate, samples.shape[1]) != (self._sample_rate, self._channels):
             self._begin(sample_rate, samples.shape[1])
         if self._channels == 1:

@@ -64,7 +64,7 @@ class Batch:
     most_shown: int | None = None
 
     def run(self, ask: Ask, settings: RunSettings) -> None:
-        """Go through all recordings; whatever can be refused is refused before anything is started.
+        """Process all recordings; everything that can be refused is refused before anything is started.
 
         Args:
             ask: puts the command's question to the encoder, and yields one result or error for each recording.
@@ -155,8 +155,8 @@ class Batch:
     def _warn_of_unfamiliar_labels(self, checkpoint: Checkpoint, query: Query) -> None:
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
-        familiar = UnfamiliarLabels.open(checkpoint.folder)
-        for label in [] if familiar is None else familiar.detect(query.labels, query.embeddings):
+        unfamiliar = UnfamiliarLabels.open(checkpoint.folder)
+        for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
             self.console.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
             )

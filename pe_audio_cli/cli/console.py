@@ -32,13 +32,13 @@ class Progress(Protocol):
     pace: Pace
 
     def chunk(self, file: str, seconds: float, fraction: float) -> None:
-        """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
+        """Note that ``seconds`` of a recording were encoded, and that ``fraction`` of its file was read."""
 
     def done(self, file: str) -> None:
         """A recording is finished, for better or worse."""
 
     def paused(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing is shown meanwhile, so that a result can be written to the same terminal."""
+        """Hide the progress meanwhile, so that a result can be written to the same terminal."""
 
 
 class Console:

@@ -140,7 +140,7 @@ class InputFlags:
     audio_track: AudioTrack = None
 
     def named(self) -> list[str]:
-        """All that the user named. Raises :class:`UsageError` if that is nothing, or the limits of reading are none."""
+        """Return all inputs. Raises :class:`UsageError` if there are none, or for invalid limits of reading."""
         from pe_audio_cli.audio.limits import Limits
         from pe_audio_cli.audio.manifest import read_manifest
 
@@ -453,7 +453,7 @@ def given_flags(context: typer.Context) -> frozenset[str]:
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take groups of flags: Typer is shown the fields that they are made of."""
+    """Decorate a command that takes groups of flags: Typer sees the fields of the groups."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if _is_group(hint)}
     parameters = [

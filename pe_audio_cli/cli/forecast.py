@@ -34,7 +34,7 @@ class Forecast:
         self._measured = False  # by chunks, not by whole recordings, which an earlier run may have done
 
     def chunk(self, file: str, seconds: float, fraction: float) -> None:
-        """So many seconds of a recording have been encoded, of whose file this fraction has been read."""
+        """Note that ``seconds`` of a recording were encoded, and that ``fraction`` of its file was read."""
         decoded, _ = self._under_way.get(file, (0.0, 0.0))
         self._under_way[file] = decoded + seconds, min(max(fraction, 0.0), 1.0)
         self.seconds += seconds
@@ -79,7 +79,7 @@ class Forecast:
         return decoded / fraction if 0 < fraction < 1 else None
 
     def text(self) -> str:
-        """All of it on one line."""
+        """The progress on one line."""
         decoded = f"{length_text(self.seconds)} of audio"
         if self.length is not None:
             decoded = f"{length_text(self.seconds)} of about {length_text(self.length)}"

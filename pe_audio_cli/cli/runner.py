@@ -40,7 +40,7 @@ class Sink(Protocol[TakenT]):
         """Take one result; raises RunError if it cannot be kept."""
 
     def finish(self) -> None:
-        """All results are in."""
+        """Complete the output, after the last result."""
 
     def abandon(self) -> str | None:
         """The run stops early; returns how to go on, if it can."""
@@ -204,7 +204,7 @@ def seconds(window: str) -> float | None:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """No search for garbage while torch and a model load: all that they make stays, and there is a lot of it."""
+    """Pause garbage collection while torch and a model load: they create many objects, which all stay."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -45,7 +45,7 @@ def flush_standard_output() -> OSError | None:
 
 
 def leave_standard_output() -> None:
-    """Let what is left of it go nowhere: Python would complain once more when it flushes at exit."""
+    """Discard the rest of standard output: Python would report the error again at exit."""
     with contextlib.suppress(OSError, ValueError):  # a stream that is no file of the system's has no descriptor
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -182,7 +182,7 @@ class IndexBuilder:
         return (0, 0) if self._database is None else self._database.counts()
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index."""
         if self._database is not None:
             self._database.close()
         self._lock.release()

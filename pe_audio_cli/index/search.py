@@ -189,8 +189,8 @@ class Index:
         """Return the texts for which the index's checkpoint was not trained, as far as it can tell."""
         from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 
-        familiar = UnfamiliarLabels.open(Path(self.about.folder))
-        return [] if familiar is None else familiar.detect(texts, self._embed(texts))
+        unfamiliar = UnfamiliarLabels.open(Path(self.about.folder))
+        return [] if unfamiliar is None else unfamiliar.detect(texts, self._embed(texts))
 
     def close(self) -> None:
         """Close the index."""

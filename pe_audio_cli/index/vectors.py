@@ -98,7 +98,7 @@ def vectors_path(index: Path) -> Path:
 
 
 def blocks_of(database: Database) -> Iterator[WindowBlock]:
-    """All windows by rising id, from a copy that is up to date and undamaged, or failing that from the database.
+    """Yield all windows by rising id, from a copy that is up to date and undamaged, else from the database.
 
     It is logged if the copy was damaged. Raises :class:`StoreError` if the index is.
     """

@@ -45,7 +45,7 @@ class LabelOptions:
 
 
 def gather_labels(options: LabelOptions) -> list[str]:
-    """All labels, in order, each once; empty if none was asked for.
+    """Return all labels, in order, each once; empty if none is given.
 
     Raises :class:`UsageError` for a label that is blank, too long or not UTF-8, an unreadable or empty file, an unknown
     set, or a list without labels.

@@ -55,7 +55,7 @@ class Output(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """All results are in: make the output whole."""
+        """Complete the output, after the last result."""
 
     @abstractmethod
     def abandon(self) -> str | None:

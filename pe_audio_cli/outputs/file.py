@@ -273,7 +273,7 @@ class FileOutput(JournaledOutput):
         return done
 
     def _begin(self, file: io.FileIO, past: Past, pieces_of: Mapping[int, JournalEntry] | None = None) -> None:
-        """Go on writing into a file that holds the results of an earlier run, if any."""
+        """Begin or continue writing to a file, after the results of an earlier run, if any."""
         self._raw = file
         self._stream = text_stream(file)
         self._writer = self._new_writer(self._stream, self._options)

@@ -63,7 +63,7 @@ def _is_newest(path: Path, files: Sequence[str]) -> bool:
 
 
 def _names_them(text: io.TextIOWrapper, writer: type[Writer], options: WriteOptions, files: Sequence[str]) -> bool:
-    """As far as a format names recordings, and those of which there is nothing to say."""
+    """Return True if the output names the recordings, as far as its format does."""
     if writer.name in ("json", "jsonl"):
         return list(_named_in_objects(text, options.command)) == list(files)
     if writer.name in ("csv", "tsv"):

@@ -275,7 +275,7 @@ def _is_unchanged(entry: JournalEntry) -> bool:
 
 
 def _digest(file: str) -> str | None:
-    """Of the first and the last bytes of a file: what a recorder overwrites differs in one of them."""
+    """Return a digest of the first and the last bytes of a file: an overwritten recording differs in them."""
     try:
         with open(file, "rb", buffering=0) as opened:
             begin = opened.read(END_BYTES)

@@ -28,7 +28,7 @@ KIND_IN_FOLDERS = "png"
 
 
 def without_glyphs(texts: Iterable[str]) -> list[str]:
-    """Those of the texts that pictures can only spell out, since no font here has all of their characters."""
+    """Return the texts that pictures show with escapes, since no font here has all of their characters."""
     from pe_audio_cli.plots import text
 
     return text.without_glyphs(texts)
@@ -83,7 +83,7 @@ class TimelinePictures(SideOutput):
         """Begin; there is nothing to do before the first picture."""
 
     def resume(self, done: Mapping[int, JournalEntry]) -> None:
-        """See that what an earlier run has done has its pictures."""
+        """Check that the pictures of an earlier run's results exist."""
         self._drawn = {self._targets[entry.file] for entry in done.values()}
         for target in sorted(self._drawn):
             if not exists(target):

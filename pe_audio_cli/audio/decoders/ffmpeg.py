@@ -133,7 +133,7 @@ class FFmpegDecoder:
         self._sum_up()
 
     def _follow(self, frame: AudioFrame) -> None:
-        """Go on at the rate and with the channels of this frame."""
+        """Continue with the rate and the channels of this frame."""
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         changes = []
         if rate != self._rate:
@@ -325,7 +325,7 @@ def _track_warning(container: InputContainer, decoded: AudioStream) -> list[str]
 
 
 def _about_track(track: AudioStream) -> str:
-    """Its language and its title, where the file tells."""
+    """Return the language and the title of a track, if the file has them."""
     told = [track.metadata.get(name, "") for name in ("language", "title")]
     named = " ".join(" ".join(each.split())[:40] for each in told if each and each != "und")
     return f": {named}" if named else ""

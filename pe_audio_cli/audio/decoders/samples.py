@@ -49,7 +49,7 @@ class SamplesDecoder:
             yield Block(_scaled(self._samples[start : start + size]), self.sample_rate)
 
     def close(self) -> None:
-        """Let go of the samples."""
+        """Release the samples."""
         self._samples = self._samples[:0]
 
 

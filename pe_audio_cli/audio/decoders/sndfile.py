@@ -127,7 +127,7 @@ class SndfileDecoder:
             self.warnings.append(f"its header claims {claimed / self.sample_rate:.3f} s, and {found}")
 
     def _samples(self, place: Excerpt) -> soundfile.SoundFile:
-        """All bytes of an excerpt as samples, of the kind that the header tells."""
+        """Open all bytes of an excerpt as samples, of the type in the header."""
         sound = self._sound
         little = read_at(self._opened, 0, 4) in (b"RIFF", b"RF64", b"BW64", b"riff")
         endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
