@@ -33,7 +33,7 @@ def transformers_codec(folder: Path, dtype: str = "float32", device: str = "cpu"
     """Codec features ``(n_frames, width)`` by transformers."""
     import torch
 
-    embedder = _stock(folder, dtype, device).audio_encoder.embedder
+    embedder = _transformers_model(folder, dtype, device).audio_encoder.embedder
 
     @torch.inference_mode()
     def encode(samples: Samples) -> Arrays:
@@ -56,7 +56,7 @@ def transformers_encoder(folder: Path, dtype: str = "float32", device: str = "cp
     """Clip embedding ``(1, dim)`` and frame embeddings ``(1, n_frames, dim)`` by transformers."""
     import torch
 
-    model = _stock(folder, dtype, device)
+    model = _transformers_model(folder, dtype, device)
 
     @torch.inference_mode()
     def encode(samples: Samples) -> Arrays:
@@ -127,7 +127,7 @@ def transformers_labels(folder: Path) -> Callable[[Sequence[str]], Arrays]:
     import torch
     from transformers import AutoTokenizer
 
-    model = _stock(folder, "float32", "cpu")
+    model = _transformers_model(folder, "float32", "cpu")
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
 
     @torch.inference_mode()
@@ -217,7 +217,7 @@ def flops(folder: Path, n_frames: int) -> tuple[int, int]:
     return in_codec, in_tower
 
 
-def _stock(folder: Path, dtype: str, device: str) -> Any:
+def _transformers_model(folder: Path, dtype: str, device: str) -> Any:
     import torch
     from transformers import PeAudioModel
 

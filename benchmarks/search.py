@@ -18,7 +18,7 @@ from benchmarks.contender import Program, alternate
 from benchmarks.one_search import N_HITS
 from benchmarks.options import Options, run_alone
 from benchmarks.table import gigabytes, seconds, section, table
-from pe_audio_cli.index.database import About, Database, Entry
+from pe_audio_cli.index.database import About, Database, IndexedRecording
 from pe_audio_cli.index.vectors import refresh, vectors_path
 from pe_audio_cli.models.text_cache import LabelCache
 
@@ -79,7 +79,7 @@ def _build(path: Path, n_windows: int) -> Built:
         written = 0.0
         for number, embeddings in enumerate(_recordings(centres, n_windows, rng)):
             starts = np.arange(len(embeddings)) * WINDOW
-            entry = Entry(_name(number), 0, 0, len(embeddings) * WINDOW, 48_000, 1)
+            entry = IndexedRecording(_name(number), 0, 0, len(embeddings) * WINDOW, 48_000, 1)
             start = time.perf_counter()
             database.put(entry, starts, starts + WINDOW, embeddings)
             written += time.perf_counter() - start

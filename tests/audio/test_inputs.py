@@ -21,7 +21,7 @@ from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.audio.inputs import listed
 from pe_audio_cli.errors import InputError, UsageError
-from pe_audio_cli.inference.reader import Begin, End, read
+from pe_audio_cli.inference.reader import RecordingBegin, RecordingEnd, read
 
 NAN, INFINITY = float("nan"), float("inf")
 SUBTYPES = {"uint8": "PCM_U8", "int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
@@ -251,9 +251,9 @@ def test_an_open_file_is_itself_whatever_it_is_called(tmp_path):
 def test_results_do_not_hold_on_to_the_data_that_they_are_of():
     names = listed([(np.zeros(48_000), 48_000), b"no sound"])
     news = list(read(names, WindowOptions(), 0))
-    begins = [item.file for item in news if isinstance(item, Begin)]
+    begins = [item.file for item in news if isinstance(item, RecordingBegin)]
     assert begins == ["<samples>", "<bytes>"]
-    (end,) = (item for item in news if isinstance(item, End))
+    (end,) = (item for item in news if isinstance(item, RecordingEnd))
     for name in (*begins, end.recording.file, news[-1].file):
         assert type(name) is str
 

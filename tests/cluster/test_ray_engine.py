@@ -361,7 +361,7 @@ def test_impossible_amounts_are_refused(more):
 def test_a_watch_tolerates_a_smaller_cluster_for_a_while(monkeypatch):
     now, room = 0.0, 4
     monkeypatch.setattr(engine_module.time, "monotonic", lambda: now)
-    watch = engine_module._Watch(lambda: room)
+    watch = engine_module._CapacityWatch(lambda: room)
     for now, room in [(10, 4), (20, 6), (30, 5), (40, 3), (50, 6), (60, 5), (70, 5), (80, 5), (84, 5)]:  # noqa: B007
         watch.look()
     now = 90
