@@ -96,7 +96,7 @@ class InputError(PeAudioError):
     ``no-audio`` a video, picture or container without sound; ``decode`` not a recording, or damaged beyond use;
     ``samples`` it holds NaN or infinite samples; ``changed`` it changed while it was read; ``encode`` the model
     could not process it (out of memory, or numbers that are not finite); ``output`` its results cannot be
-    written where they belong; ``no-space`` the temporary folder has no room
+    written where they belong; ``no-space`` the temporary folder is full
     for it; ``internal`` something failed on it that should not have, which is a fault in peaudio.
     """
 

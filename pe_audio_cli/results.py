@@ -192,7 +192,7 @@ class FileError:
             return replace(cls.of(error), file=file)
         system = error.__cause__ if isinstance(error, PeAudioError) else error
         if isinstance(system, OSError) and _is_about_temporary_files(system):
-            full = "the temporary folder has no room for it: make room there, or set TMPDIR to a folder that has some"
+            full = "the temporary folder is full or missing: free space there, or set TMPDIR to another folder"
             return cls(file, "no-space", str(error) if isinstance(error, PeAudioError) else full)
         if isinstance(error, PeAudioError):
             return cls(file, "encode", str(error))

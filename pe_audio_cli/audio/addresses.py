@@ -105,7 +105,7 @@ def fetch(file: str, copy: str) -> None:
 
     Raises:
         InputError: the address is of a kind that is not read, nothing can be read there, or nothing comes for too long.
-        OSError: there is no room for it here.
+        OSError: there is no space for it here.
     """
     address = Address(file) if not isinstance(file, Address) else file
     _check_kind(address)

@@ -210,7 +210,7 @@ def open_audio(file: str, audio_track: int | None = None) -> AudioStream:
 
     Raises:
         InputError: it is missing, unreadable, empty, without sound, or nothing that can be decoded.
-        RunError: there is no room to hold what comes through a pipe.
+        RunError: there is no space for what comes through a pipe.
     """
     if isinstance(file, DataInput) and isinstance(file.content, Samples):
         return _open_samples(str(file), file.content, audio_track)

@@ -34,7 +34,7 @@ def open_recording(file: str) -> BinaryIO:
 
     Raises:
         InputError: missing, unreadable, a folder, a device, a pipe that nothing writes into, or a file opened for text.
-        RunError: the temporary folder has no room for what comes through a pipe or from an address.
+        RunError: the temporary folder has no space for what comes through a pipe or from an address.
     """
     if isinstance(file, DataInput):
         return _to_temporary_file(_content(file))
@@ -177,4 +177,4 @@ def _to_temporary_file(chunks: Iterable[bytes | bytearray | memoryview]) -> Bina
 
 def _no_room(error: OSError) -> RunError:
     reason = f"the temporary folder cannot hold what comes through a pipe or the network ({error.strerror})"
-    return RunError(f"{reason}: make room there, or set TMPDIR to a folder that has some")
+    return RunError(f"{reason}: free space there, or set TMPDIR to another folder")

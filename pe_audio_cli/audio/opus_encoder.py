@@ -30,7 +30,7 @@ class OpusEncoder:
     """Encodes a recording block by block, and holds none of it; of one longer than ``longest`` seconds keeps nothing.
 
     Raises:
-        RunError: the temporary folder has no room for it.
+        RunError: the temporary folder is full.
     """
 
     def __init__(self, longest: float) -> None:
@@ -77,4 +77,4 @@ class OpusEncoder:
             self._container.mux(self._stream.encode(frame))
         except OSError as error:
             reason = f"the temporary folder cannot hold the sound for the report ({error.strerror})"
-            raise RunError(f"{reason}: make room there, or set TMPDIR to a folder that has some") from error
+            raise RunError(f"{reason}: free space there, or set TMPDIR to another folder") from error

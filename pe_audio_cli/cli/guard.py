@@ -81,7 +81,7 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
         name = error.filename if isinstance(error.filename, str) else error.filename.decode(errors="replace")
         return f"{name}: {reason(error)}; check the path, its permissions and the disk", MISUSED
     if isinstance(error, FileNotFoundError):  # from tempfile, which has tried several places
-        return f"{reason(error)}: set TMPDIR to a folder that has room", FAILED
+        return f"{reason(error)}: set TMPDIR to another folder", FAILED
     if isinstance(error, OSError):
         return f"cannot go on: {reason(error)}; check the disk, and where standard output goes", FAILED
     if isinstance(error, MemoryError):

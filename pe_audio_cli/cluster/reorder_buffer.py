@@ -40,7 +40,7 @@ class ReorderBuffer:
     def put(self, row: SegmentRow) -> None:
         """Take a row; one that is known already, from an earlier attempt, is ignored.
 
-        Raises :class:`RunError` if the temporary folder has no room for it.
+        Raises :class:`RunError` if the temporary folder is full.
         """
         if (row.index, row.place) < self._next or row.place in self._held.get(row.index, {}):
             return
@@ -50,7 +50,7 @@ class ReorderBuffer:
             self._file.flush()
         except OSError as error:
             what = "the temporary folder cannot hold the results that wait for those before them"
-            remedy = "make room there, or set TMPDIR to a folder that has some"
+            remedy = "free space there, or set TMPDIR to another folder"
             raise RunError(f"{what} ({reason(error)}): {remedy}") from error
         self._held.setdefault(row.index, {})[row.place] = offset, len(row.content), row.last
 

@@ -28,7 +28,7 @@ class MemmapRows:
     def append(self, rows: NDArray[np.floating[Any]]) -> None:
         """Add rows at the end, of shape ``(k, width)``; the first ones set the width and the type.
 
-        Raises :class:`RunError` if there is no room.
+        Raises :class:`RunError` if the disk is full.
         """
         if self._n_rows == 0:
             self._width, self._type = rows.shape[1], rows.dtype
@@ -39,7 +39,7 @@ class MemmapRows:
         except OSError as error:
             folder = tempfile.gettempdir()
             raise RunError(
-                f"cannot write temporary files in {folder} ({error.strerror}): make room, or set TMPDIR"
+                f"cannot write temporary files in {folder} ({error.strerror}): free space, or set TMPDIR"
             ) from error
         self._n_rows += len(rows)
 

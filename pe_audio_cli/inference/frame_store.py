@@ -30,7 +30,7 @@ class FrameStore(Mapping[str, "NDArray[np.float32]"]):
     def append(self, block: NDArray[np.float32]) -> None:
         """Add frames at the end: probabilities of shape ``(n_labels, k)``.
 
-        Raises :class:`OSError` if the temporary folder has no room for them.
+        Raises :class:`OSError` if the temporary folder is full.
         """
         self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
         self._file.flush()  # what does not fit is told here, not where somebody reads

@@ -95,7 +95,7 @@ class Download:
 
         Raises:
             CheckpointError: it is not a PE Audio checkpoint, or a file arrived damaged.
-            RunError: the disk has no room for it.
+            RunError: the disk is full.
         """
         folder = self._folder
         self._check_room()
@@ -257,7 +257,7 @@ def more_room() -> str:
     from huggingface_hub import constants
 
     return (
-        f"make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder on another disk; the same command then "
+        f"free space in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder on another disk; the same command then "
         "resumes the download"
     )
 

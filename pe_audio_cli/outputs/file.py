@@ -218,7 +218,7 @@ class FileOutput(JournaledOutput):
             sweep(self._journal_path)
 
     def _create(self) -> Mapping[int, JournalEntry]:
-        if exists(self._part):  # of a run that is not wanted, or of one that had no room for its journal
+        if exists(self._part):  # of a run that is not wanted, or of one that had no space for its journal
             open_helper(self._part).close()
             self._part.unlink()
         self._store.clear()

@@ -198,7 +198,7 @@ def test_a_hub_that_is_ill_is_named(hub, no_patience):
 
 def test_a_disk_without_room_is_refused_before_anything_comes(hub, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
-    with pytest.raises(RunError, match=r"needs 2\.6 MB more, and only 1\.0 MB are free: make room in .*HF_HOME"):
+    with pytest.raises(RunError, match=r"needs 2\.6 MB more, and only 1\.0 MB are free: free space in .*HF_HOME"):
         find(REPO)
     assert not hub.asked
 
@@ -214,7 +214,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told(hub):
     part = part_of_weights(hub)
     part.parent.mkdir(parents=True)
     part.symlink_to("/dev/full")
-    with pytest.raises(RunError, match=f"the disk was full before {REPO} was complete: make room"):
+    with pytest.raises(RunError, match=f"the disk was full before {REPO} was complete: free space"):
         find(REPO)
 
 
