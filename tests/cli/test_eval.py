@@ -274,7 +274,7 @@ def test_a_report_which_finds_all_events_alike_is_refused_with_settings_that_do_
     out.write_text("[localize.labels.loud]\nthreshold = 0.99\n", encoding="utf-8")
     flags = ("--settings", out, "--report", folder.parent / "page.html")
     ran = Ran("localize", folder / "a.wav", *flags)
-    assert ran.code == 2 and "a report finds the events of all labels alike" in ran.err
+    assert ran.code == 2 and "a report has the same event options for all labels" in ran.err
     assert Ran("localize", folder / "a.wav", *flags, "--threshold", "0.3").code == 0
 
 
@@ -300,7 +300,7 @@ def test_settings_for_another_model_or_command_are_told(folder: Path) -> None:
     out = folder.parent / "own.toml"
     out.write_text('[tag]\nmodel = "base"\nfingerprint = "other"\n[tag.labels.loud]\nthreshold = 0\n', encoding="utf-8")
     ran = Ran("tag", folder / "a.wav", "--settings", out)
-    assert ran.code == 0 and "own.toml was tuned for base, not for this level: tune it anew" in ran.err
+    assert ran.code == 0 and "own.toml was tuned for base, not for this level: tune again" in ran.err
     assert "own.toml has no settings for localize" in Ran("localize", folder / "a.wav", "--settings", out).err
 
 
@@ -338,7 +338,7 @@ def test_a_bad_row_is_named_and_the_rest_evaluated_unless_it_is_strict(case: str
         assert ran.code == 1
     else:
         n_rows = 4 + rows.count("\n")
-        assert ran.code == 0 and f"1 of {n_rows} rows are bad and left out" in ran.err
+        assert ran.code == 0 and f"1 of {n_rows} rows are invalid and left out" in ran.err
     result = json.loads(ran.out)
     assert result["n_recordings"] == 2 + (case == "twice")
     assert len(result["warnings"]) == 1 and line in result["warnings"][0]
@@ -410,7 +410,7 @@ def test_the_name_of_a_shipped_set_is_the_set_whatever_lies_there(
     ran = Ran("eval", "in", "--map", "desed", "--tune", "out.toml", "-f", "json")
     assert ran.code == 0, ran
     assert "my own words" not in Path("out.toml").read_text(encoding="utf-8")
-    said = "--map desed is the shipped label set; to name what is called so in this folder, write ./desed"
+    said = "--map desed is the built-in label set; for the file of that name, write ./desed"
     assert (said in ran.err) == (there != "nothing")
     if there == "file":
         Ran("eval", "in", "--map", "./desed", "--tune", "out.toml", "--overwrite", "-f", "json")
@@ -431,7 +431,7 @@ def test_events_that_became_one_are_told(folder: Path) -> None:
     rows = "a.wav\t0.5\t1\tloud\na.wav\t1\t1.3\tloud\na.wav\t2\t4.013\tloud\n"
     path.write_text(f"filename\tonset\toffset\tevent_label\n{rows}", encoding="utf-8")
     ran = Ran("eval", path, "-f", "json")
-    assert "overlap or touch others of their label became one with them: 1" in ran.err
+    assert "overlap or touch others of their label were merged: 1" in ran.err
     assert ran.result["labels"][0]["count"] == 2
 
 
@@ -465,7 +465,7 @@ def test_bad_usage_is_refused_in_one_line(
 def test_weak_annotations_have_no_events_to_tune(tmp_path: Path) -> None:
     bursts(tmp_path / "loud" / "a.wav", 1.0, 8_000, (0, 1, 0.05))
     for flags in (["--median", "0.2"], ["--tune", str(tmp_path / "x.toml"), "--tune-postprocessing"]):
-        assert "these annotations tell no times" in Ran("eval", tmp_path, *flags).err
+        assert "these annotations have no times" in Ran("eval", tmp_path, *flags).err
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(

@@ -100,8 +100,8 @@ def test_labels_of_any_character_are_written_as_they_are(tone, tmp_path, command
 @pytest.mark.parametrize(
     ("command", "arguments", "words"),
     [
-        ("localize", ["in/a b.wav", "--plot", "x.jpg"], "its name ends in one of .png, .svg, .pdf, or in / for"),
-        ("localize", ["in/a b.wav", "--plot", "x"], "its name ends in one of .png, .svg, .pdf, or in / for"),
+        ("localize", ["in/a b.wav", "--plot", "x.jpg"], "its name must end in one of .png, .svg, .pdf, or in / for"),
+        ("localize", ["in/a b.wav", "--plot", "x"], "its name must end in one of .png, .svg, .pdf, or in / for"),
         ("localize", ["in", "--plot", "x.png"], "there are 4 recordings: name a folder, such as x/"),
         ("localize", ["in/a b.wav", "--plot", "there.png"], "there.png exists"),
         ("localize", ["in", "--plot", "there"], "there/sub/e.wav.png exists"),
@@ -109,7 +109,7 @@ def test_labels_of_any_character_are_written_as_they_are(tone, tmp_path, command
         ("localize", ["in", "--plot", "there.png/x/"], "it is no folder"),
         ("localize", ["in/a b.wav", "--plot", "x.svg", "-o", "./x.svg", "-f", "json"], "--output and --plot are both"),
         ("localize", ["in/a b.wav", "--plot", "x.png", "--resume"], "name it with --output"),
-        ("tag", ["in", "--plot", "x.jpg"], "its name ends in one of .png, .svg, .pdf"),
+        ("tag", ["in", "--plot", "x.jpg"], "its name must end in one of .png, .svg, .pdf"),
         ("tag", ["in", "--plot", "x/"], "names a file, not the folder x/"),
         ("tag", ["in", "--plot", "there"], "names a file, not the folder there"),
         ("tag", ["in", "--plot", "there.png"], "there.png exists"),
