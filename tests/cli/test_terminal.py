@@ -16,7 +16,7 @@ from pe_audio_cli.formats.registry import choices
 from pe_audio_cli.inference.labels import label_set_names
 from pe_audio_cli.models.inventory import Stored
 
-FIRST = {"tag": "Results", "localize": "Events", "search": "Search", "embed": "Output", "eval": "Words"}
+FIRST = {"tag": "Results", "localize": "Events", "search": "Search", "embed": "Output", "eval": "Prompts"}
 
 
 def panels(command: str) -> list[str]:
