@@ -1,11 +1,18 @@
-"""Differences between Windows and POSIX: reading at an offset, file locks, and checking for a live process."""
+"""Differences between systems: cores, reading at an offset, file locks, and checking for a live process."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-__all__ = ["is_alive", "lock", "pread"]
+__all__ = ["available_cores", "is_alive", "lock", "pread"]
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def seek_and_read(descriptor: int, n_bytes: int, offset: int) -> bytes:

@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_system": set(),
 }
 
-MODEL_ONLY = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"}
+MODEL_ONLY = {"torch", "transformers", "onnxruntime", "tokenizers", "safetensors", "huggingface_hub"}
 LIGHT = {"typer", "click"} | sys.stdlib_module_names
 HELP_CPU_SECONDS = 0.5
 

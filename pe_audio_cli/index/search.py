@@ -244,7 +244,7 @@ class Index:
             return cache.embed(texts, self._load_text)
 
     def _load_text(self) -> Encode:
-        from pe_audio_cli.models.backends.text_encoder import load_text
+        from pe_audio_cli.models.backends.labels import load_text
 
         return load_text(self._checkpoint()).encode
 

@@ -4,7 +4,8 @@ Whatever is raised on the way, by whatever stage, becomes the error of the recor
 
 A thread reads ahead, so that the encoder doesn't wait for the disk. The codec runs over each recording once, and its
 frames are shared by the windows that overlap. Windows of one length share a batch, whichever recordings they come
-from, and results come out in the order in which the recordings went in.
+from, and results come out in the order in which the recordings went in. Where the encoder may be called by several
+threads at once, they share out the recordings (:mod:`~pe_audio_cli.inference.sharing`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from pe_audio_cli.inference.reader import (
     read,
     read_ahead,
 )
+from pe_audio_cli.inference.sharing import OnChunk, shared_out
 from pe_audio_cli.models.encoder import Encoder
 
 __all__ = ["Codec", "CodecStore", "EncodedWindow", "OnChunk", "Reducer", "encode", "encode_items"]
@@ -121,10 +123,6 @@ class _Job(Generic[DoneT]):
             return FileError.caused_by(error, self.file)
 
 
-# Told of each chunk that the codec has done: the file, the seconds of audio, how much of the file has been read.
-OnChunk: TypeAlias = Callable[[str, float, float], None]
-
-
 def encode(
     files: Iterable[str | FileError],
     encoder: Encoder,
@@ -151,13 +149,21 @@ def encode(
         audio_track: one of several audio tracks of a file, counted from 1; None is the one that players choose.
         store: keeps codec features until they are no longer needed; None keeps none.
     """
-    items = read_ahead(
-        read(files, options, encoder.facts.context_frames, spectrograms, sounds, audio_track), READ_AHEAD
-    )
+    items = read(files, options, encoder.facts.context_frames, spectrograms, sounds, audio_track)
+
+    def encode_some(
+        items: Iterator[ReaderItem], encoder: Encoder, on_chunk: OnChunk | None
+    ) -> Iterator[DoneT | FileError]:
+        return encode_items(items, encoder, options, reducer, batch_size, on_chunk, store)
+
+    if encoder.facts.n_parallel > 1:
+        yield from shared_out(items, encoder, encode_some, on_chunk, codec_ahead=store is None)
+        return
+    ahead = read_ahead(items, READ_AHEAD)
     try:
-        yield from encode_items(items, encoder, options, reducer, batch_size, on_chunk, store)
+        yield from encode_some(ahead, encoder, on_chunk)
     finally:
-        items.close()
+        ahead.close()
 
 
 def encode_items(
@@ -242,7 +248,7 @@ def _features(
         if isinstance(item, RecordingChunk) and job.error is None:
             chunk = item.chunk
             try:
-                features = codec(chunk.frames)
+                features = codec(chunk.frames) if item.features is None else item.features.result()
             except Exception as error:
                 job.fail(error)
                 continue  # to the end of this recording

@@ -24,6 +24,11 @@ from pe_audio_cli.errors import RunError
 from pe_audio_cli.results import FileError, Recording
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pe_audio_cli.audio.opus_encoder import OpusEncoder
 
 __all__ = ["READ_AHEAD", "ReaderItem", "RecordingBegin", "RecordingChunk", "RecordingEnd", "read", "read_ahead"]
@@ -45,10 +50,14 @@ class RecordingBegin:
 
 @dataclass(frozen=True, slots=True)
 class RecordingChunk:
-    """A chunk of the current recording, and the fraction of its file that has been read, from 0 to 1."""
+    """A chunk of the current recording, and the fraction of its file that has been read, from 0 to 1.
+
+    ``features`` are what the codec makes of it, if that has been started already.
+    """
 
     chunk: Chunk
     fraction: float
+    features: Future[NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -64,25 +65,28 @@ class CachingEncoder:
 
 
 class _LruCache(Generic[ValueT]):
-    """A cache of at most ``size`` bytes, which drops the least recently used values."""
+    """A cache of at most ``size`` bytes, which drops the least recently used values; any thread may use it."""
 
     def __init__(self, size: int) -> None:
+        self._lock = threading.Lock()
         self._free = size
         self._values: OrderedDict[bytes, tuple[ValueT, int]] = OrderedDict()
 
     def get(self, key: bytes) -> ValueT | None:
-        if key not in self._values:
-            return None
-        self._values.move_to_end(key)
-        return self._values[key][0]
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
 
     def put(self, key: bytes, value: ValueT, size: int) -> None:
-        if key in self._values:
-            return
-        self._values[key] = value, size
-        self._free -= size
-        while self._free < 0:
-            self._free += self._values.popitem(last=False)[1][1]
+        with self._lock:
+            if key in self._values:
+                return
+            self._values[key] = value, size
+            self._free -= size
+            while self._free < 0:
+                self._free += self._values.popitem(last=False)[1][1]
 
 
 def _key(array: NDArray[np.float32]) -> bytes:

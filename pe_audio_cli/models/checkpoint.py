@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
 from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.models.config import check_section, codec_context, plain_section, read_strides
 from pe_audio_cli.models.encoder import EncoderFacts
-from pe_audio_cli.models.tensors import Tensor, read_table
+from pe_audio_cli.models.tensors import Tensor, read_scalar, read_table
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,7 @@ KNOWN_TENSORS = (AUDIO_TOWER, AUDIO_HEAD, TEXT_TOWER, TEXT_HEAD, LOGIT_SCALE, LO
 SHIPPED = Path(__file__).absolute().parent.parent / "checkpoints"
 MOST_JSON_BYTES = 16 << 20  # of a configuration
 PIECE = 1 << 20  # bytes of a weight file that are read at once for its fingerprint
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 MAX_PIECES = 32  # a file of up to so many pieces is read whole
 
 ModuleT = TypeVar("ModuleT", bound="torch.nn.Module")
@@ -136,8 +138,8 @@ class Checkpoint:
         """
         return bool(self.text_section.get("tie_last_hidden_states", False))
 
-    def facts(self, backend: str, batch_size: int) -> EncoderFacts:
-        """Return the facts about an encoder of this checkpoint.
+    def facts(self, backend: str, batch_size: int, n_parallel: int = 1) -> EncoderFacts:
+        """Return the facts about an encoder of this checkpoint; the arguments are fields of these.
 
         Raises :class:`CheckpointError` for a file or tensor of the checkpoint that they are read from.
         """
@@ -150,6 +152,7 @@ class Checkpoint:
             codec_context(self.strides),
             self.scalar(LOGIT_SCALE),
             self.scalar(LOGIT_BIAS),
+            n_parallel=n_parallel,
         )
 
     @property
@@ -242,10 +245,16 @@ class Checkpoint:
 
     def scalar(self, name: str) -> float:
         """Return a tensor of one number, by its name in the audio model."""
-        tensor = self._location(name).tensor
-        if math.prod(tensor.shape) != 1 or not tensor.is_float:
-            raise CheckpointError(f"{self.name}: tensor {name} has shape {tensor.shape}, not one number")
-        return float(self._read(name).item())
+        location = self._location(name)
+        if math.prod(location.tensor.shape) != 1 or not location.tensor.is_float:
+            raise CheckpointError(f"{self.name}: tensor {name} has shape {location.tensor.shape}, not one number")
+        try:
+            number = read_scalar(location.file, location.tensor)
+        except (OSError, ValueError, struct.error) as error:
+            raise self._damaged(location.file, error) from error
+        if not abs(number) <= FLOAT32_MAX:  # nor is NaN
+            raise self._not_finite(name)
+        return number
 
     @cached_property
     def _index(self) -> dict[str, _TensorLocation]:
@@ -293,10 +302,13 @@ class Checkpoint:
         if tensor.numel() and not all(
             math.isfinite(extreme) for extreme in tensor.aminmax()
         ):  # both are NaN if any number is
-            raise CheckpointError(
-                f"{self.name}: tensor {name} holds numbers that are not finite; fetch the checkpoint again"
-            )
+            raise self._not_finite(name)
         return tensor
+
+    def _not_finite(self, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"{self.name}: tensor {name} holds numbers that are not finite; fetch the checkpoint again"
+        )
 
     def bad_config(self, error: BaseException) -> CheckpointError:
         """Return the error for a configuration that cannot be used."""

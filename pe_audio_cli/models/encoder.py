@@ -32,6 +32,7 @@ class EncoderFacts:
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
         warnings: What the user should know before anything is encoded.
+        n_parallel: The number of threads that may call the encoder at once, and that it takes to use all cores.
     """
 
     name: str
@@ -43,15 +44,17 @@ class EncoderFacts:
     logit_scale: float
     logit_bias: float
     warnings: tuple[str, ...] = ()
+    n_parallel: int = 1
 
 
 @dataclass(frozen=True)
 class DeviceOptions:
     """The device, the dtype and the threads that the audio tower runs on.
 
-    ``device`` is ``auto`` (CUDA, then MPS, then CPU) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is
-    bfloat16 on a GPU that supports it, else float32. ``threads`` None leaves the number to torch. ``compile`` hands the
-    codec's activations to ``torch.compile``, which takes some seconds to compile; with CUDA they are one kernel anyway.
+    ``device`` is ``auto`` (CUDA, then MPS, then CPU; for the shipped checkpoint the CPU, which answers before a GPU is
+    set up) or a torch device such as ``cuda:1``. ``dtype`` ``auto`` is bfloat16 on a GPU that supports it, else
+    float32. ``threads`` None is as many as there are cores. ``compile`` hands the codec's activations to
+    ``torch.compile``, which takes some seconds to compile; with CUDA they are one kernel anyway.
     """
 
     device: str = "auto"

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import os
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pe_audio_cli._small_files import parse_json
 
-__all__ = ["Tensor", "read_table"]
+__all__ = ["Tensor", "read_scalar", "read_table"]
 
 LENGTH_BYTES = 8
 MOST_TABLE_BYTES = 32 << 20  # a hundred thousand tensors
@@ -29,10 +30,11 @@ OTHERS = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """The type and shape of a tensor, from the table of its file."""
+    """The type and shape of a tensor, from the table of its file, and the place of its first byte in that file."""
 
     dtype: str
     shape: tuple[int, ...]
+    offset: int
 
     @property
     def is_float(self) -> bool:
@@ -57,11 +59,12 @@ def read_table(file: Path) -> dict[str, Tensor]:
         table = parse_json(opened.read(length))
     if not isinstance(table, dict):
         raise ValueError("its table of tensors is not a JSON object")
-    return {name: _tensor(entry, room - length) for name, entry in table.items() if name != METADATA}
+    first = LENGTH_BYTES + length
+    return {name: _tensor(entry, first, room - length) for name, entry in table.items() if name != METADATA}
 
 
-def _tensor(entry: Any, room: int) -> Tensor:
-    """Return the tensor of an entry, which must lie within the ``room`` bytes of all tensors."""
+def _tensor(entry: Any, first: int, room: int) -> Tensor:
+    """Return the tensor of an entry, which must lie within the ``room`` bytes of all tensors, from ``first`` on."""
     values: list[Any] = [entry.get(key) if isinstance(entry, dict) else None for key in ENTRY]
     dtype, shape, place = values
     if not (isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(place) and len(place) == 2):
@@ -71,7 +74,21 @@ def _tensor(entry: Any, room: int) -> Tensor:
     n_bytes = None if size is None else size * math.prod(shape)
     if len(shape) > MOST_DIMENSIONS or not begin <= end <= room or n_bytes not in (None, end - begin):
         raise ValueError("the size of a tensor in the table differs from that in the file")
-    return Tensor(dtype, tuple(shape))
+    return Tensor(dtype, tuple(shape), first + begin)
+
+
+def read_scalar(file: Path, tensor: Tensor) -> float:
+    """Read a tensor of one number. Raises :class:`OSError`, or :class:`ValueError` for a type of less than 16 bits."""
+    size = FLOATS.get(tensor.dtype, 0)
+    if size < 2:
+        raise ValueError(f"a number of type {tensor.dtype[:20]}")
+    with file.open("rb") as opened:
+        opened.seek(tensor.offset)
+        content = opened.read(size)
+    if tensor.dtype == "BF16":  # the upper half of a float32
+        content, size = bytes(2) + content, 4
+    (number,) = struct.unpack({2: "<e", 4: "<f", 8: "<d"}[size], content)
+    return float(number)
 
 
 def _are_sizes(values: Any) -> bool:

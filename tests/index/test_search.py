@@ -253,7 +253,7 @@ def test_words_never_load_the_audio_tower(index):
 
 
 def test_a_sound_never_loads_the_text_tower(index, sounds, monkeypatch):
-    from pe_audio_cli.models.backends import text_encoder as text
+    from pe_audio_cli.models.backends import labels as text
 
     monkeypatch.setattr(text, "load_text", lambda checkpoint: pytest.fail("the text tower was loaded"))
     with Index(index) as opened:

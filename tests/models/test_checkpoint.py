@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from support import REFERENCE
 
 from pe_audio_cli.errors import CheckpointError, UsageError
-from pe_audio_cli.models.backends.text_encoder import transformers_text_encoder
 from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+from pe_audio_cli.models.backends.torch_text import transformers_text_encoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.encoder import DeviceOptions
 

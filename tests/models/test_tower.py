@@ -9,8 +9,8 @@ from transformers import BertConfig as TransformersBertConfig
 from transformers import BertModel, PeAudioConfig, PeAudioEncoderConfig, PeAudioModel
 
 from pe_audio_cli.errors import CheckpointError
-from pe_audio_cli.models.backends.text_encoder import native_text_encoder, transformers_text_encoder
 from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+from pe_audio_cli.models.backends.torch_text import native_text_encoder, transformers_text_encoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.config import AudioConfig, BertConfig, CodecConfig, Unsupported
 from pe_audio_cli.models.encoder import DeviceOptions
@@ -62,14 +62,13 @@ def write_checkpoint(folder, audio=AUDIO, text=TEXT) -> Checkpoint:
     ],
     ids=str,
 )
-def test_the_audio_tower_gives_what_transformers_gives(tmp_path, monkeypatch, change):
+def test_the_audio_tower_gives_what_transformers_gives(tmp_path, change):
     checkpoint = write_checkpoint(tmp_path, AUDIO | change)
     frames = (0.1 * np.random.default_rng(0).standard_normal((9, 1920))).astype(np.float32)
     embedded = []
-    for backend in ("fast", "reference"):
-        monkeypatch.setenv("PEAUDIO_ENGINE", backend)
-        encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
-        assert ("transformers" in encoder.facts.backend) == (backend == "reference")
+    for engine in ("torch", "transformers"):
+        encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"), engine)
+        assert ("transformers" in encoder.facts.backend) == (engine == "transformers")
         features = encoder.encode_codec(frames)
         windows = encoder.encode_windows(np.stack([features[:4], features[5:]]))
         embedded.append((features, windows.clips, windows.frames))

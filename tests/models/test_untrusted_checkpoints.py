@@ -18,8 +18,8 @@ from support import REFERENCE
 
 from pe_audio_cli.errors import CheckpointError, PeAudioError
 from pe_audio_cli.models import tokenizer
-from pe_audio_cli.models.backends.text_encoder import load_text
-from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+from pe_audio_cli.models.backends.labels import load_text
+from pe_audio_cli.models.backends.loading import load_encoder
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import SHIPPED
@@ -33,7 +33,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes wit
 def load(folder: Path) -> None:
     """Everything that a run needs of a checkpoint, but for the tokenizer's process."""
     checkpoint = Checkpoint.open(folder, "mine")
-    encoder = PeEncoder(checkpoint, DeviceOptions(device="cpu"))
+    encoder = load_encoder(checkpoint, DeviceOptions(device="cpu"))
     assert isinstance(encoder.facts.default_labels, tuple) and encoder.facts.logit_scale > float("-inf")
     text = load_text(checkpoint)
     assert text.max_tokens > 0
@@ -55,9 +55,7 @@ def without_the_tokenizer(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     """Its process takes longer to start than all else; tests of it say so, and have one of their own."""
     monkeypatch.setattr(tokenizer, "_Subprocess", SUBPROCESS)
     if "tokenizer" not in request.node.originalname:
-        monkeypatch.setattr(
-            "pe_audio_cli.models.backends.text_encoder.open_tokenizer", lambda *_: lambda text: [1, 3, 2]
-        )
+        monkeypatch.setattr("pe_audio_cli.models.backends.torch_text.open_tokenizer", lambda *_: lambda text: [1, 3, 2])
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
@@ -108,7 +106,7 @@ def test_weights_so_large_that_an_embedding_is_infinite_are_an_error(checkpoint_
 
 @pytest.mark.parametrize("ids", [[], [4_000_000_000]], ids=["none", "beyond the vocabulary"])
 def test_tokens_that_the_text_tower_does_not_know_are_an_error(checkpoint_copy, monkeypatch, ids):
-    monkeypatch.setattr("pe_audio_cli.models.backends.text_encoder.open_tokenizer", lambda *_: lambda text: ids)
+    monkeypatch.setattr("pe_audio_cli.models.backends.torch_text.open_tokenizer", lambda *_: lambda text: ids)
     with pytest.raises(CheckpointError, match="do not belong together"):
         load_text(Checkpoint.open(checkpoint_copy, "mine")).encode("rain")
 
@@ -220,7 +218,7 @@ def test_a_configuration_with_any_value_anywhere_loads_or_is_one_line(tmp_path, 
         (("text_config",), {"model_type": "timm_backbone", "backbone": "x", "use_pretrained_backbone": True}),
     ],
 )
-@pytest.mark.parametrize("backend", [None, "reference"])
+@pytest.mark.parametrize("backend", [None, "transformers"])
 def test_sizes_beyond_reason_are_compared_with_the_weights_first(checkpoint_copy, monkeypatch, path, value, backend):
     if backend is not None:
         monkeypatch.setenv("PEAUDIO_ENGINE", backend)
@@ -330,10 +328,10 @@ CODE = """
 import sys
 from pathlib import Path
 from pe_audio_cli.models.checkpoint import Checkpoint
-from pe_audio_cli.models.backends.torch_encoder import PeEncoder
+from pe_audio_cli.models.backends.loading import load_encoder
 from pe_audio_cli.errors import CheckpointError
 try:
-    PeEncoder(Checkpoint.open(Path("."), "mine")).encode_text(["a phrase that nobody has asked for"])
+    load_encoder(Checkpoint.open(Path("."), "mine")).encode_text(["a phrase that nobody has asked for"])
 except CheckpointError as error:
     print(error)
 """

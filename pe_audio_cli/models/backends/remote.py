@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pe_audio_cli.errors import RunError
-from pe_audio_cli.models.backends.text_encoder import encode_labels
+from pe_audio_cli.models.backends.labels import encode_labels
 from pe_audio_cli.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import nn
 
 from pe_audio_cli.audio.framing import HOP
 from pe_audio_cli.errors import RunError, UsageError
-from pe_audio_cli.models.backends.selection import pick_backend
-from pe_audio_cli.models.backends.text_encoder import encode_labels
+from pe_audio_cli.models.backends.labels import encode_labels
 from pe_audio_cli.models.backends.transformers_modules import transformers_audio
 from pe_audio_cli.models.checkpoint import AUDIO_HEAD, AUDIO_TOWER, Checkpoint, library_faults
 from pe_audio_cli.models.config import AudioConfig, Unsupported
@@ -45,7 +44,12 @@ BATCH_SIZE = defaultdict(lambda: 1, cuda=32)
 class PeEncoder:
     """A PE Audio checkpoint on torch, ready to encode."""
 
-    def __init__(self, checkpoint: Checkpoint, options: DeviceOptions | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        options: DeviceOptions | None = None,
+        engine: Literal["torch", "transformers"] = "torch",
+    ) -> None:
         """Load the audio tower; the text tower waits for the first label.
 
         Raises :class:`CheckpointError` for a checkpoint with a tensor missing, unexpected or of another shape, and
@@ -60,7 +64,7 @@ class PeEncoder:
             configure_malloc()
         self.dtype = _pick_dtype(options.dtype, self.device)
         self._checkpoint = checkpoint
-        modules, tower, head, foreign = _load_audio(checkpoint, pick_backend())
+        modules, tower, head, foreign = _load_audio(checkpoint, engine)
         # A narrow codec takes little time, and loses too much precision in half precision.
         self._codec_dtype = self.dtype if is_wide(modules) else torch.float32
         tower, head = tower.to(self.device, self.dtype), head.to(self.device, self.dtype)
@@ -156,9 +160,9 @@ def _survive_forks() -> None:
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def _load_audio(checkpoint: Checkpoint, backend: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
+def _load_audio(checkpoint: Checkpoint, engine: str) -> tuple[nn.Sequential, nn.Module, nn.Module, str | None]:
     """Return codec, tower and contrastive head; and a description of the backend if it is not our own."""
-    if backend == "reference":
+    if engine == "transformers":
         return *transformers_audio(checkpoint), "by transformers"
     try:
         config = AudioConfig.read(checkpoint.audio_section)

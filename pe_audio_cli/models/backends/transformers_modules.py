@@ -1,4 +1,4 @@
-"""The transformers backend, the reference for our own modules: ``PEAUDIO_ENGINE=reference`` selects it.
+"""The transformers backend, the reference for our own modules: ``PEAUDIO_ENGINE=transformers`` selects it.
 
 It also runs checkpoints whose configuration our own modules do not support.
 """

@@ -1,0 +1,63 @@
+"""With the shipped checkpoint, no command imports torch or transformers, whether labels are cached or not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings"
+CODE = """
+import sys
+from pe_audio_cli.cli.app import main
+try:
+    main()
+finally:
+    print("imported:", *(name for name in sys.modules if "." not in name), file=sys.stderr)
+"""
+COMMANDS = {
+    "tag": ["tag", RECORDINGS / "dog.flac", "-l", "rain,a dog barking"],
+    "tag with its own labels": ["tag", RECORDINGS / "rain.ogg"],
+    "localize": ["localize", RECORDINGS / "scene.mp3", "-l", "a horn,a tap"],
+    "embed": ["embed", RECORDINGS / "dog.flac", "-o", "{folder}/e.npz"],
+    "search": ["search", "a dog that barks", "--index", "{folder}/i"],
+    "search by a sound": ["search", "--like", RECORDINGS / "dog.flac", "--index", "{folder}/i"],
+}
+
+
+def imported(folder: Path, arguments: list[object]) -> set[str]:
+    """The modules that a command has imported at its end."""
+    given = [str(argument).format(folder=folder) for argument in arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PEAUDIO_")}
+    command = [sys.executable, "-c", CODE, *given]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env={**environment, "XDG_CACHE_HOME": str(folder / "cache")}
+    )
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stderr.rpartition("imported:")[2].split())
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """A folder with an index, and what was imported to make it."""
+    pytest.importorskip("duckdb", reason="an index needs the extra 'search'")
+    folder = tmp_path_factory.mktemp("light")
+    return folder, imported(folder, ["index", RECORDINGS / "dog.flac", "--index", "{folder}/i"])
+
+
+def test_indexing_is_light(indexed):
+    _, modules = indexed
+    assert "onnxruntime" in modules and modules.isdisjoint({"torch", "transformers"})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_light(indexed, name):
+    folder, _ = indexed
+    new, cached = (imported(folder, [*COMMANDS[name], *(["--overwrite"] if name == "embed" else [])]) for _ in "12")
+    assert new.isdisjoint({"torch", "transformers"})
+    assert cached.isdisjoint({"torch", "transformers", "tokenizers"})
+    assert ("onnxruntime" in cached) == (name != "search")
+    assert ("tokenizers" in new) == (name not in ("embed", "search by a sound"))
