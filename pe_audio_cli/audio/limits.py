@@ -26,7 +26,7 @@ class Limits:
             holds up to half a second of it in a byte.
         packet_bytes: a packet of compressed sound, as the container holds it.
         frame_bytes: a frame of decoded sound, all channels together.
-        index_bytes: what the header of an MP4 makes the decoder hold before it has read any sound.
+        index_bytes: what the headers of an MP4, those of its fragments too, make the decoder hold beyond their size.
         stall_seconds: how long an address may take until the next bytes arrive; in all it may take as long as it takes.
     """
 

@@ -16,6 +16,7 @@ import pytest
 from audio.corpus import Recordings, chunk, id3_tag
 from support import peak_memory
 
+from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.limits import Limits, variable
 from pe_audio_cli.errors import InputError, UsageError
@@ -242,23 +243,57 @@ def box(name: bytes, *contents: bytes) -> bytes:
     return struct.pack(">I4s", len(content) + 8, name) + content
 
 
-def headers_of(count: int, duration: int, kind: bytes) -> bytes:
-    """The headers of an MP4 whose sound is ``count`` frames of 4 bytes, each of ``duration`` samples."""
+def table(name: bytes, *numbers: int, rest: bytes = b"", version: int = 0, flags: int = 0) -> bytes:
+    """A box that begins with its version and flags, then numbers of 32 bits."""
+    return box(name, struct.pack(f">{1 + len(numbers)}I", version << 24 | flags, *numbers), rest)
+
+
+def movie(*tracks: bytes, more: bytes = b"") -> bytes:
+    """The headers of an MP4, on a clock of a thousand ticks in a second."""
+    return box(b"moov", table(b"mvhd", 0, 0, 1_000, 1_000, rest=bytes(80)), *tracks, more)
+
+
+def track(
+    count: int = 1_000,
+    duration: int = 1_024,
+    kind: bytes = b"mp4a",
+    *,
+    tables: dict[bytes, bytes] | None = None,
+    more: bytes = b"",
+    number: int = 1,
+    handler: bytes = b"soun",
+) -> bytes:
+    """A track of ``count`` frames of 4 bytes, each of ``duration`` samples, whose tables may be exchanged."""
     entry = bytes(6) + struct.pack(">H8xHHHHI", 1, 2, 16, 0, 0, 48_000 << 16)
-    tables = (
-        box(b"stsd", bytes(4), struct.pack(">I", 1), box(kind, entry)),
-        box(b"stts", bytes(4), struct.pack(">III", 1, count, duration)),
-        box(b"stsc", bytes(4), struct.pack(">IIII", 1, 1, count, 1)),
-        box(b"stsz", bytes(4), struct.pack(">II", 4, count)),
-        box(b"stco", bytes(4), struct.pack(">II", 1, 40)),
-    )
+    those = {
+        b"stsd": table(b"stsd", 1, rest=box(kind, entry)),
+        b"stts": table(b"stts", 1, count, duration),
+        b"stsc": table(b"stsc", 1, 1, count, 1),
+        b"stsz": table(b"stsz", 4, count),
+        b"stco": table(b"stco", 1, 40),
+        **(tables or {}),
+    }
     media = (
-        box(b"mdhd", bytes(12), struct.pack(">III", 48_000, count, 0)),
-        box(b"hdlr", bytes(8), b"soun", bytes(13)),
-        box(b"minf", box(b"smhd", bytes(8)), box(b"stbl", *tables)),
+        table(b"mdhd", 0, 0, 48_000, count, 0),
+        table(b"hdlr", 0, rest=handler + bytes(13)),
+        box(b"minf", table(b"smhd", 0), box(b"stbl", *those.values())),
     )
-    movie = box(b"mvhd", bytes(12), struct.pack(">II", 1_000, 1_000), bytes(80))
-    return box(b"moov", movie, box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", *media)))
+    return box(b"trak", table(b"tkhd", 0, 0, number, rest=bytes(68), flags=7), box(b"mdia", *media), more)
+
+
+def edited(*edits: tuple[int, int]) -> bytes:
+    """Edits of a track: their lengths in ticks of the movie, and where they begin in ticks of the track."""
+    content = b"".join(struct.pack(">III", length, begin, 1 << 16) for length, begin in edits)
+    return box(b"edts", table(b"elst", len(edits), rest=content))
+
+
+EMPTY = {name: table(name, 0) for name in (b"stts", b"stsc", b"stco")} | {b"stsz": table(b"stsz", 0, 0)}
+FRAGMENTED = movie(track(tables=EMPTY), more=box(b"mvex", table(b"trex", 1, 1, 1_024, 4, 0)))
+
+
+def fragment(*runs: bytes) -> bytes:
+    begin = table(b"tfhd", 1, flags=0x20000), table(b"tfdt", 0)
+    return box(b"moof", table(b"mfhd", 1), box(b"traf", *begin, *runs))
 
 
 def compressed(headers: bytes, padding: int = 0) -> bytes:
@@ -268,23 +303,106 @@ def compressed(headers: bytes, padding: int = 0) -> bytes:
     return box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", packed)))
 
 
+def quicktime(recordings: Recordings, content: bytes) -> Path:
+    return recordings.raw("a.mov", box(b"ftyp", b"isomiso2") + box(b"mdat", bytes(4_000)) + content)
+
+
+# Frames of which FFmpeg makes a table of nearly 2 GB; it refuses to make a larger one.
+MANY = 80_000_000
+HUGE = movie(track(MANY))
+
+
 @pytest.mark.parametrize(
-    "headers",
+    "content",
     [
-        headers_of(100_000_000, 1_024, b"mp4a"),
-        headers_of(100_000_000, 2, b"sowt"),
-        compressed(headers_of(100_000_000, 1_024, b"mp4a")),
-        compressed(headers_of(10, 1_024, b"mp4a"), 300 << 20),
+        HUGE,
+        movie(track(MANY, 2, b"sowt")),
+        movie(track(tables={b"stsz": table(b"stsz", 4, MANY, version=1, flags=1)})),
+        movie(track(MANY, 1, handler=b"text")),
+        movie(*[track(MANY // 40, number=number) for number in range(1, 41)]),
+        movie(track(1_000, 1, b"sowt", tables={b"stsc": table(b"stsc", 1, 1, 0x7FFF_FFFF, 1), b"stco": table(
+            b"stco", 100, rest=bytes(400))})),
+        compressed(HUGE),
+        compressed(movie(track(10)), 300 << 20),
+        HUGE.replace(b"moov", b"free", 1),
+        HUGE.replace(b"moov", b"hoov", 1),
+        box(b"udta", HUGE),
+        10_001 * box(b"free") + HUGE,
+        movie(track(), more=track(MANY)[8:]) + track(MANY),
+        FRAGMENTED + fragment(table(b"trun", MANY)),
+        FRAGMENTED + fragment(table(b"trun", MANY, 8, flags=0xF01)),
+        FRAGMENTED + 40 * (fragment(table(b"trun", MANY // 40)) + box(b"mdat", bytes(4))),
+        FRAGMENTED + 1_000 * table(b"sidx", 1, 48_000, 0, 0, 0xFFFF),
+        movie(track(100_000, more=edited(*1_000 * [(0x7FFF_FFFF, 0)]))),
+        movie(track(more=1_000 * table(b"saio", 1 << 20)), more=bytes(1_000_000)),
+        movie(track(more=table(b"sgpd", rest=struct.pack(">4sII", b"sync", 1, 0x7FFF_FFFF), version=1))),
+        movie(track()) + box(b"meta", bytes(4), table(b"hdlr", 0, rest=b"pict" + bytes(13)), table(
+            b"iloc", 0x4400_0000 | MANY >> 16, MANY << 16 & 0xFFFF_FFFF, version=2)),
     ],
-    ids=["frames", "samples of two", "compressed frames", "much that is compressed"],
-)
-def test_headers_of_an_mp4_that_claim_huge_tables(recordings: Recordings, headers: bytes) -> None:
-    file = recordings.raw("a.mov", box(b"ftyp", b"isomiso2") + box(b"mdat", bytes(4_000)) + headers)
-    assert "PEAUDIO_MAX_INDEX_BYTES" in refusal(file)
+    ids=[
+        "frames", "samples of two", "another version", "no sound", "tracks", "chunks", "compressed", "much compressed",
+        "free", "hoov", "in another box", "behind many boxes", "behind a track", "run", "run with fields", "fragments",
+        "index of fragments", "edits", "tables to the end", "groups", "items",
+    ],
+)  # fmt: skip
+def test_headers_of_an_mp4_that_claim_huge_tables(recordings: Recordings, content: bytes) -> None:
+    assert len(content) < 1_500_000
+    assert "PEAUDIO_MAX_INDEX_BYTES" in refusal(quicktime(recordings, content))
+
+
+@pytest.mark.parametrize("content", [HUGE, FRAGMENTED + fragment(table(b"trun", MANY))], ids=["frames", "fragments"])
+def test_what_is_refused_would_take_gigabytes(
+    recordings: Recordings, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    file = quicktime(recordings, content)
+    assert cost(file)[0] < PLAIN_MEGABYTES
+    monkeypatch.setenv("PEAUDIO_MAX_INDEX_BYTES", str(1 << 40))
+    assert cost(file)[0] > 900
 
 
 def test_long_pcm_in_an_mp4_is_within_the_limit(recordings: Recordings) -> None:
-    headers = headers_of(100_000_000, 1, b"sowt")
-    file = recordings.raw("a.mov", box(b"ftyp", b"qt  iso2") + box(b"mdat", bytes(4_000)) + headers)
+    chunks = {b"stsc": table(b"stsc", 1, 1, 1_000, 1), b"stco": table(b"stco", 2, 40, 40)}
+    file = quicktime(recordings, movie(track(MANY, 1, b"sowt", tables=chunks)))
     with open_audio(str(file)) as stream:
         assert sum(map(len, stream.blocks())) > 0
+
+
+@pytest.mark.parametrize("edits", [[(1_000, 0)], [(10_000, 0xFFFF_FFFF), *1_000 * [(10, 48_000)]]])
+def test_edits_of_a_recording_are_within_the_limit(edits: list[tuple[int, int]], recordings: Recordings) -> None:
+    with quicktime(recordings, movie(track(100_000, more=edited(*edits)))).open("rb") as opened:
+        assert index_bytes(opened) < Limits().index_bytes / 20
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"movflags": "frag_keyframe+empty_moov"}, {"movflags": "dash+frag_every_frame"}]
+)
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le", "alac"])
+def test_what_encoders_write_claims_next_to_nothing(
+    recordings: Recordings, codec: str, options: dict[str, str]
+) -> None:
+    path = recordings.folder / "a.mov"
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=48_000, layout="mono")
+        for begin in range(0, 480_000, 1_024):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1_024), np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts = 48_000, begin
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with path.open("rb") as opened:
+        assert index_bytes(opened) <= 32 * path.stat().st_size
+    assert heard(path)[0] == pytest.approx(10, abs=0.1)
+
+
+def test_titles_of_chapters_are_not_read(recordings: Recordings) -> None:
+    title = b"\xff\xff\xfe\xff" + b"ab" * 33_000  # which each of many chapters has
+    count = 3_000
+    places = table(b"stco", count, rest=struct.pack(">I", 24) * count)
+    titles = track(count, kind=b"text", handler=b"text", number=2, tables={
+        b"stsc": table(b"stsc", 1, 1, 1, 1), b"stsz": table(b"stsz", 66_000, count), b"stco": places
+    })  # fmt: skip
+    sound = track(1_000, 1, b"sowt", tables={b"stco": table(b"stco", 1, 24 + len(title))}, more=box(
+        b"tref", box(b"chap", struct.pack(">I", 2))))  # fmt: skip
+    content = box(b"ftyp", b"isomiso2") + box(b"mdat", title, bytes(4_000)) + movie(sound, titles)
+    megabytes, said = cost(recordings.raw("a.mov", content))
+    assert said == "1000 None\n"
+    assert megabytes < PLAIN_MEGABYTES

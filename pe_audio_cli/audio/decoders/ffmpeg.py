@@ -287,6 +287,7 @@ def _open(file: str, opened: Opened) -> InputContainer:
         "format_whitelist": DEMUXERS,
         "codec_whitelist": _probing_decoders(),
         "protocol_whitelist": "fd",  # so that nothing in the file makes FFmpeg open another file, or the network
+        "ignore_chapters": "1",  # whose titles may all be one and the same long text in the file
     }
     try:
         # Not `options`: PyAV hands those to every stream as well, and crashes where FFmpeg finds one more on its way.
