@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench mini constraints clean
+.PHONY: help demo test coverage lint format docs bench mini constraints clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -24,6 +24,9 @@ demo: $(INSTALLED) ## tag and localize the recordings in examples/
 
 test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+coverage: $(INSTALLED) ## run the suite and print which lines and branches of the package it misses
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report term $(ARGS)
 
 lint: $(INSTALLED) ## ruff, and mypy for each system, as CI runs them
 	$(BIN)/ruff check .
@@ -50,5 +53,5 @@ constraints: $(BIN)/python ## pin the newest versions that pyproject.toml allows
 	  --upgrade --no-annotate --quiet --custom-compile-command 'make constraints' --output-file constraints.txt
 
 clean: ## remove the virtual environment and everything that was built
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,8 +27,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any machine")
 
-# What takes longest begins first. A file goes to one process (--dist loadfile), and the others would wait for one that
-# began last.
+# What takes longest begins first, and is marked as slow. A file goes to one process (--dist loadfile), and the others
+# would wait for one that began last.
 LONGEST = (
     "audio/test_mutations.py",
     "cluster/test_ray_engine.py",
@@ -40,9 +40,13 @@ LONGEST = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not want
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    for item in items:
+        if item.path in rank:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
