@@ -1,4 +1,4 @@
-"""What the headers of MP4 and its kin make FFmpeg hold in memory, most of it before it has read any sound.
+"""The memory that the headers of MP4 and related formats make FFmpeg allocate, most of it before it decodes anything.
 
 Formats: ISO/IEC 14496-12, and Apple's QuickTime File Format, whose headers may be compressed. A table whose entries are
 in the file takes about as much memory as it takes there. What is counted here is the rest: tables that claim entries by
@@ -33,7 +33,7 @@ CONTAINERS = frozenset(
     | {b"sinf", b"schi", b"ilst", b"iprp"}
 )
 SPARE, MOVIE = (b"free", b"hoov"), (b"mvhd", b"cmov")  # boxes that may hide a movie, and what it begins with then
-# Tables: the place of the number of entries in their content, and bytes of an entry.
+# Tables: the offset of the number of entries in their content, and bytes of an entry.
 TABLES = {
     b"stts": (4, 8),
     b"ctts": (4, 8),
@@ -62,9 +62,9 @@ LENGTH_AND_TIME = {False: np.dtype(">u4,>u4,>u4"), True: np.dtype(">u8,>u8,>u4")
 def index_bytes(opened: Opened) -> int:
     """About how much memory the headers of an MP4 or MOV ask for beyond what they take in the file; 0 for others."""
     headers = _Headers(size_of(opened))
-    for name, place, size in _boxes_of(opened):
-        if name in LOOKED_INTO or (name in SPARE and read_at(opened, place + 4, 4) in MOVIE):
-            content = read_at(opened, place, min(size, MAX_HEADER))
+    for name, offset, size in _boxes_of(opened):
+        if name in LOOKED_INTO or (name in SPARE and read_at(opened, offset + 4, 4) in MOVIE):
+            content = read_at(opened, offset, min(size, MAX_HEADER))
             headers.take(name, memoryview(content))
     return headers.total()
 
@@ -168,12 +168,12 @@ def _claimed_by_number(name: bytes, version: int, content: memoryview, file_byte
         count = int.from_bytes(content[30:32] if version == 1 else content[22:24], "big")
         return FRAGMENT_BYTES * max(0, count - len(content) // 12)
     if name in (b"iinf", b"iloc"):
-        place, short = (4, version == 0) if name == b"iinf" else (6, version < 2)
-        return ITEM_BYTES * (_number(content, place) >> 16 * short)
-    place, entry = TABLES.get(name, (0, 0))
+        offset, short = (4, version == 0) if name == b"iinf" else (6, version < 2)
+        return ITEM_BYTES * (_number(content, offset) >> 16 * short)
+    offset, entry = TABLES.get(name, (0, 0))
     if name in (b"sbgp", b"sgpd"):
-        place, entry = 8 + 4 * (version == 1), 8 * (bytes(content[4:8]) in GROUPS)
-    wanted = entry * _number(content, place)
+        offset, entry = 8 + 4 * (version == 1), 8 * (bytes(content[4:8]) in GROUPS)
+    wanted = entry * _number(content, offset)
     if name == b"sgpd":
         return wanted
     return 0 if wanted <= len(content) else min(wanted, file_bytes)  # FFmpeg reads on behind the table
@@ -185,21 +185,21 @@ def _entries(content: memoryview, entry: np.dtype[np.void]) -> NDArray[np.void]:
     return np.frombuffer(content[8:], entry, count) if count else np.zeros(0, entry)
 
 
-def _number(content: memoryview, place: int) -> int:
-    return int.from_bytes(content[place : place + 4], "big")
+def _number(content: memoryview, offset: int) -> int:
+    return int.from_bytes(content[offset : offset + 4], "big")
 
 
 def _boxes_of(opened: Opened) -> Iterator[tuple[bytes, int, int]]:
-    """The names of the boxes of a file, and the places and sizes of what they contain."""
-    place, end, begin, window = 0, size_of(opened), 0, b""
-    while place + 8 <= end:
-        if not begin <= place <= begin + len(window) - 16:
-            begin, window = place, read_at(opened, place, WINDOW)
-        size, header = _measured(memoryview(window)[place - begin :], end - place)
+    """The names of the boxes of a file, and the offsets and sizes of what they contain."""
+    offset, end, begin, window = 0, size_of(opened), 0, b""
+    while offset + 8 <= end:
+        if not begin <= offset <= begin + len(window) - 16:
+            begin, window = offset, read_at(opened, offset, WINDOW)
+        size, header = _measured(memoryview(window)[offset - begin :], end - offset)
         if size < header:
             return
-        yield window[place - begin + 4 : place - begin + 8], place + header, size - header
-        place += size
+        yield window[offset - begin + 4 : offset - begin + 8], offset + header, size - header
+        offset += size
 
 
 def _boxes_in(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
