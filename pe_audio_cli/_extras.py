@@ -10,7 +10,7 @@ __all__ = ["EXTRAS", "require_extra"]
 
 # The modules that each extra of pyproject.toml installs and the package imports.
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "eval": ("scipy", "sklearn"),
+    "eval": ("scipy", "sklearn", "tomlkit"),
     "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
     "ray": ("ray", "pyarrow"),

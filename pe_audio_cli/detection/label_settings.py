@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -43,7 +43,7 @@ else:
     import tomli as tomllib
 
 __all__ = ["FILE", "NO_SETTINGS", "Command", "LabelSettings", "SettingsFile", "carried_settings", "read_settings"]
-__all__ += ["settings_in", "settings_text"]
+__all__ += ["settings_in"]
 
 OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
 
@@ -220,7 +220,8 @@ def _label(path: Path, command: Command, label: str, values: object) -> LabelSet
     where = f"{path}, {label[:MOST_CHARACTERS]!r}" + ("..." if len(label) > MOST_CHARACTERS else "")
     where = where if label else str(path)
     if not isinstance(values, dict):
-        raise UsageError(f"{where}: unknown setting {shown(values)}: write a table [{command}.labels.{_quoted(label)}]")
+        table = f"[{command}.labels.{json.dumps(label, ensure_ascii=False)}]"
+        raise UsageError(f"{where}: unknown setting {shown(values)}: write a table {table}")
     if label and FORMERLY in values and "prompts" not in values:
         values = {"prompts" if name == FORMERLY else name: value for name, value in values.items()}
     extra = sorted(values.keys() - known)
@@ -239,29 +240,3 @@ def _label(path: Path, command: Command, label: str, values: object) -> LabelSet
         return LabelSettings(tuple(prompts), rules, **calibration)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-
-
-def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:
-    """The file, with comments: ``head`` at its beginning, and the ``remarks`` on labels above them."""
-    lines = [f"# {line}".rstrip() for line in head.splitlines()]
-    lines += ["", f"[{command}]", f"model = {_quoted(settings.model)}"]
-    lines += [f"fingerprint = {_quoted(settings.fingerprint)}", *_lines(settings.default)]
-    for label, values in settings.labels.items():
-        lines += ["", f"[{command}.labels.{_quoted(label)}]"]
-        lines += [f"# {remarks[label]}"] if label in remarks else []
-        lines += _lines(values)
-    return "\n".join(lines) + "\n"
-
-
-def _lines(settings: LabelSettings) -> Iterator[str]:
-    default = LabelSettings().flat()
-    for name, value in settings.flat().items():
-        if name == "prompts" and value:
-            yield f"prompts = [{', '.join(map(_quoted, value))}]"
-        elif value != default.get(name):
-            yield f"{name} = {value!r}"
-
-
-def _quoted(text: str) -> str:
-    """A basic string of TOML: JSON's, but for U+007F, which TOML wants escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -15,9 +15,9 @@ from pe_audio_cli.detection.label_settings import (
     carried_settings,
     read_settings,
     settings_in,
-    settings_text,
 )
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.evaluation.tuning.settings_writer import settings_text
 from pe_audio_cli.options import EventOptions, TagOptions
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 INDENT = "    "
+WIDEST = 100_000  # columns of a table that is not folded
+WIDEST = 100_000  # columns of a table before it is folded, which keeps paths whole
 COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
 
 models = typer.Typer()
@@ -96,13 +99,19 @@ def _pull(repo: str, options: ModelOptions, console: Console) -> None:
 
 
 def _table(found: Sequence[Stored], width: int | None) -> str:
-    """Format a table with the longest column last.
+    """Return a table whose columns are as wide as they need, where what may be long stands last.
 
     A row that does not fit into ``width`` columns, None for no limit, goes on below, broken between words.
     """
-    rows = [COLUMNS, *(_row(each) for each in found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0), header_style="none")
+    for each in found:
+        table.add_row(*_row(each))
+    text = io.StringIO()
+    RichConsole(file=text, width=WIDEST, highlight=False, markup=False, emoji=False).print(table)
+    lines = map(str.rstrip, text.getvalue().splitlines())
     return "\n".join(line if width is None else _folded(line, width) for line in lines)
 
 

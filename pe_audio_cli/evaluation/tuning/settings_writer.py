@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile, settings_text
+import tomlkit
+from tomlkit.items import KeyType, SingleKey, Table
+
+from pe_audio_cli.detection.label_settings import Command, LabelSettings, SettingsFile
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
 from pe_audio_cli.evaluation.reporting.evaluation_result import (
     TITLES,
@@ -16,7 +19,7 @@ from pe_audio_cli.evaluation.reporting.evaluation_result import (
 )
 from pe_audio_cli.formats.escaping import terminal_text
 
-__all__ = ["tuned_text"]
+__all__ = ["settings_text", "tuned_text"]
 
 HEAD = """\
 The best settings for each label, by peaudio eval {annotations}
@@ -67,3 +70,34 @@ def _remark(tuned: TunedLabel) -> str:
 
 def _figures(figures: Mapping[str, Estimate]) -> str:
     return ", ".join(f"{TITLES[name]} {estimate_text(figure)}" for name, figure in figures.items())
+
+
+def settings_text(settings: SettingsFile, command: Command, head: str, remarks: Mapping[str, str]) -> str:
+    """Return the file, with comments: ``head`` at its beginning, and the ``remarks`` on labels above their settings."""
+    file, section = tomlkit.document(), tomlkit.table()
+    for line in head.splitlines():
+        file.add(tomlkit.comment(line))
+    file.add(tomlkit.nl())
+    section["model"], section["fingerprint"] = settings.model, settings.fingerprint
+    _fill(section, settings.default)
+    labels = tomlkit.table(is_super_table=True)
+    for label, own in settings.labels.items():
+        table = tomlkit.table()
+        if label in remarks:
+            table.add(tomlkit.comment(remarks[label]))
+        _fill(table, own)
+        labels.add(SingleKey(label, KeyType.Basic), table)
+    if settings.labels:
+        section["labels"] = labels
+    file[command] = section
+    return tomlkit.dumps(file)
+
+
+def _fill(table: Table, settings: LabelSettings) -> None:
+    """Add the settings that differ from the defaults."""
+    default = LabelSettings().flat()
+    for name, value in settings.flat().items():
+        if name == "prompts" and value:
+            table[name] = list(value)
+        elif value != default.get(name):
+            table[name] = value
