@@ -249,6 +249,7 @@ class _Joined:
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.warnings: list[str] = []
         self.next_recording: int | None = None
+        self.is_sound = True  # compressed data are refused
         self._file, self._opened, self._decoder = file, opened, first
         self._audio_track = audio_track
 
@@ -258,7 +259,8 @@ class _Joined:
         second = 0.0  # when the second recording begins
         n_more = 0
         while True:
-            for block in refusing_compressed(self._file, self._decoder.blocks()):
+            blocks = self._decoder.blocks()
+            for block in blocks if self._decoder.is_sound else refusing_compressed(self._file, blocks):
                 seconds += block.seconds
                 yield block
             place = self._decoder.next_recording
@@ -290,7 +292,7 @@ def _decoder(file: str, opened: Opened, audio_track: int | None = None) -> Decod
     known = _known_to_libsndfile(file, opened)
     if known is not None and known.has_length and known.header_is_wrong is None:
         check_track(file, audio_track, 1)
-        return known if (kind := known.compressed) is None else _decompressed(file, opened, known, kind)
+        return known if (kind := known.compressed()) is None else _decompressed(file, opened, known, kind)
     from pe_audio_cli.audio.decoders.ffmpeg import (
         FFmpegDecoder,  # PyAV takes a moment that WAV and FLAC need not wait for
     )
@@ -355,11 +357,15 @@ def _gathered(blocks: Iterable[Block]) -> Iterator[Block]:
     for block in blocks:
         changes = (block.sample_rate, block.samples.shape[1]) != shape
         if parts and (changes or n_gathered >= min(shape[0], MAX_GATHERED // shape[1])):
-            yield Block(np.concatenate(parts), shape[0])
+            yield Block(_joined(parts), shape[0])
             parts, n_gathered = [], 0
         shape = block.sample_rate, block.samples.shape[1]
         if len(block.samples):
             parts.append(block.samples)
             n_gathered += len(block.samples)
     if parts:
-        yield Block(np.concatenate(parts), shape[0])
+        yield Block(_joined(parts), shape[0])
+
+
+def _joined(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -42,26 +42,46 @@ Samples = NDArray[np.float32]
 
 @dataclass
 class _Bands:
-    """A segment's power in each octave: ``own`` of shape ``(channels, n_bands)``, of their sum ``(n_bands,)``.
-
-    ``aligned`` is the power of the sum in which channels that oppose the loudest are turned over.
-    """
+    """A segment's power in each octave: ``own`` of shape ``(channels, n_bands)``, of their sum ``(n_bands,)``."""
 
     own: NDArray[Any]
     summed: NDArray[Any]
-    aligned: NDArray[Any]
     spectrum: NDArray[np.complexfloating[Any, Any]]  # (channels, n_transforms, n_bins)
     starts: NDArray[np.intp]  # the first bin of each band
+    tells_phase: bool  # whether there are enough samples
+
+    @property
+    def may_cancel(self) -> bool:
+        """Whether channels can cancel each other, by the most that their sum can have when some are turned over."""
+        return bool((self.summed < CANCELLED * len(self.own) * self.own.sum(axis=0)).any())
 
     @property
     def cancel(self) -> NDArray[np.bool_]:
         """The bands in which channels cancel each other; see ``CANCELLED``."""
-        return np.asarray(self.summed < CANCELLED * self.aligned)
+        return np.asarray(self.summed < CANCELLED * self._aligned())
 
     @property
     def support(self) -> NDArray[np.bool_]:
         """The bands in which channels support each other; see ``IN_PHASE``."""
         return np.asarray(self.summed > IN_PHASE * self.own.sum(axis=0))
+
+    def _aligned(self) -> NDArray[Any]:
+        """Return the power of the sum in which channels that oppose the loudest are turned over."""
+        spectrum, own = self.spectrum, self.own
+        bands = np.split(spectrum, self.starts[1:], axis=2)
+        loudest = own.argmax(axis=0)
+        reference = np.concatenate([band[channel] for band, channel in zip(bands, loudest, strict=True)], axis=1)
+        shared = _in_bands(spectrum.real * reference.real + spectrum.imag * reference.imag, self.starts)
+        n_bins = np.diff(np.append(self.starts, spectrum.shape[2]))
+        # Of few values, a correlation may be large by chance: its standard error is that of as many complex numbers,
+        # and of less than a transform it says nothing.
+        errors = np.sqrt(2 / (n_bins * spectrum.shape[1]))
+        opposed = -np.clip(errors, -OPPOSED, 0.95) if self.tells_phase else -2.0
+        signs = np.where(shared < opposed * np.sqrt(own * own.max(axis=0)), np.float32(-1), np.float32(1))
+        if not (signs < 0).any():  # there is nothing to turn over
+            return self.summed
+        turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
+        return _in_bands(_power(turned.sum(axis=0)), self.starts)
 
 
 class Mixer:
@@ -119,6 +139,8 @@ class Mixer:
         bands = _bands(samples, self._sample_rate)
         powers = bands.own.mean(axis=0)
         self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
+        if self._kept is None and not bands.may_cancel:
+            return
         audible = np.where(powers > max(SILENCE, AUDIBLE * self._loudest), np.sqrt(powers), 0.0)
         lost = bands.cancel & (audible > 0)
         n_lost, n_sound = float(audible[lost].sum()), float(audible[bands.support].sum())
@@ -173,19 +195,8 @@ def _bands(samples: Samples, sample_rate: int) -> _Bands:
     spectrum = np.fft.rfft(whole.reshape(-1, n_transforms, size) * (window * np.float32(scale)))
     spectrum = spectrum[:, :, lowest:] * weights
     own = _in_bands(_power(spectrum), starts)
-    n_bins = np.diff(np.append(starts, spectrum.shape[2]))
-    bands = np.split(spectrum, starts[1:], axis=2)
-    reference = np.concatenate([band[loudest] for band, loudest in zip(bands, own.argmax(axis=0), strict=True)], axis=1)
-    shared = _in_bands(spectrum.real * reference.real + spectrum.imag * reference.imag, starts)
-    # Of few values, a correlation may be large by chance: its standard error is that of as many complex numbers, and
-    # of less than a transform it says nothing.
-    opposed = -np.clip(np.sqrt(2 / (n_bins * n_transforms)), -OPPOSED, 0.95) if len(samples) >= size else -2.0
-    signs = np.where(shared < opposed * np.sqrt(own * own.max(axis=0)), np.float32(-1), np.float32(1))
-    summed = aligned = _in_bands(_power(spectrum.sum(axis=0)), starts)
-    if (signs < 0).any():  # else there is nothing to turn over
-        turned = spectrum * np.repeat(signs, n_bins, axis=1)[:, None]
-        aligned = _in_bands(_power(turned.sum(axis=0)), starts)
-    return _Bands(own, summed, aligned, spectrum, starts)
+    summed = _in_bands(_power(spectrum.sum(axis=0)), starts)
+    return _Bands(own, summed, spectrum, starts, tells_phase=len(samples) >= size)
 
 
 def _in_bands(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:

@@ -36,13 +36,15 @@ class Decoder(Protocol):
 
     ``sample_rate`` (Hz) and ``channels`` are those that it begins with. ``warnings`` tell what was amiss, and are
     complete once the blocks have run out. ``next_recording`` is the byte at which another recording begins in the same
-    file, one that is not among the blocks; None where there is none.
+    file, one that is not among the blocks; None where there is none. ``is_sound`` says whether it is known that no
+    compressed data are stored as its samples.
     """
 
     sample_rate: int
     channels: int
     warnings: list[str]
     next_recording: int | None
+    is_sound: bool
 
     def blocks(self) -> Iterator[Block]:
         """Yield all samples, in blocks of bounded size; rate and number of channels may change from one to the next."""

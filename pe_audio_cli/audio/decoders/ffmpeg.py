@@ -13,13 +13,12 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.plane import AudioPlane
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from numpy.typing import NDArray
 
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
+from pe_audio_cli.audio.decoders.frame_run import FrameRun
 from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_in_front, is_no_sound, next_recording
@@ -33,7 +32,6 @@ __all__ = ["FFmpegDecoder"]
 MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
-BLOCK_SAMPLES = 1 << 20  # of all channels together, mixed down at once
 MP3_TAG, MP3_TAG_BYTES = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S), 256
 MPEG1_RATE = 32_000  # Hz; at lower rates, MPEG-2's, frames are half as long
 OGG_HEADER_BYTES, MAX_OGG_PAGE_BYTES = 27, 65_307  # RFC 3533, section 6; the header without its segment table
@@ -49,15 +47,6 @@ DEMUXERS = (
 )
 # Formats whose headers hold a duration; for the others, FFmpeg guesses one from the bit rate.
 TIMED_DEMUXERS = frozenset({"ape", "asf", "flac", "flv", "matroska", "mov", "ogg", "tak", "tta", "wv"})
-# FFmpeg's sample formats: numpy's name for the type, what stands for 0.0 in it, and what for 1.0.
-SAMPLE_FORMATS = {
-    "u8": ("u1", 2**7, 2**7),
-    "s16": ("i2", 0, 2**15),
-    "s32": ("i4", 0, 2**31),
-    "s64": ("i8", 0, 2**63),
-    "flt": ("f4", 0, 1),
-    "dbl": ("f8", 0, 1),
-}
 MATROSKA_DURATION = re.compile(
     r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII
 )  # a stream's tag, say 00:00:03.023000000
@@ -104,6 +93,7 @@ class FFmpegDecoder:
             self._stream = _sound(file, self._container, audio_track)
             self.warnings += _track_warning(self._container, self._stream) if audio_track is None else []
             self._check_decoder()
+            self.is_sound = not self._stream.codec_context.codec.lossless
             self._believe(file, self._stream.rate, self._stream.channels)
             self._frames = self._decoded()
             first = next(self._frames, None)
@@ -122,12 +112,23 @@ class FFmpegDecoder:
         self.channels = self._channels = channels
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks of a second or a packet at most."""
+        """Yield blocks of about a second, of less where there are many channels or something changes."""
+        run = FrameRun()
         for frame in self._frames:
             self._follow(frame)
-            for block in itertools.chain(self._silence_before(frame), _blocks(frame)):
-                self._position += len(block.samples)
-                yield block
+            missing = self._missing_before(frame)
+            if missing or not run.goes_on_with(frame):
+                yield from run.blocks()
+                run = FrameRun()
+            for n in _seconds_of(missing, self._rate):
+                self._position += n
+                yield Block(np.zeros((n, self._channels), np.float32), self._rate)
+            run.append(frame)
+            self._position += frame.samples
+            if run.is_full:
+                yield from run.blocks()
+                run = FrameRun()
+        yield from run.blocks()
         if self.next_recording is None and self._sound_end:
             self.next_recording = beginning_after(self._whole, self._sound_end)
         self._sum_up()
@@ -202,9 +203,10 @@ class FFmpegDecoder:
         except av.FFmpegError as error:
             self._ended = error.strerror or "it makes no sense"
 
-    def _silence_before(self, frame: AudioFrame) -> Iterator[Block]:
+    def _missing_before(self, frame: AudioFrame) -> int:
+        """Return the samples of silence that stand in for audio that is missing by a frame's time stamp."""
         if frame.time is None or self._is_mistimed:
-            return
+            return 0
         if self._start is None:
             self._start = frame.time
         missing = round((frame.time - self._start - self._earlier) * self._rate) - self._position
@@ -212,13 +214,13 @@ class FFmpegDecoder:
         if seconds > self._gap_left:
             self._jumps.append(self._seconds)
             self._start += seconds
-        elif seconds > GAP_SECONDS:
-            self._gap_left -= seconds
-            if self._position > 0:
-                self._gaps.append((self._seconds, seconds))
-            for done in range(0, missing, self._rate):
-                n = min(self._rate, missing - done)
-                yield Block(np.zeros((n, frame.layout.nb_channels), np.float32), self._rate)
+            return 0
+        if seconds <= GAP_SECONDS:
+            return 0
+        self._gap_left -= seconds
+        if self._position > 0:
+            self._gaps.append((self._seconds, seconds))
+        return missing
 
     def _sum_up(self) -> None:
         claimed = self._claimed_seconds()
@@ -332,31 +334,9 @@ def _about_track(track: AudioStream) -> str:
     return f": {named}" if named else ""
 
 
-def _blocks(frame: AudioFrame) -> Iterator[Block]:
-    """A frame in one block, or several where it is very large."""
-    sample_type, silence, full_scale = SAMPLE_FORMATS[frame.format.name.removesuffix("p")]
-    count, channels = frame.samples, frame.layout.nb_channels
-    step = max(1, BLOCK_SAMPLES // channels)
-    if frame.format.is_planar:
-        # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
-        planes = [memoryview(AudioPlane(frame, channel)) for channel in range(channels)]
-        rows = [np.frombuffer(plane, sample_type, count) for plane in planes]
-        for done in range(0, count, step):
-            samples = np.stack([row[done : done + step] for row in rows], axis=1)
-            yield Block(_scaled(samples, silence, full_scale), frame.sample_rate)
-        return
-    packed = np.frombuffer(memoryview(frame.planes[0]), sample_type, count * channels).reshape(count, channels)
-    for done in range(0, count, step):
-        yield Block(_scaled(packed[done : done + step], silence, full_scale), frame.sample_rate)
-
-
-def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
-    """Convert samples to floats, given the values of 0.0 and 1.0."""
-    if samples.dtype == np.float32:
-        return samples
-    with np.errstate(over="ignore"):  # infinity is refused later, by its place
-        scaled: NDArray[np.float32] = ((samples - np.float64(silence)) / full_scale).astype(np.float32)
-    return scaled
+def _seconds_of(samples: int, sample_rate: int) -> Iterator[int]:
+    """Split a number of samples into lengths of up to a second."""
+    yield from (min(sample_rate, samples - done) for done in range(0, samples, sample_rate))
 
 
 @cache

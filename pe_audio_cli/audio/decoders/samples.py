@@ -33,6 +33,7 @@ class SamplesDecoder:
     def __init__(self, file: str, given: Samples) -> None:
         self.warnings: list[str] = []
         self.next_recording: int | None = None
+        self.is_sound = False
         self.sample_rate = _checked_rate(file, given.sample_rate)
         self._samples = _checked_samples(file, given.values)
         self.channels = self._samples.shape[1]
@@ -86,7 +87,7 @@ def _checked_samples(file: str, values: Any) -> NDArray[Any]:
 def _scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
     if samples.dtype.kind == "f":
         with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as that
-            return np.asarray(samples, np.float32)
+            return np.array(samples, np.float32)  # a copy: what was handed over may change
     silence, full_scale = SCALES[samples.dtype.kind, samples.dtype.itemsize]
     scaled: NDArray[np.float32] = (np.asarray(samples, np.float32) - np.float32(silence)) / np.float32(full_scale)
     return scaled

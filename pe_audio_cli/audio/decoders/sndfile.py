@@ -13,8 +13,9 @@ from itertools import chain
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from pe_audio_cli.audio.bitstream import compressed_kind
+from pe_audio_cli.audio.bitstream import LOOK_WORDS, compressed_kind, words_of
 from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_in_front, is_no_sound, rest_of
@@ -47,6 +48,17 @@ def recognizes(opened: Opened) -> bool:
     return read_at(opened, id3_in_front(opened), 4).startswith(MAGIC)
 
 
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read from front to back.
+
+    In one that can seek, soundfile does so after each read, for which libsndfile decodes a frame of FLAC again.
+    """
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+
 class SndfileDecoder:
     """A recording that libsndfile decodes; see :class:`pe_audio_cli.audio.decoders.base.Decoder`.
 
@@ -58,6 +70,8 @@ class SndfileDecoder:
     def __init__(self, file: str, opened: Opened) -> None:
         self.warnings: list[str] = []
         self.next_recording: int | None = None
+        self.is_sound = False
+        self._blocks: Iterator[Block] = self._decoded()
         whole = opened
         self._extent = extent_of(opened)
         rest = None if self._extent is None else rest_of(opened, self._extent)
@@ -75,7 +89,7 @@ class SndfileDecoder:
         elif read_at(opened, 0, 4) == b"BW64":  # which is RF64 with other chunks of metadata; libsndfile knows that
             opened = part_of(opened, 0, size_of(opened)).under(b"RF64")
         self._file, self._opened = file, opened
-        self._sound = soundfile.SoundFile(opened if isinstance(opened, Excerpt) else rewound(opened), closefd=False)
+        self._sound = _SoundFile(opened if isinstance(opened, Excerpt) else rewound(opened), closefd=False)
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
         check_header(file, self.sample_rate, self.channels)
@@ -126,12 +140,12 @@ class SndfileDecoder:
             found = f"{there / self.sample_rate:.3f} s are there: all were read"
             self.warnings.append(f"its header claims {claimed / self.sample_rate:.3f} s, and {found}")
 
-    def _samples(self, place: Excerpt) -> soundfile.SoundFile:
+    def _samples(self, place: Excerpt) -> _SoundFile:
         """Open all bytes of an excerpt as samples, of the type in the header."""
         sound = self._sound
         little = read_at(self._opened, 0, 4) in (b"RIFF", b"RF64", b"BW64", b"riff")
         endian = ("LITTLE" if little else "BIG") if sound.endian == "FILE" else sound.endian
-        return soundfile.SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
+        return _SoundFile(place, "r", self.sample_rate, self.channels, sound.subtype, endian, "RAW")
 
     def note_unread(self) -> None:
         """Warn if the file is clearly longer than the samples that its header claims, where headers are short."""
@@ -140,24 +154,29 @@ class SndfileDecoder:
         if width and n_bytes > UNREAD_BYTES and not is_no_sound(self._opened, size_of(self._opened) - n_bytes):
             self.warnings.append(f"about {n_bytes:,} bytes besides the sound that its header claims were not read")
 
-    @property
     def compressed(self) -> str | None:
-        """The compressed format within declared PCM, or None; must be read before the blocks."""
+        """Return the compressed format within declared PCM, or None; to be called before the blocks are read."""
         if self._sound.subtype not in ("PCM_16", "PCM_24", "PCM_32"):
             return None
-        size = min(self.sample_rate, MAX_BLOCK_BYTES // (4 * self.channels))
-        # Not the sound that is read later: after going back in it, libsndfile may pass over damage without a word.
-        with (
-            contextlib.suppress(soundfile.LibsndfileError),  # which is told when it is met again
-            soundfile.SoundFile(part_of(self._opened, 0, size_of(self._opened))) as sound,
-        ):
-            for _ in range(SILENT_SECONDS):
-                samples = sound.read(size, dtype="int32", always_2d=True)
-                if not len(samples) or samples.any():
-                    rest = sound.read(size, dtype="int32", always_2d=True)
-                    words = (np.concatenate([samples, rest]).reshape(-1) >> 16).astype(np.uint16)
-                    return compressed_kind(words) if len(words) > LEAST_WORDS else None
-        return None
+        early: list[Block] = []
+        heard: list[NDArray[np.float32]] = []
+        seconds, left = 0.0, LOOK_WORDS
+        for block in self._blocks:
+            early.append(block)
+            if heard or block.samples.any():
+                heard.append(block.samples)
+                left -= block.samples.size
+            else:
+                early[-1] = _silence_like(block)
+            seconds += block.seconds
+            if left <= 0 or (not heard and seconds >= SILENT_SECONDS):
+                break
+        self._blocks = chain(early, self._blocks)
+        if not heard or left > LOOK_WORDS - LEAST_WORDS:
+            return None
+        kind = compressed_kind(words_of(heard))
+        self.is_sound = kind is None
+        return kind
 
     @property
     def form(self) -> str:
@@ -171,6 +190,9 @@ class SndfileDecoder:
 
     def blocks(self) -> Iterator[Block]:
         """Blocks of a tenth of a second at most."""
+        return self._blocks
+
+    def _decoded(self) -> Iterator[Block]:
         size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
         frames = 0
         try:
@@ -211,4 +233,10 @@ class SndfileDecoder:
 
     def close(self) -> None:
         """Free what libsndfile holds; the file stays open."""
+        self._blocks = iter(())
         self._sound.close()
+
+
+def _silence_like(block: Block) -> Block:
+    """Return a block of as many zeros, which takes no memory."""
+    return Block(np.broadcast_to(np.zeros((), np.float32), block.samples.shape), block.sample_rate)

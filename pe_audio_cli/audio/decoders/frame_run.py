@@ -1,0 +1,101 @@
+"""Decoded frames of FFmpeg's, joined and converted many at once: frame by frame, that takes longer than decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
+from numpy.typing import NDArray
+
+from pe_audio_cli.audio.decoders.base import Block
+
+__all__ = ["FrameRun"]
+
+BLOCK_SAMPLES = 1 << 20  # of all channels together, converted at once
+MAX_FRAMES = 1_024  # held: each takes a kilobyte or more, however short it is
+# FFmpeg's sample formats: numpy's name of the type, and its values of 0.0 and of 1.0.
+SAMPLE_FORMATS = {
+    "u8": ("u1", 2**7, 2**7),
+    "s16": ("i2", 0, 2**15),
+    "s32": ("i4", 0, 2**31),
+    "s64": ("i8", 0, 2**63),
+    "flt": ("f4", 0, 1),
+    "dbl": ("f8", 0, 1),
+}
+
+
+class FrameRun:
+    """Frames in a row, alike in rate, channels and sample format, about a second of them at most."""
+
+    def __init__(self) -> None:
+        self._frames: list[AudioFrame] = []
+        self._likeness = (0, 0, "")
+        self._samples = 0
+
+    def goes_on_with(self, frame: AudioFrame) -> bool:
+        """Return whether a frame is like those of the run."""
+        return not self._frames or self._likeness == _likeness(frame)
+
+    def append(self, frame: AudioFrame) -> None:
+        """Add a frame that is like those of the run; one without samples is left out."""
+        if not frame.samples:
+            return
+        if not self._frames:
+            self._likeness = _likeness(frame)
+        self._frames.append(frame)
+        self._samples += frame.samples
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its blocks are to be taken before another frame is added."""
+        if not self._frames:
+            return False
+        rate, channels, _ = self._likeness
+        return self._samples >= min(rate, BLOCK_SAMPLES // channels) or len(self._frames) >= MAX_FRAMES
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield all samples in one block, in several where frames are very large; nothing without frames."""
+        if not self._frames:
+            return
+        rate, channels, name = self._likeness
+        sample_type, silence, full_scale = SAMPLE_FORMATS[name.removesuffix("p")]
+        samples = (_interleaved if name.endswith("p") else _packed)(self._frames, channels, sample_type)
+        step = max(1, BLOCK_SAMPLES // channels)
+        for done in range(0, len(samples), step):
+            yield Block(_scaled(samples[done : done + step], silence, full_scale), rate)
+
+
+def _likeness(frame: AudioFrame) -> tuple[int, int, str]:
+    return frame.sample_rate, frame.layout.nb_channels, frame.format.name
+
+
+def _interleaved(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
+    """Return the samples of planar frames, of shape ``(samples, channels)``."""
+    samples = np.empty((sum(frame.samples for frame in frames), channels), sample_type)
+    for channel in range(channels):
+        # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
+        planes = ((memoryview(AudioPlane(frame, channel)), frame.samples) for frame in frames)
+        rows = [np.frombuffer(plane, sample_type, count) for plane, count in planes]
+        np.concatenate(rows, out=samples[:, channel])
+    return samples
+
+
+def _packed(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
+    """Return the samples of interleaved frames, of shape ``(samples, channels)``."""
+    planes = ((memoryview(frame.planes[0]), frame.samples * channels) for frame in frames)
+    return np.concatenate([np.frombuffer(plane, sample_type, count) for plane, count in planes]).reshape(-1, channels)
+
+
+def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
+    """Convert samples to floats, given the values of 0.0 and 1.0."""
+    if samples.dtype == np.float32:
+        return samples
+    # In either type, nothing is rounded but by the conversion to float32: full scales are powers of 2.
+    scaled = samples.astype(np.float32 if samples.dtype.itemsize <= 4 else np.float64)
+    scaled -= silence
+    scaled /= full_scale
+    with np.errstate(over="ignore"):  # infinity is refused later, by its place
+        return scaled.astype(np.float32, copy=False)
