@@ -73,11 +73,13 @@ class Clip:
 class Database:
     """An open index; a context manager. Many processes may read one at a time, or one write."""
 
-    def __init__(self, path: Path, connection: DuckDBPyConnection) -> None:
+    def __init__(self, path: Path, connection: DuckDBPyConnection, read_only: bool) -> None:
         self.path = path
         self._connection = connection
         self._is_open = True
         self._next_window = self._next_recording = 1
+        self._read_only = read_only
+        self._known: tuple[str, int, int] | None = None  # what it holds, where it cannot change
         with _read_errors_explained(path):
             self.about = read_about(connection, path, VERSION)
 
@@ -115,7 +117,7 @@ class Database:
         with _read_errors_explained(path):
             connection = _connect(place_of(path), read_only=read_only)
         try:
-            database = cls(path, connection)
+            database = cls(path, connection, read_only)
             if accept is not None:
                 accept(database.about)
             if not read_only:
@@ -129,11 +131,26 @@ class Database:
     @property
     def state(self) -> str:
         """A random name, which changes with the content."""
-        return str(self._one("SELECT state FROM about LIMIT 1"))
+        return self._summary()[0]
 
     def counts(self) -> tuple[int, int]:
         """Return the numbers of recordings and windows."""
-        return int(self._one(f"SELECT {COUNT} FROM recordings")), int(self._one(f"SELECT {COUNT} FROM windows"))
+        _, n_recordings, n_windows = self._summary()
+        return n_recordings, n_windows
+
+    def _summary(self) -> tuple[str, int, int]:
+        """Return the state and the numbers of recordings and windows."""
+        known = self._known
+        if known is None:
+            counts = ", ".join(f"(SELECT {COUNT} FROM {table})" for table in ("recordings", "windows"))
+            with self._cursor() as cursor:
+                ((state, n_recordings, n_windows),) = cursor.execute(
+                    f"SELECT state, {counts} FROM about LIMIT 1"
+                ).fetchall()
+            known = (str(state), int(n_recordings), int(n_windows))
+            if self._read_only:  # nobody else can write while this process has it open
+                self._known = known
+        return known
 
     def stamps(self) -> dict[str, tuple[int | None, int | None]]:
         """Return size and time of change of each recording when it was read, by its path."""

@@ -151,9 +151,8 @@ def _only_row(connection: DuckDBPyConnection, path: Path, columns: Sequence[str]
 
 def _check_size(connection: DuckDBPyConnection, path: Path, width: int) -> None:
     """Refuse a small file that claims to hold what would fill a disk or the memory."""
-    n_windows, n_recordings = (
-        connection.execute(f"SELECT {COUNT} FROM {name}").fetchall()[0][0] for name in ("windows", "recordings")
-    )
+    counts = ", ".join(f"(SELECT {COUNT} FROM {name})" for name in ("windows", "recordings"))
+    n_windows, n_recordings = connection.execute(f"SELECT {counts}").fetchall()[0]
     size = path.stat().st_size
     if n_windows * width * 4 + n_recordings * 64 > LEAST_LIMIT + MAX_RATIO * size:
         raise damaged(path, f"{n_windows} windows of {n_recordings} recordings in a file of {size} bytes")

@@ -23,7 +23,6 @@ import stat
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -37,6 +36,8 @@ from pe_audio_cli.index.files import is_ours, place_of
 from pe_audio_cli.index.schema import damaged
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from numpy.typing import NDArray
 
 __all__ = ["WindowBlock", "blocks_of", "distrust", "is_foreign", "is_fresh", "refresh", "sweep", "vectors_path"]
@@ -275,6 +276,8 @@ def _mapped(path: Path, header: _Header) -> Iterator[WindowBlock]:
 @contextlib.contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
     """A thread pool for checksums, which zlib computes without the GIL; pending ones are cancelled at the end."""
+    from concurrent.futures import ThreadPoolExecutor  # most searches compute no checksums
+
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         yield pool
