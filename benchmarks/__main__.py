@@ -18,6 +18,7 @@ from benchmarks import (
     cluster,
     codec,
     cuda,
+    decoding,
     encoder,
     labels,
     linear,
@@ -39,7 +40,9 @@ HEAD = (
     "Each contender runs in a process of its own, and they take turns. *Full width* is transformers' default "
     f"`PeAudioConfig`, as in the published checkpoints, with random weights. {HOW_TO_READ}"
 )
-BENCHMARKS = (codec, encoder, ranking, recording, linear, memory, startup, labels, search, clap, mini, cuda, cluster)
+BENCHMARKS = (
+    *(codec, encoder, ranking, recording, decoding, linear, memory, startup, labels, search, clap, mini, cuda, cluster),
+)
 
 
 def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> None:

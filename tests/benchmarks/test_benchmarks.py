@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from benchmarks import (
     commands,
     contender,
     cuda,
+    decoding,
     first_embedding,
     full_width,
     linear,
@@ -114,6 +116,8 @@ def in_this_process(monkeypatch, folder, tmp_path):
 
     monkeypatch.setattr(contender, "Child", Local)
     monkeypatch.setattr(cluster, "watch", pretend_to_watch)
+    monkeypatch.setattr(decoding, "N_SHORT", 2)
+    monkeypatch.setattr(decoding, "LONG_SECONDS", 1.0)
     monkeypatch.setattr(Program, "run", pretend)
     monkeypatch.setattr(lineup, "MATRIX", 64)
     monkeypatch.setattr(clap.models, "clap", lambda: lambda samples: (samples,))
@@ -253,6 +257,25 @@ def test_the_search_that_is_taken_apart_finds_what_both_others_find(tmp_path, mo
 
 
 needs_cores = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux gives a program one core")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg to compare with")
+@pytest.mark.usefixtures("in_this_process")
+def test_decoding_is_compared_with_ffmpeg(options):
+    rows = [line.split(" | ") for line in decoding.measure(options).splitlines() if ": peaudio | " in line]
+    assert len(rows) == 3
+    assert all(float(seconds) > 0 and float(ratio.strip("| ")) > 0 for _, seconds, ratio in rows)
+
+
+def test_without_ffmpeg_decoding_is_not_measured(options, monkeypatch):
+    monkeypatch.setattr(decoding.shutil, "which", lambda name: None)
+    assert table.NOT_MEASURED in decoding.measure(options)
+
+
+def test_decoding_that_fails_is_an_error(tmp_path):
+    missing = decoding.Processes("ours", [[sys.executable, "-c", decoding.SCRIPT, tmp_path / "none.wav"]])
+    with pytest.raises(subprocess.CalledProcessError):
+        missing.run()
 
 
 @needs_cores
