@@ -61,7 +61,7 @@ def wants_graphs(checkpoint: Checkpoint, device: DeviceOptions | None = None) ->
 
 
 def _obstacle(checkpoint: Checkpoint, device: DeviceOptions | None) -> str | None:
-    """What a checkpoint, device or dtype is, if graphs are not for it."""
+    """Return the checkpoint, device or flag for which there are no graphs; None if the graphs can run."""
     if not has_graphs(checkpoint):
         return f"{checkpoint.name}, which has no graphs"
     if device is None:
