@@ -52,7 +52,7 @@ class _Bands:
 
     @property
     def may_cancel(self) -> bool:
-        """Whether channels can cancel each other, by the most that their sum can have when some are turned over."""
+        """True if channels can cancel each other, by the most that their sum can have with some inverted."""
         return bool((self.summed < CANCELLED * len(self.own) * self.own.sum(axis=0)).any())
 
     @property

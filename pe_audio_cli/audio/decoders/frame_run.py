@@ -50,7 +50,7 @@ class FrameRun:
 
     @property
     def is_full(self) -> bool:
-        """Whether its blocks are to be taken before another frame is added."""
+        """True if its blocks must be taken before another frame is added."""
         if not self._frames:
             return False
         rate, channels, _ = self._likeness

@@ -160,7 +160,7 @@ class _Headers:
 
 
 def _claimed_by_number(name: bytes, version: int, content: memoryview, file_bytes: int) -> int:
-    """What a table claims that is not in it, in bytes of memory."""
+    """Return the bytes of memory that a table claims without having their content."""
     if name == b"trun":
         count, fields = _number(content, 4), (_number(content, 0) & SAMPLE_FIELDS).bit_count()
         return 0 if fields and 4 * fields * count <= len(content) else FRAME_BYTES * count
