@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint format docs bench mini constraints clean
+.PHONY: help demo test coverage numerics lint format docs bench mini constraints clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -27,6 +27,9 @@ test: $(INSTALLED) ## run the whole suite; ARGS='-k events' picks some of it
 
 coverage: $(INSTALLED) ## run the suite and print which lines and branches of the package it misses
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report term $(ARGS)
+
+numerics: $(INSTALLED) ## run the numeric tests with fewer instructions and threads, as on other processors
+	.ci/numerics $(BIN)/python
 
 lint: $(INSTALLED) ## ruff, and mypy for each system, as CI runs them
 	$(BIN)/ruff check .

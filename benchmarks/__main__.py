@@ -64,9 +64,10 @@ def main(arguments: Sequence[str] | None = None, results: Path = RESULTS) -> Non
 
 
 def footnote(options: Options, took: float) -> str:
-    """Return the footnote of a section: the date, the time it took, and the machine."""
+    """Return the footnote of a section: the date, the commit, the time it took, and the machine."""
     rounds = "one round" if options.rounds == 1 else f"{options.rounds} rounds where nothing else is said"
-    return f"*{datetime.date.today().isoformat()}, {rounds}, {took / 60:.0f} minutes. {machine.describe()}*"
+    date, code = datetime.date.today().isoformat(), machine.commit()
+    return f"*{date}, commit {code}, {rounds}, {took / 60:.0f} minutes. {machine.describe()}*"
 
 
 def written(sections: dict[str, str]) -> str:

@@ -32,6 +32,7 @@ Measured: TypeAlias = "dict[str, Measurement]"
 
 TRANSFORMERS, TUNED, TRANSFORMERS_BFLOAT16 = "transformers", "transformers, mallopt", "transformers, mallopt, bfloat16"
 OURS, BFLOAT16 = "peaudio", "peaudio, bfloat16"
+BFLOAT16_MARK = "bfloat16"  # in the names of all that compute in it
 COMPILED, COMPILED_BFLOAT16 = "peaudio, --compile", "peaudio, bfloat16, --compile"
 MATRIX = 4096  # rows and columns, which makes 64 MiB in float32
 MATRICES = {
@@ -43,7 +44,15 @@ MATRICES = {
 WARM_UP = 1.0  # seconds of audio
 WARM_TURNS = f"Each turn begins with {WARM_UP:g} s of audio that is not timed."
 
-HEADER = ("", "seconds", "GFLOP/s", "times transformers", "times transformers with mallopt", "error")
+HEADER = (
+    "",
+    "seconds",
+    "GFLOP/s",
+    "of the best product",
+    "times transformers",
+    "times transformers with mallopt",
+    "error",
+)
 
 
 @dataclass(frozen=True)
@@ -126,17 +135,28 @@ def _rows(names: Sequence[str], flops: int, measured: Measured) -> Iterator[list
         if name not in measured:
             yield [name]
         elif name in MATRICES:
-            yield [name, seconds(measured[name]), _rate(2 * MATRIX**3, measured[name]), "", "", ""]
+            yield [name, seconds(measured[name]), f"{_rate(2 * MATRIX**3, measured[name]):.0f}", "", "", "", ""]
         else:
             yield [
                 name,
                 seconds(measured[name]),
-                _rate(flops, measured[name]),
+                f"{_rate(flops, measured[name]):.0f}",
+                f"{_rate(flops, measured[name]) / _best_rate(BFLOAT16_MARK in name, measured):.2f}",
                 times(baseline.median, measured[name].median),
                 times(tuned.median, measured[name].median),
                 error(measured[name].output, baseline.output),
             ]
 
 
-def _rate(flops: int, measured: Measurement) -> str:
-    return f"{flops / measured.median / 1e9:.0f}"
+def _rate(flops: int, measured: Measurement) -> float:
+    """Return GFLOP/s."""
+    return flops / measured.median / 1e9
+
+
+def _best_rate(bfloat16: bool, measured: Measured) -> float:
+    """Return the GFLOP/s of the fastest matrix product in the dtype: what this machine can do."""
+    return max(
+        _rate(2 * MATRIX**3, measured[name])
+        for name in MATRICES
+        if name in measured and bfloat16 == (BFLOAT16_MARK in name)
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["describe", "gpu", "has_bfloat16", "has_compiler"]
+__all__ = ["commit", "describe", "gpu", "has_bfloat16", "has_compiler"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 twice, Arm
@@ -25,6 +26,15 @@ def describe() -> str:
         f"{_cpu()}, {os.cpu_count()} logical cores; {'no CUDA GPU' if name is None else name}; "
         f"{platform.system()}, Python {platform.python_version()}, {versions}."
     )
+
+
+def commit() -> str:
+    """The commit that runs, with a mark if the files differ from it; what git cannot tell is said so."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def has_bfloat16() -> bool:

@@ -416,6 +416,27 @@ def test_results_of_another_machine_stay_under_its_name(results, monkeypatch, be
     assert headings(results) == ["## Alone", "## Rounds: 1"]
     _, alone, third = results.read_text().split("\n## ")
     assert "An old one." in alone and "A better one." in third
+    assert f", commit {machine.commit()}, " in third
+
+
+def test_the_commit_is_told_where_git_knows_it(monkeypatch, tmp_path):
+    assert re.fullmatch(r"unknown|[0-9a-f]{7,}(-dirty)?", machine.commit())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.commit() == "unknown"
+
+
+def test_rates_are_compared_with_the_best_product_of_their_dtype():
+    def took(seconds, *output):
+        return contender.Measurement((seconds,), output, None)
+
+    one = np.ones(1, np.float32)
+    measured = {name: took(1.0) for name in lineup.MATRICES} | {
+        "oneDNN matrix product": took(0.5),
+        "torch.matmul, bfloat16": took(0.25),
+        **{name: took(1.0, one) for name in (lineup.TRANSFORMERS, lineup.TUNED, lineup.OURS, lineup.BFLOAT16)},
+    }
+    shares = {row[0]: row[3] for row in lineup._rows(list(measured), 2 * lineup.MATRIX**3, measured)}
+    assert (shares[lineup.OURS], shares[lineup.BFLOAT16]) == ("0.50", "0.25")
 
 
 @pytest.mark.parametrize("gpu", [None, "a gpu"])

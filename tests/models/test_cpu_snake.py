@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tolerances
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,5 +143,5 @@ def test_the_codec_gives_the_same_without_it(monkeypatch, dtype):
     with torch.inference_mode():
         one, other = fused(sound(3).to(dtype)).float(), plain(sound(3).to(dtype)).float()
     assert plain.layout == "in tiles"
-    near = 1e-5 if dtype == torch.float32 else 0.05
+    near = tolerances.of_codec(random_codec(16), dtype)
     torch.testing.assert_close(one, other, rtol=0, atol=near * other.abs().max().item())

@@ -1,6 +1,7 @@
 """Products and convolutions on weights rearranged once, against torch's documented ones."""
 
 import pytest
+import tolerances
 import torch
 from torch import nn
 from torch.nn import functional
@@ -10,15 +11,8 @@ from pe_audio_cli.models.kernels import onednn as packed
 DTYPES = [torch.float32, torch.bfloat16]
 
 
-def assert_near(got, wanted, dtype, n_terms, magnitude):
-    """Two sums of the same products in different orders.
-
-    Each is off by no more than about ``n_terms * eps / 2`` of the sum of the magnitudes (Higham, Accuracy and Stability
-    of Numerical Algorithms, 2002, section 3.1), and is rounded to its type, once more where something is added.
-    """
-    summed = n_terms * torch.finfo(torch.float32).eps * magnitude.float().abs().max().item()
-    rounded = 2 * torch.finfo(dtype).eps * max(got.abs().max().item(), wanted.abs().max().item())
-    torch.testing.assert_close(got, wanted, rtol=0, atol=summed + rounded)
+def assert_near(got, wanted, n_terms, magnitude):
+    torch.testing.assert_close(got, wanted, rtol=0, atol=tolerances.of_sum(n_terms, magnitude, got, wanted))
 
 
 @pytest.fixture(params=["packed", "as given"])
@@ -43,8 +37,8 @@ def test_a_product_is_a_linear_layer(operators, shape, bias, dtype):
     product = packed.Product(linear.weight, linear.bias)
     below = torch.randn(*shape[:-1], 40, dtype=dtype)
     magnitude = rows.abs() @ linear.weight.T.abs() + below.abs() + (linear.bias.abs() if bias else 0)
-    assert_near(product(rows), linear(rows), dtype, 25, magnitude)
-    assert_near(product(rows, below), linear(rows) + below, dtype, 26, magnitude)
+    assert_near(product(rows), linear(rows), 25, magnitude)
+    assert_near(product(rows, below), linear(rows) + below, 26, magnitude)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -58,7 +52,7 @@ def test_a_convolution_is_a_convolution(operators, kernel, stride, dilation, dty
         wanted = functional.conv1d(rows.T[None], *conv.parameters(), stride, 0, dilation)[0].T
         absolute = (value.abs() for value in conv.parameters())
         magnitude = functional.conv1d(rows.T[None].abs(), *absolute, stride, 0, dilation)
-        assert_near(packed.Convolution(conv)(rows), wanted, dtype, 24 * kernel + 1, magnitude)
+        assert_near(packed.Convolution(conv)(rows), wanted, 24 * kernel + 1, magnitude)
 
 
 @pytest.mark.parametrize("name", ["_multiply", "_convolve"])

@@ -4,6 +4,7 @@ import math
 from unittest import mock
 
 import pytest
+import tolerances
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,8 @@ def threads():
     torch.set_num_threads(before)
 
 
-def assert_same(codec, n_frames=9, dtype=torch.float32, tolerance=1e-5):
+def assert_same(codec, n_frames=9, dtype=torch.float32):
+    tolerance = tolerances.of_codec(codec, dtype)
     with torch.inference_mode():
         plain = codec(sound(n_frames))
         tiled = tiles.TiledCodec(codec, dtype)(sound(n_frames).to(dtype))
@@ -103,9 +105,9 @@ def test_numbers_that_are_not_finite_pass_without_a_word():
         assert codec(sound(9).fill_(torch.inf)).isnan().all()
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
-def test_half_precision_is_near(dtype, tolerance):
-    assert_same(random_codec(16), dtype=dtype, tolerance=tolerance)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near(dtype):
+    assert_same(random_codec(16), dtype=dtype)
 
 
 def test_narrow_codecs_keep_their_modules():
