@@ -40,7 +40,7 @@ from training.texts import PhraseBook
 
 MINI = SHIPPED / "mini"
 FITTED_ON = 20  # recordings
-LEARNED = 0.8  # of the way from the checkpoint to go on from
+LEARNED = 1.0  # of the way from the checkpoint to go on from; less brings back what was forgotten
 
 
 def main() -> None:
@@ -69,7 +69,8 @@ def main() -> None:
     hear.hear(work, teacher)
     scenes.fill(work, teacher, class_names(chosen.teacher), range(chosen.shards))
     text_tower.build(work, start=start)
-    train.train(work, train.TrainOptions(start=start, teacher=chosen.teacher, bfloat16=chosen.bfloat16))
+    fast = chosen.bfloat16  # without it, Muon would take most of the time
+    train.train(work, train.TrainOptions(start=start, teacher=chosen.teacher, bfloat16=fast, muon=fast))
     recordings = strangers.load(chosen.strangers)
     finish(work, train.TrainOptions(teacher=chosen.teacher), recordings, work / "mini", start=start)
     judge, before = evaluate.Judge(work / "mini"), evaluate.Judge(chosen.start)
