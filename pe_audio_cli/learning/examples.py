@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_audio_cli.learning.fit import Words
+
 if TYPE_CHECKING:
     from pe_audio_cli.evaluation.annotations.folder import Annotated, Reference
     from pe_audio_cli.results import EmbedResult
@@ -61,7 +63,7 @@ class Examples:
 
 
 def examples_of_windows(
-    result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: NDArray[np.float64]
+    result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: Words
 ) -> Examples:
     """What the windows of a recording say.
 
@@ -74,7 +76,7 @@ def examples_of_windows(
         result: the embeddings of the windows.
         annotated: what is heard in the recording.
         labels: the labels that are learned.
-        words: the logits of the windows by words alone, ``(n, n_labels)``.
+        words: what the labels are called.
     """
     truth = np.full((len(result.starts), len(labels)), COUNTER, np.int8)
     spans = np.stack([result.starts, result.ends], axis=1)
@@ -83,12 +85,12 @@ def examples_of_windows(
             truth[:, column] = _overlap(spans, references)
         else:
             truth[:, column] = UNKNOWN
-            truth[np.argmax(words[:, column]), column] = EXAMPLE
+            truth[np.argmax(_by_words(result, words, column)), column] = EXAMPLE
     return _examples(result, labels, np.arange(len(truth)), truth)
 
 
 def examples_of_frames(
-    result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: NDArray[np.float64]
+    result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: Words
 ) -> Examples:
     """What the frames of a recording say.
 
@@ -104,9 +106,16 @@ def examples_of_frames(
             truth[:, column] = _within(middles, references)
         else:
             truth[:, column] = UNKNOWN
-            n_loudest = max(1, len(truth) // 10)
-            truth[np.argsort(-words[:, column], kind="stable")[:n_loudest], column] = EXAMPLE
+            n_likeliest = max(1, len(truth) // 10)
+            likeliest = np.argsort(-_by_words(result, words, column), kind="stable")
+            truth[likeliest[:n_likeliest], column] = EXAMPLE
     return _examples(result, labels, _spread(truth), truth)
+
+
+def _by_words(result: EmbedResult, words: Words, label: int) -> NDArray[np.float64]:
+    """The logits of one label by words alone, ``(n,)``."""
+    alone = Words(words.embeddings[label : label + 1], words.scale, words.bias)
+    return alone.logits(result.embeddings)[:, 0]
 
 
 def _heard(annotated: Annotated | None, labels: Sequence[str]) -> dict[int, list[Reference]]:
@@ -175,8 +184,8 @@ def joined(parts: Sequence[Examples]) -> Examples:
         truth = np.full((len(part.truth), len(labels)), UNKNOWN, np.int8)
         truth[:, columns] = part.truth
         for later in parts[place + 1 :]:
-            again = np.array([name in set(later.recordings) for name in part.recordings], np.bool_)[part.owners]
-            truth[np.ix_(again, [labels.index(label) for label in later.labels])] = UNKNOWN
+            again = np.isin(np.array(part.recordings), np.array(later.recordings))[part.owners]
+            truth[np.ix_(np.flatnonzero(again), [labels.index(label) for label in later.labels])] = UNKNOWN
         told = (truth != UNKNOWN).any(axis=1)
         embeddings.append(part.embeddings[told])
         owners.append(np.array([numbers[name] for name in part.recordings], np.intp)[part.owners[told]])

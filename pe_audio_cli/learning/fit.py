@@ -38,7 +38,8 @@ class Words:
 
     def logits(self, audio: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """The logits of audio embeddings, ``(n, dim)``, by words alone: ``(n, n_labels)``."""
-        return self.scale * (audio.astype(np.float64) @ self.embeddings.astype(np.float64).T) + self.bias
+        products: NDArray[np.float64] = audio.astype(np.float64) @ self.embeddings.astype(np.float64).T
+        return self.scale * products + self.bias
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,8 @@ class _Course:
         return search_thresholds(candidates, default, Goal(), self.folds[self.examples.owners[told]]).options
 
     def _told(self, label: int) -> NDArray[np.bool_]:
-        return self.examples.truth[:, label] != UNKNOWN
+        told: NDArray[np.bool_] = self.examples.truth[:, label] != UNKNOWN
+        return told
 
     def _can_be_held_out(self, label: int, rows: NDArray[np.bool_]) -> bool:
         """Whether rows have counter-examples, and examples from two recordings, so that one can be held out."""

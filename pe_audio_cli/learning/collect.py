@@ -1,0 +1,99 @@
+"""Examples from annotated recordings: each is embedded once, and what it says about each label is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pe_audio_cli.errors import AnnotationError
+from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, check_durations
+from pe_audio_cli.inference.runner import embed
+from pe_audio_cli.inference.tasks.base import EncodeOptions
+from pe_audio_cli.learning.examples import Examples, examples_of_frames, examples_of_windows, joined
+from pe_audio_cli.learning.fit import Words
+from pe_audio_cli.results import EmbedResult, FileError
+
+if TYPE_CHECKING:
+    from pe_audio_cli.detection.label_settings import Command
+    from pe_audio_cli.inference.tasks.embedding import Unit
+    from pe_audio_cli.models.encoder import Encoder
+
+__all__ = ["UNIT_OF_COMMAND", "collect", "from_embeddings"]
+
+# What a command judges: windows by their clip embeddings, or frames.
+UNIT_OF_COMMAND: dict[Command, Unit] = {"tag": "window", "localize": "frame"}
+
+
+def collect(
+    annotations: Annotations,
+    background: Sequence[str | FileError],
+    labels: Sequence[str],
+    words: Words,
+    encoder: Encoder,
+    command: Command,
+    encoding: EncodeOptions,
+    on_done: Callable[[EmbedResult | FileError], None] | None = None,
+    *,
+    strict: bool = False,
+) -> Examples:
+    """Embed all recordings, and keep what they say about the labels.
+
+    Args:
+        annotations: what is heard in recordings.
+        background: more recordings, in which none of the labels is heard.
+        labels: the labels to learn.
+        words: what they start from.
+        encoder: of the checkpoint that they are taught for.
+        command: whether it is windows or frames that are judged.
+        encoding: how recordings are embedded.
+        on_done: receives each recording's embeddings or error.
+        strict: whether an annotation beyond the end of its recording is an error.
+
+    Raises:
+        AnnotationError: no recording could be used, or one could not and it is ``strict``.
+    """
+    files = [*(recording.file for recording in annotations.recordings), *background]
+    results = embed(files, encoder, UNIT_OF_COMMAND[command], encoding)
+    return from_embeddings(results, annotations, labels, words, command, on_done, strict=strict)
+
+
+def from_embeddings(
+    results: Iterable[EmbedResult | FileError],
+    annotations: Annotations,
+    labels: Sequence[str],
+    words: Words,
+    command: Command,
+    on_done: Callable[[EmbedResult | FileError], None] | None = None,
+    *,
+    strict: bool = False,
+) -> Examples:
+    """What recordings say that are embedded already; see :func:`collect`."""
+    annotated = {recording.file: recording for recording in annotations.recordings}
+    examples_of = examples_of_windows if command == "tag" else examples_of_frames
+    parts, problems = [], []
+    for result in results:
+        if on_done is not None:
+            on_done(result)
+        if isinstance(result, FileError):
+            problems.append(f"{result.file}: {result.message}")
+            continue
+        file = result.recording.file
+        try:
+            heard = _within(annotations, annotated.get(file), result.recording.duration, strict)
+        except AnnotationError as error:
+            problems += error.problems
+            continue
+        parts.append(examples_of(result, heard, labels, words))
+    if problems and (strict or not parts):
+        raise AnnotationError(problems)
+    return joined(parts)
+
+
+def _within(annotations: Annotations, annotated: Annotated | None, duration: float, strict: bool) -> Annotated | None:
+    """What is heard in a recording of this length. Raises :class:`AnnotationError` if all of it is beyond the end."""
+    if annotated is None:
+        return None
+    alone = replace(annotations, recordings=(annotated,), problems=(), clipped=())
+    (left,) = check_durations(alone, {annotated.file: duration}, strict).recordings
+    return left
