@@ -122,7 +122,7 @@ class TagResult:
     """Clip-level probabilities of one recording.
 
     ``windows`` is the number of windows that it was cut into; ``per_window`` holds their tags where they were asked
-    for, in order of time, else None.
+    for, in order of time, else None. ``taught`` are the labels that were learned from examples.
     """
 
     recording: Recording
@@ -130,6 +130,7 @@ class TagResult:
     windows: int
     tags: tuple[Tag, ...]
     per_window: tuple[WindowTags, ...] | None = None
+    taught: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class LocalizeResult:
     ``frames`` maps each label to its frame probabilities, float32 of shape ``(n_frames,)``, one every
     ``frame_seconds``, where they were asked for, else None. ``labels`` are all labels that were looked for, in the
     user's order, whether or not any was found. ``thresholds`` are those of the labels that have one of their own.
+    ``taught`` are the labels that were learned from examples.
     """
 
     recording: Recording
@@ -149,6 +151,7 @@ class LocalizeResult:
     events: Sequence[Event]
     frames: Mapping[str, NDArray[np.float32]] | None = field(default=None, compare=False)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    taught: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +243,14 @@ class SearchResult:
 
     ``query`` is the words or the sound file that were searched for. ``measure`` is ``probability`` for words, the
     model's own that the sound is in the window, and for a sound ``similarity``, the cosine of the two embeddings;
-    ``warnings`` say what was amiss with that sound.
+    ``warnings`` say what was amiss with that sound. ``taught`` is True for a label that was learned from examples.
     """
 
     query: str
     measure: Measure
     hits: tuple[Hit, ...]
     warnings: tuple[str, ...] = ()
+    taught: bool = False
 
 
 Result: TypeAlias = TagResult | LocalizeResult | FileError

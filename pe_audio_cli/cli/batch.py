@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.inference.labels import LabelOptions
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
+    from pe_audio_cli.learning.use import TaughtLabels
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import TaskName
@@ -80,9 +81,11 @@ class Batch:
         from pe_audio_cli.inference.runner import window_options
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.query import Query
+        from pe_audio_cli.learning.use import TaughtLabels, read_all
         from pe_audio_cli.outputs.side_outputs import OutputList
 
         runner = Runner(self.console, self.flags.output.fail_fast)
+        label_files = read_all(self.flags.labels.taught or ())
         labels = gather_labels(_label_options(self.flags.labels))
         if self.named is not None:
             self.rules(self.named)
@@ -93,16 +96,19 @@ class Batch:
         names = [file if isinstance(file, str) else file.file for file in found]
         self._check_places(names)
         output = self._output(writer, names)
-        pictures = self._pictures(names, output.known, with_default_labels=not labels)
+        pictures = self._pictures(names, output.known, with_default_labels=not (labels or label_files))
         page = self._page()
         checkpoint = runner.find_checkpoint(self.flags.model, self.command)
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
-        rules = self.rules(tuned)
+        taught = TaughtLabels()
+        if label_files:
+            taught = TaughtLabels.of(label_files, self.command, checkpoint.fingerprint, checkpoint.name)
+        rules = self.rules(taught.settings(tuned) if self.command == "localize" else tuned)
         if page is not None:
             page.find_events_by(rules.default)
         side_outputs = [each for each in (page, pictures) if each is not None]
         outputs = OutputList(output, side_outputs, keep_frames=self.frames)
-        labels = labels if labels else list(checkpoint.default_labels)
+        labels = taught.joined_to(labels) or list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
         self._report_escaped_names(writer, labels, names)
@@ -111,10 +117,10 @@ class Batch:
         on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.console.progress(names) as progress, on as (encoder, engine):
             self._warn_of_settings_for_another_model(tuned, encoder)
-            query = Query.ask(encoder, labels, self.flags.labels.template, tuned)
+            query = Query.ask(encoder, labels, self.flags.labels.template, tuned, taught.labels)
             self._warn_of_unfamiliar_labels(checkpoint, query)
             done = outputs.open(
-                {**self._settings(writer, encoder, labels, windows), **_rule_settings(tuned, rules), **settings}
+                {**self._settings(writer, encoder, labels, windows), **_rule_settings(tuned, rules, taught), **settings}
             )
             if outputs.remark is not None:
                 self.console.tell(outputs.remark)
@@ -157,6 +163,8 @@ class Batch:
 
         unfamiliar = UnfamiliarLabels.open(checkpoint.folder)
         for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
+            if label in query.taught:
+                continue
             self.console.warn(
                 f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
             )
@@ -273,9 +281,10 @@ class Batch:
         return ReportOutput(self.report, overwrite=self.flags.output.overwrite)
 
 
-def _rule_settings(tuned: SettingsFile, rules: Rules) -> RunSettings:
+def _rule_settings(tuned: SettingsFile, rules: Rules, taught: TaughtLabels) -> RunSettings:
     """Return the rules for all labels, and the settings, which hold those of single labels."""
-    return {**asdict(rules.default), "settings": asdict(tuned)}
+    said = {**asdict(rules.default), "settings": asdict(tuned)}
+    return {**said, "taught": taught.fingerprint} if taught.labels else said
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

@@ -217,6 +217,15 @@ class LabelFlags:
         str,
         typer.Option(metavar="TEXT", help="Prompt for each label; {} stands for the label.", rich_help_panel="Labels"),
     ] = "{}"
+    taught: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels that peaudio teach learned from examples; repeatable. They join those of -l, and win over words "
+            "of the same name.",
+            rich_help_panel="Labels",
+        ),
+    ] = None
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -230,12 +239,16 @@ class LabelFlags:
     @property
     def files(self) -> dict[str, Iterable[str | Path]]:
         """The files that are read, by what they are."""
-        return {"the label file": self.labels_file or (), "the settings file": filter(None, [self.settings])}
+        return {
+            "the label file": self.labels_file or (),
+            "the settings file": filter(None, [self.settings]),
+            "the file of taught labels": self.taught or (),
+        }
 
     @property
     def given(self) -> bool:
         """True if any flag of labels is set."""
-        return any((self.labels, self.label, self.labels_file, self.label_set))
+        return any((self.labels, self.label, self.labels_file, self.label_set, self.taught))
 
 
 Revision: TypeAlias = Annotated[

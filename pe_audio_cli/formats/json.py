@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -78,7 +78,7 @@ def _encode(result: Written) -> Iterator[str]:
 
 def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
     yield _text(localize_head(result)).removesuffix("}") + ', "events": ['
-    yield from _joined(_text(event_object(event)) for event in result.events)
+    yield from _joined(_text(event_object(event, result.taught)) for event in result.events)
     yield "]"
     if result.frames is not None:
         yield ', "frames": {'
@@ -91,7 +91,7 @@ def _localize_pieces(result: LocalizeResult) -> Iterator[str]:
 
 
 def _search_pieces(result: SearchResult) -> Iterator[str]:
-    head = {"schema": "peaudio.search/1", "query": result.query, **_warnings(result.warnings)}
+    head = {"schema": "peaudio.search/1", "query": result.query, **_mark(result.taught), **_warnings(result.warnings)}
     yield _text(head).removesuffix("}") + ', "hits": ['
     yield from _joined(_text(_hit_object(hit, result.measure)) for hit in result.hits)
     yield "]}"
@@ -117,11 +117,11 @@ def tag_object(result: TagResult) -> dict[str, Any]:
         **_recording(result.recording),
         "model": result.model,
         "windows": result.windows,
-        "tags": _tags(result.tags),
+        "tags": _tags(result.tags, result.taught),
     }
     if result.per_window is not None:
         shape["per_window"] = [
-            {"start": _time(window.start), "end": _time(window.end), "tags": _tags(window.tags)}
+            {"start": _time(window.start), "end": _time(window.end), "tags": _tags(window.tags, result.taught)}
             for window in result.per_window
         ]
     return shape
@@ -141,13 +141,14 @@ def localize_head(result: LocalizeResult) -> dict[str, Any]:
     return head
 
 
-def event_object(event: Event) -> dict[str, Any]:
-    """Return the object of an event, with rounded numbers."""
+def event_object(event: Event, taught: Container[str] = ()) -> dict[str, Any]:
+    """Return the object of an event, with rounded numbers, and a mark if its label is among those ``taught``."""
     return {
         "label": event.label,
         "start": _time(event.start),
         "end": _time(event.end),
         "probability": _probability(event.probability),
+        **_mark(event.label in taught),
     }
 
 
@@ -184,8 +185,14 @@ def _warnings(warnings: Sequence[str]) -> dict[str, Any]:
     return {"warnings": list(warnings)} if warnings else {}
 
 
-def _tags(tags: tuple[Tag, ...]) -> list[dict[str, Any]]:
-    return [{"label": tag.label, "probability": _probability(tag.probability)} for tag in tags]
+def _tags(tags: tuple[Tag, ...], taught: Container[str]) -> list[dict[str, Any]]:
+    return [
+        {"label": tag.label, "probability": _probability(tag.probability), **_mark(tag.label in taught)} for tag in tags
+    ]
+
+
+def _mark(is_taught: bool) -> dict[str, bool]:
+    return {"taught": True} if is_taught else {}
 
 
 def _probability(value: float) -> float:

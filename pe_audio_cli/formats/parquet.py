@@ -100,7 +100,7 @@ def _object(result: Written) -> dict[str, Any]:
         return tag_object(result)
     if isinstance(result, LocalizeResult):
         thresholds = [{"label": label, "threshold": value} for label, value in result.thresholds.items()]
-        events = [event_object(event) for event in result.events]
+        events = [event_object(event, result.taught) for event in result.events]
         return {**localize_head(result), "thresholds": thresholds or None, "events": events}
     assert isinstance(result, FileError)
     return error_object(result)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from pe_audio_cli import _paths
 from pe_audio_cli.detection.scoring import logit_without, probabilities
 from pe_audio_cli.errors import CheckpointError, InputError, StoreError, UsageError
 from pe_audio_cli.index.database import Clip, Database
-from pe_audio_cli.index.exact_search import QueryVectors, best
+from pe_audio_cli.index.exact_search import Key, QueryVectors, best
 from pe_audio_cli.index.schema import damaged
 from pe_audio_cli.index.vectors import blocks_of, distrust, is_foreign, is_fresh, refresh
 from pe_audio_cli.models.text_cache import LabelCache
@@ -112,6 +112,7 @@ class Index:
         options: SearchOptions | None = None,
         *,
         without: str | Sequence[str] = (),
+        taught: Mapping[str, TaughtLabel] | None = None,
     ) -> list[SearchResult]:
         """Return the windows with the highest probability of each query, and of nothing in ``without``.
 
@@ -122,6 +123,7 @@ class Index:
             queries: plain words, one or several; each is searched for by itself.
             options: how many hits, and among which windows.
             without: descriptions of sounds that must not be present.
+            taught: labels that were learned from examples; a query of the name of one is that label.
 
         Raises:
             UsageError: there is no query, one is too long for the model, or a condition does not work.
@@ -131,9 +133,19 @@ class Index:
         texts = _several(queries)
         if not texts:
             raise UsageError("name what to search for, in plain words or with --like FILE")
-        wanted, unwanted = self._embed(texts), self._embed(_several(without))
-        key = partial(_present_without, self.about.logit_scale, self.about.logit_bias)
-        return self._best(texts, QueryVectors(wanted, unwanted, key), "probability", options)
+        learned = {text: taught[text] for text in texts if taught and text in taught}
+        worded = [text for text in texts if text not in learned]
+        unwanted = self._embed(_several(without))
+        found: dict[str, SearchResult] = {}
+        if worded:
+            vectors = QueryVectors(self._embed(worded), unwanted, self._key())
+            found |= zip(worded, self._best(worded, vectors, "probability", options), strict=True)
+        for text, label in learned.items():
+            self._check_width(text, label)
+            vectors = QueryVectors(label.embedding[None], unwanted, self._key(label.bias))
+            (result,) = self._best([text], vectors, "probability", options)
+            found[text] = replace(result, taught=True)
+        return [found[text] for text in texts]
 
     def like(
         self,
@@ -203,6 +215,14 @@ class Index:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _key(self, bias: float = 0.0) -> Key:
+        """Return the key of queries whose logits have a bias besides the checkpoint's."""
+        return partial(_present_without, self.about.logit_scale, self.about.logit_bias, bias)
+
+    def _check_width(self, name: str, label: TaughtLabel) -> None:
+        if label.embedding.shape != (self.about.width,):
+            raise UsageError(f"the taught label {name!r} is not for {self.about.model}, which the index was made with")
 
     def _best(
         self, queries: Sequence[str], vectors: QueryVectors, measure: Measure, options: SearchOptions | None
@@ -285,12 +305,13 @@ class Index:
 def _present_without(
     scale: float,
     bias: float,
+    own_bias: float,
     wanted: NDArray[np.float64],
     unwanted: NDArray[np.float64],
     norms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """A :class:`Key`: the logit that one sound is present and others are absent."""
-    return logit_without(scale * wanted + bias, scale * unwanted + bias)
+    return logit_without(scale * wanted + bias + own_bias, scale * unwanted + bias)
 
 
 def _alike(

@@ -64,6 +64,7 @@ class _Localizer:
             find_events(self._timeline, recording.duration, self._options),
             self._timeline if self._frames else None,
             {label: self._options.of(label).threshold for label in self._query.labels if label in self._options.own},
+            self._query.taught,
         )
 
     def _append(self, scores: NDArray[Any] | None) -> None:

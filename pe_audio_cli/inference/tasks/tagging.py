@@ -63,7 +63,8 @@ class _Tagger:
                 )
                 for (first, stop), row in zip(self._windows, rows, strict=True)
             )
-        return TagResult(recording, self._query.model_name(self._encoder), len(rows), overall, per_window)
+        query = self._query
+        return TagResult(recording, query.model_name(self._encoder), len(rows), overall, per_window, query.taught)
 
     def _rank(self, row: NDArray[np.float32]) -> tuple[Tag, ...]:
         return rank(self._query.labels, row, self._options.top_k, self._thresholds)
