@@ -17,6 +17,7 @@ from pe_audio_cli.cli.commands.localize import localize
 from pe_audio_cli.cli.commands.models import models
 from pe_audio_cli.cli.commands.search import search
 from pe_audio_cli.cli.commands.tag import tag
+from pe_audio_cli.cli.commands.teach import show_labels, teach
 from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import Command
 from pe_audio_cli.cli.guard import FAILED, INTERRUPTED, GuardedCommands
@@ -38,6 +39,8 @@ app.command("eval", help=HELP, cls=Command)(evaluate)
 app.command(cls=Command)(embed)
 app.command(cls=Command)(index)
 app.command(cls=Command)(search)
+app.command(cls=Command)(teach)
+app.command("labels", cls=Command)(show_labels)
 app.add_typer(models, name="models")
 
 

@@ -61,6 +61,14 @@ class FindFlags:
             rich_help_panel=FOUND,
         ),
     ] = None
+    taught: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels that peaudio teach learned from examples, used for the labels of their names; repeatable.",
+            rich_help_panel=FOUND,
+        ),
+    ] = None
     events: Annotated[dict[str, float], FlagsOf(EventOptions, FOUND, given_only=True, help=EVENT_HELP)] = field(
         default_factory=dict
     )

@@ -22,7 +22,7 @@ from pe_audio_cli.evaluation.prompts import read_map
 from pe_audio_cli.inference.labels import class_labels
 from pe_audio_cli.inference.runner import localize, tag
 from pe_audio_cli.inference.tasks.base import EncodeOptions
-from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.inference.tasks.query import Query, TaughtLabel
 from pe_audio_cli.options import EventOptions, TagOptions
 from pe_audio_cli.results import FileError, LocalizeResult, TagResult
 
@@ -102,13 +102,14 @@ def evaluate(
     encoding: EncodeOptions,
     on_done: Callable[[str], None] | None = None,
     on_error: Callable[[FileError], None] | None = None,
+    taught: Mapping[str, TaughtLabel] | None = None,
 ) -> EvaluationResult:
     """Run the model on the recordings and compare its results with the annotations.
 
     A recording that cannot be encoded is left out and passed to ``on_error``; without that, or if none is left,
     :class:`RunError` is raised and nothing is evaluated.
     """
-    query = _query(evaluation, encoder, options.settings)
+    query = _query(evaluation, encoder, options.settings, taught or {})
     files = [recording.file for recording in evaluation.annotations.recordings]
     if evaluation.annotations.kind == "strong":
         results: Iterator[LocalizeResult | TagResult | FileError] = localize(
@@ -135,13 +136,20 @@ def evaluate(
     return evaluate_scores(left, query.model_name(encoder), all_scores, options)
 
 
-def _query(evaluation: Evaluation, encoder: Encoder, settings: SettingsFile) -> Query:
+def _query(
+    evaluation: Evaluation, encoder: Encoder, settings: SettingsFile, taught: Mapping[str, TaughtLabel]
+) -> Query:
     """Return the query of all prompts, by their numbers since several belong to one label, with its calibration."""
     labels = {
         str(number): replace(settings.labels.get(prompt.label, LabelSettings()), prompts=prompt.texts)
         for number, prompt in enumerate(evaluation.prompts)
     }
-    return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels))
+    learned = {
+        str(number): taught[prompt.label]
+        for number, prompt in enumerate(evaluation.prompts)
+        if prompt.label in taught and prompt.template is None and prompt.text is None
+    }
+    return Query.ask(encoder, list(labels), settings=replace(settings, labels=labels), taught=learned)
 
 
 def _scores_of(result: LocalizeResult | TagResult | FileError, names: Sequence[str]) -> NDArray[np.float32] | FileError:

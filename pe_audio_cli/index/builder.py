@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
 
-__all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan"]
+__all__ = ["DEFAULT_WINDOW", "IndexBuilder", "Plan", "recording_key"]
 
 DEFAULT_WINDOW = 10.0  # seconds: long enough to recognize sounds, short enough to locate them
 
@@ -111,7 +111,7 @@ class IndexBuilder:
         for item in found:
             if item == STANDARD_INPUT:
                 raise UsageError("standard input has no path to be found by: name files or folders")
-            key = _key(item if isinstance(item, str) else item.file)
+            key = recording_key(item if isinstance(item, str) else item.file)
             self._now[key] = stamp(item) if isinstance(item, str) else (None, None)
             if isinstance(item, FileError) or not self._is_known(key):
                 todo[key] = item
@@ -140,10 +140,10 @@ class IndexBuilder:
     def _take(self, result: EmbedResult | FileError) -> None:
         if isinstance(result, FileError):
             if self._database is not None and self._is_outdated(result):
-                self._drop([_key(result.file)])
+                self._drop([recording_key(result.file)])
             return
         recording = result.recording
-        key = _key(recording.file)
+        key = recording_key(recording.file)
         entry = IndexedRecording(key, *self._now[key], recording.duration, recording.sample_rate, recording.channels)
         if self._database is None:
             Database.create(self.path, self._about(result.embeddings.shape[1]))
@@ -230,7 +230,7 @@ class IndexBuilder:
 
     def _is_outdated(self, error: FileError) -> bool:
         """Return True if a recording that could not be read is known to have changed or gone since it was indexed."""
-        key = _key(error.file)
+        key = recording_key(error.file)
         if key not in self._before:
             return False
         if is_address(error.file):
@@ -257,7 +257,7 @@ class IndexBuilder:
         )
 
 
-def _key(file: str) -> str:
+def recording_key(file: str) -> str:
     """Return a recording's key in an index: its absolute path, or its address."""
     return utf8_text(str(file) if is_address(file) else os.path.abspath(file))
 
@@ -271,7 +271,7 @@ def _root(path: str) -> str:
     """Return the file or folder of a path; of a pattern, the folder at its beginning."""
     if "*" in path and not os.path.lexists(path):
         path = os.path.dirname(path[: path.index("*")])
-    return _key(path)
+    return recording_key(path)
 
 
 def _is_below(path: str, root: str) -> bool:

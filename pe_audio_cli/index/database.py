@@ -246,6 +246,30 @@ class Database:
             raise damaged(self.path, "a window that is nowhere in its recording, or in several")
         return clips
 
+    def windows_of(
+        self, path: str
+    ) -> tuple[IndexedRecording, NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]] | None:
+        """Return a recording with the starts and ends of its windows, ``(n,)``, and their embeddings, ``(n, width)``.
+
+        None if it is not in the index. Raises :class:`StoreError` if what is there of it cannot be true.
+        """
+        columns = ", ".join(field.name for field in fields(IndexedRecording))
+        with self._cursor() as cursor:
+            rows = cursor.execute(f"SELECT id, {columns} FROM recordings WHERE path = ?", [path]).fetchall()
+            if len(rows) != 1:
+                return None
+            number, *values = rows[0]
+            query = 'SELECT start, "end", embedding FROM windows WHERE recording = ? ORDER BY id'
+            table = cursor.execute(query, [number]).to_arrow_table()
+        numbers = table.column(2).combine_chunks().flatten()
+        if numbers.null_count or len(numbers) != len(table) * self.about.width or not len(table):
+            raise damaged(self.path, "a recording without embeddings")
+        starts, ends = (table.column(place).to_numpy() for place in (0, 1))
+        embeddings = numbers.to_numpy().reshape(-1, self.about.width)
+        if not all(np.isfinite(each).all() for each in (starts, ends, embeddings)):
+            raise damaged(self.path, "numbers that are not finite")
+        return IndexedRecording(*values), starts, ends, embeddings
+
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield all windows by rising id, ``BLOCK_WINDOWS`` at a time: ids ``(n,)`` and embeddings ``(n, width)``.
 

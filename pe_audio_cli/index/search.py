@@ -38,6 +38,7 @@ from pe_audio_cli.results import FileError, Hit, Measure, SearchResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pe_audio_cli.inference.tasks.query import TaughtLabel
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.text_cache import Encode

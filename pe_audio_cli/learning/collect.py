@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from pe_audio_cli.errors import AnnotationError
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations, check_durations
-from pe_audio_cli.inference.runner import embed
-from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.learning.examples import Examples, examples_of_frames, examples_of_windows, joined
 from pe_audio_cli.learning.fit import Words
 from pe_audio_cli.results import EmbedResult, FileError
@@ -17,45 +15,11 @@ from pe_audio_cli.results import EmbedResult, FileError
 if TYPE_CHECKING:
     from pe_audio_cli.detection.label_settings import Command
     from pe_audio_cli.inference.tasks.embedding import Unit
-    from pe_audio_cli.models.encoder import Encoder
 
-__all__ = ["UNIT_OF_COMMAND", "collect", "from_embeddings"]
+__all__ = ["UNIT_OF_COMMAND", "from_embeddings"]
 
 # What a command judges: windows by their clip embeddings, or frames.
 UNIT_OF_COMMAND: dict[Command, Unit] = {"tag": "window", "localize": "frame"}
-
-
-def collect(
-    annotations: Annotations,
-    background: Sequence[str | FileError],
-    labels: Sequence[str],
-    words: Words,
-    encoder: Encoder,
-    command: Command,
-    encoding: EncodeOptions,
-    on_done: Callable[[EmbedResult | FileError], None] | None = None,
-    *,
-    strict: bool = False,
-) -> Examples:
-    """Embed all recordings, and keep what they say about the labels.
-
-    Args:
-        annotations: what is heard in recordings.
-        background: more recordings, in which none of the labels is heard.
-        labels: the labels to learn.
-        words: what they start from.
-        encoder: of the checkpoint that they are taught for.
-        command: whether it is windows or frames that are judged.
-        encoding: how recordings are embedded.
-        on_done: receives each recording's embeddings or error.
-        strict: whether an annotation beyond the end of its recording is an error.
-
-    Raises:
-        AnnotationError: no recording could be used, or one could not and it is ``strict``.
-    """
-    files = [*(recording.file for recording in annotations.recordings), *background]
-    results = embed(files, encoder, UNIT_OF_COMMAND[command], encoding)
-    return from_embeddings(results, annotations, labels, words, command, on_done, strict=strict)
 
 
 def from_embeddings(
@@ -68,7 +32,20 @@ def from_embeddings(
     *,
     strict: bool = False,
 ) -> Examples:
-    """What recordings say that are embedded already; see :func:`collect`."""
+    """What recordings say about labels, from their embeddings.
+
+    Args:
+        results: the embeddings of each recording's windows or frames, or its error.
+        annotations: what is heard in recordings; in those that are not among them, none of the labels is.
+        labels: the labels to learn.
+        words: what they start from.
+        command: whether it is windows (``tag``) or frames (``localize``).
+        on_done: receives each result.
+        strict: whether a recording that cannot be used is an error; else it is left out.
+
+    Raises:
+        AnnotationError: no recording could be used, or one could not and it is ``strict``.
+    """
     annotated = {recording.file: recording for recording in annotations.recordings}
     examples_of = examples_of_windows if command == "tag" else examples_of_frames
     parts, problems = [], []

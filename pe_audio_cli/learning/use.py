@@ -14,7 +14,7 @@ from pe_audio_cli.inference.tasks.query import TaughtLabel
 from pe_audio_cli.learning.label_file import LabelFile, read_labels
 
 if TYPE_CHECKING:
-    from pe_audio_cli.models.encoder import EncoderFacts
+    pass
 
 __all__ = ["TaughtLabels", "read_all"]
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
     from pe_audio_cli.evaluation.runner import DecodedSet
     from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
+    from pe_audio_cli.learning.use import TaughtLabels
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import TaskName
@@ -82,6 +83,7 @@ def evaluate(
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Evaluation
         from pe_audio_cli.evaluation.runner import decode_recordings
+        from pe_audio_cli.learning.use import TaughtLabels, read_all
 
         require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
@@ -90,6 +92,7 @@ def evaluate(
         read = read_annotations(annotations, audio, strict)
         _refuse_to_overwrite(flags, annotations, read)
         named = _settings(flags.found, read)
+        label_files = read_all(flags.found.taught or ())
 
         def options_and_prompts(settings: SettingsFile) -> tuple[EvaluationOptions, list[LabelPrompt]]:
             options = _evaluation_options(flags.found, read, settings, tune)
@@ -97,8 +100,12 @@ def evaluate(
 
         options, prompts = options_and_prompts(named or SettingsFile())
         checkpoint, windows = _find_model(flags, read, console)
-        if named is None:
-            options, prompts = options_and_prompts(carried_settings(checkpoint.folder, _task(read)))
+        taught = TaughtLabels()
+        if label_files:
+            taught = TaughtLabels.of(label_files, _task(read), checkpoint.fingerprint, checkpoint.name)
+        if named is None or taught.labels:
+            used = carried_settings(checkpoint.folder, _task(read)) if named is None else named
+            options, prompts = options_and_prompts(taught.settings(used))
         with console.progress([recording.file for recording in read.recordings]) as progress:
             decoded = decode_recordings(read, strict, progress.done, flags.found.audio_track)
         warnings = _report_left_out(console, decoded)
@@ -106,7 +113,7 @@ def evaluate(
         evaluation = Evaluation(annotations, decoded.annotations, decoded.durations, prompts)
         failed: list[FileError] = []
         result, encoder = _evaluate(
-            evaluation, options, checkpoint, windows, flags, console, None if strict else failed.append
+            evaluation, options, checkpoint, windows, flags, console, None if strict else failed.append, taught
         )
         warnings += [f"{error.file}: {error.message}" for error in failed]
         for error in failed:
@@ -163,6 +170,7 @@ def _refuse_to_overwrite(flags: EvalFlags, annotations: str, read: Annotations) 
         "one of the recordings": [recording.file for recording in read.recordings],
         "the map of words": filter(None, [flags.words.map]),
         "the settings file": filter(None, [flags.found.settings]),
+        "the file of taught labels": flags.found.taught or (),
     }
     refuse_to_overwrite({flag: path for flag, path in outputs.items() if path is not None}, inputs)
 
@@ -261,6 +269,7 @@ def _evaluate(
     flags: EvalFlags,
     console: Console,
     on_error: Callable[[FileError], None] | None,
+    taught: TaughtLabels,
 ) -> tuple[EvaluationResult, Encoder]:
     """Run the model on the recordings, and compare its results with the annotations."""
     from pe_audio_cli.evaluation.runner import evaluate
@@ -269,7 +278,8 @@ def _evaluate(
     with console.progress([recording.file for recording in evaluation.annotations.recordings]) as progress:
         encoder = Runner(console, fail_fast=True).encoder(checkpoint, flags.device)
         encoding = EncodeOptions(windows, flags.device.batch_size, progress.chunk, audio_track=flags.found.audio_track)
-        return evaluate(evaluation, encoder, options, encoding, progress.done, on_error), encoder
+        learned = taught.labels
+        return evaluate(evaluation, encoder, options, encoding, progress.done, on_error, learned), encoder
 
 
 def _save_settings(

@@ -16,7 +16,10 @@ from pe_audio_cli.formats.base import WriteOptions
 from pe_audio_cli.formats.registry import choices, writer_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pe_audio_cli.index.search import Index, SearchOptions
+    from pe_audio_cli.inference.tasks.query import TaughtLabel
     from pe_audio_cli.results import SearchResult
 
 PANEL = "Search"
@@ -51,6 +54,14 @@ def search(
         list[str] | None,
         typer.Option(
             "--not", metavar="TEXT", help="Sound that must not be present; repeatable.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    taught: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Labels that peaudio teach learned from examples: search for those named, or for all; repeatable.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
     like: Annotated[
@@ -91,10 +102,12 @@ def search(
     """
     with begin(verbosity, encodes_audio=like is not None) as console:
         from pe_audio_cli.index.search import Index, SearchOptions
+        from pe_audio_cli.learning.use import TaughtLabels, read_all
         from pe_audio_cli.outputs.stream import StreamOutput
 
-        if like is not None and (texts or without):
+        if like is not None and (texts or without or taught):
             raise UsageError("--like replaces the texts: leave them out")
+        label_files = read_all(taught or ())
         options = SearchOptions(_number(k), where)
         name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
@@ -104,10 +117,14 @@ def search(
                 console.warn(f"{index}.vectors is not a copy of this index: move it away for faster searches")
             elif not opened.is_fresh:
                 console.tell(f"creating {index}.vectors, which makes the next searches faster")
+            about = opened.about
+            known = TaughtLabels.of(label_files, "tag", about.fingerprint, about.model).labels
+            queries = texts or list(known)
             started = time.perf_counter()
-            results = _ask(opened, texts, like, without, options, device)
+            results = _ask(opened, queries, known, like, without, options, device)
+            words = [*(text for text in queries if text not in known), *(without or ())]
             console.note(f"{opened.n_windows} windows searched in {time.perf_counter() - started:.3f} s")
-            for text in [] if like is not None else opened.unfamiliar([*(texts or ()), *(without or ())]):
+            for text in [] if like is not None else opened.unfamiliar(words):
                 console.warn(f"{opened.about.model} was not trained for {text!r}, its probabilities may be meaningless")
         output.open({})
         for result in results:
@@ -119,14 +136,15 @@ def search(
 
 def _ask(
     index: Index,
-    texts: list[str] | None,
+    texts: list[str],
+    taught: Mapping[str, TaughtLabel],
     like: str | None,
     without: list[str] | None,
     options: SearchOptions,
     device: DeviceFlags,
 ) -> list[SearchResult]:
     if like is None:
-        return index.search(texts or (), options, without=without or ())
+        return index.search(texts, options, without=without or (), taught=taught)
     from pe_audio_cli.models.encoder import DeviceOptions
 
     return [index.like(like, options, DeviceOptions(device.device, device.dtype, device.threads, device.compile))]

@@ -1,0 +1,130 @@
+"""What is in a file of taught labels, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
+from pe_audio_cli.evaluation.reporting.evaluation_result import estimate_text
+from pe_audio_cli.formats.escaping import terminal_text
+from pe_audio_cli.learning.label_file import LabelFile, TaughtFor
+from pe_audio_cli.learning.teach import Lesson, Ranking
+
+__all__ = ["csv_text", "json_text", "table"]
+
+PLAIN_WIDTH = 120  # columns without a terminal
+DECIMALS = 4
+FIGURES = ("average_precision", "auroc")
+
+
+def json_text(file: LabelFile) -> str:
+    """One JSON object, as ``docs/schemas/labels-1.json`` describes it."""
+    labels = [
+        {"command": command, "model": taught.model, **_object(taught, row)}
+        for command, taught in file.commands.items()
+        for row in range(len(taught.lessons))
+    ]
+    head = {"schema": "peaudio.labels/1", "file": file.name, "created": file.created, "version": file.version}
+    return json.dumps({**head, "labels": labels}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _object(taught: TaughtFor, row: int) -> dict[str, Any]:
+    lesson = taught.lessons[row]
+    described: dict[str, Any] = {
+        "label": lesson.label,
+        "wordings": list(taught.wordings[row]),
+        "learned": lesson.learned,
+        "examples": lesson.n_examples,
+        "counter_examples": lesson.n_counter_examples,
+        "threshold": lesson.threshold,
+    }
+    for name, ranking in (("words", lesson.words), ("taught", lesson.examples)):
+        if ranking is not None:
+            described[name] = {figure: _estimate(getattr(ranking, figure)) for figure in FIGURES}
+    if lesson.curve:
+        described["curve"] = [
+            {"examples": number, "average_precision": round(value, DECIMALS)} for number, value in lesson.curve.items()
+        ]
+    return described
+
+
+def _estimate(figure: Estimate) -> dict[str, float | None]:
+    parts = {"value": figure.value, "low": figure.low, "high": figure.high}
+    return {name: None if value is None else round(value, DECIMALS) for name, value in parts.items()}
+
+
+def csv_text(file: LabelFile) -> str:
+    """A row for each label and command."""
+    names = ["label", "command", "model", "learned", "examples", "counter_examples", "threshold"]
+    names += [f"{side}_{figure}" for side in ("words", "taught") for figure in FIGURES]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for command, taught in file.commands.items():
+        for lesson in taught.lessons:
+            row = [lesson.label, command, taught.model, str(lesson.learned).lower()]
+            row += [str(lesson.n_examples), str(lesson.n_counter_examples), str(lesson.threshold)]
+            for ranking in (lesson.words, lesson.examples):
+                row += [
+                    "" if ranking is None else str(round(getattr(ranking, each).value, DECIMALS)) for each in FIGURES
+                ]
+            writer.writerow(row)
+    return text.getvalue()
+
+
+def table(file: LabelFile, width: int | None = None) -> str:
+    """A table for each command, for people; ``width`` in columns, None is a fixed one."""
+    text = io.StringIO()
+    console = Console(file=text, width=width or PLAIN_WIDTH, highlight=False)
+    for command, taught in file.commands.items():
+        console.print(Text(terminal_text(f"{command}, model {taught.model}"), style="bold"))
+        console.print(_table(taught))
+        for line in _curves(taught):
+            console.print(Text(terminal_text(line)))
+    return text.getvalue()
+
+
+def _table(taught: TaughtFor) -> Table:
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("label", overflow="fold")
+    for title in ("examples", "against", "AP, words alone", "AP, taught", "AUROC, taught", "threshold"):
+        grid.add_column(title, justify="right")
+    grid.add_column("")
+    for lesson in taught.lessons:
+        grid.add_row(
+            terminal_text(lesson.label),
+            str(lesson.n_examples),
+            str(lesson.n_counter_examples),
+            _figure(lesson.words, "average_precision"),
+            _figure(lesson.examples, "average_precision"),
+            _figure(lesson.examples, "auroc"),
+            f"{lesson.threshold:g}",
+            _verdict(lesson),
+        )
+    return grid
+
+
+def _figure(ranking: Ranking | None, name: str) -> str:
+    return "-" if ranking is None else estimate_text(getattr(ranking, name))
+
+
+def _verdict(lesson: Lesson) -> str:
+    if not lesson.learned:
+        return "the words were better, and are kept"
+    return "learned" if lesson.examples is not None else "learned, too few examples to measure"
+
+
+def _curves(taught: TaughtFor) -> Iterator[str]:
+    for lesson in taught.lessons:
+        if lesson.curve:
+            figures = ", ".join(f"{number}: {value:.2f}" for number, value in lesson.curve.items())
+            yield f"{lesson.label}: average precision by number of examples: {figures}"

@@ -1,0 +1,117 @@
+"""Teaching for one command: annotated recordings to learned labels, from the start or on top of earlier examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pe_audio_cli.errors import UsageError
+from pe_audio_cli.inference.tasks.query import embed_wordings
+from pe_audio_cli.learning.collect import UNIT_OF_COMMAND, from_embeddings
+from pe_audio_cli.learning.examples import Examples, joined
+from pe_audio_cli.learning.fit import Words
+from pe_audio_cli.learning.label_file import TaughtFor
+from pe_audio_cli.learning.teach import teach
+from pe_audio_cli.options import EventOptions
+
+if TYPE_CHECKING:
+    from pe_audio_cli.detection.label_settings import Command
+    from pe_audio_cli.evaluation.annotations.folder import Annotations
+    from pe_audio_cli.inference.tasks.embedding import Unit
+    from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.results import EmbedResult, FileError
+
+    # Embeds recordings, one result or error for each: (files, unit).
+    Embed = Callable[[Sequence[str | FileError], Unit], Iterable[EmbedResult | FileError]]
+
+__all__ = ["DEFAULT_THRESHOLDS", "Lessons", "teach_for"]
+
+# Of labels with too few examples to choose one by: that of localize, and for whole recordings that of eval.
+DEFAULT_THRESHOLDS: dict[Command, float] = {"tag": 0.5, "localize": EventOptions().threshold}
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is to be learned from.
+
+    ``background`` are more recordings, without any of the labels. ``wordings`` are the words for labels that have
+    others than their names. ``earlier`` are labels that were taught before, whose examples count as well. With
+    ``curve``, the figures that fewer examples give are measured too; ``strict`` refuses whatever cannot be used.
+    """
+
+    annotations: Annotations
+    background: Sequence[str | FileError] = ()
+    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    earlier: TaughtFor | None = None
+    curve: bool = False
+    strict: bool = False
+
+    @property
+    def files(self) -> list[str | FileError]:
+        """All recordings."""
+        return [*(recording.file for recording in self.annotations.recordings), *self.background]
+
+    def words(self, encoder: Encoder, labels: Sequence[str]) -> tuple[Words, tuple[tuple[str, ...], ...]]:
+        """The words that labels start from, and their embeddings."""
+        before = {} if self.earlier is None else dict(zip(self.earlier.labels, self.earlier.wordings, strict=True))
+        wordings = tuple(tuple(self.wordings.get(label, before.get(label, (label,)))) for label in labels)
+        facts = encoder.facts
+        return Words(embed_wordings(encoder, wordings), facts.logit_scale, facts.logit_bias), wordings
+
+
+def teach_for(
+    command: Command,
+    lessons: Lessons,
+    encoder: Encoder,
+    embed: Embed,
+    on_done: Callable[[EmbedResult | FileError], None] | None = None,
+) -> TaughtFor:
+    """Teach labels for a command.
+
+    Args:
+        command: ``tag`` learns from windows, ``localize`` from frames.
+        lessons: what to learn from.
+        encoder: of the checkpoint that the labels are for.
+        embed: what embeds recordings.
+        on_done: receives each recording's embeddings or error.
+
+    Raises:
+        AnnotationError: no recording could be used, or one could not and that is refused.
+        UsageError: there is nothing to tell a label by, or the earlier labels are another checkpoint's.
+    """
+    facts = encoder.facts
+    if lessons.earlier is not None and lessons.earlier.fingerprint != facts.fingerprint:
+        raise UsageError(
+            f"the labels were taught for another checkpoint ({lessons.earlier.model}) than this {facts.name}: go on "
+            f"with -m {lessons.earlier.model}"
+        )
+    labels = lessons.annotations.labels
+    if not labels:
+        raise UsageError("the annotations have no label: there is nothing to learn")
+    words, _ = lessons.words(encoder, labels)
+    results = embed(lessons.files, UNIT_OF_COMMAND[command])
+    examples = from_embeddings(results, lessons.annotations, labels, words, command, on_done, strict=lessons.strict)
+    if lessons.earlier is not None:
+        examples = joined([lessons.earlier.examples, examples])
+    _check(examples)
+    words, wordings = lessons.words(encoder, examples.labels)
+    taught = teach(examples, words, DEFAULT_THRESHOLDS[command], curve=lessons.curve)
+    return TaughtFor(facts.name, facts.fingerprint, taught.learned, taught.lessons, wordings, examples)
+
+
+def _check(examples: Examples) -> None:
+    """Raise :class:`UsageError` if there is nothing to tell a label by."""
+    if len(examples.recordings) < 2:
+        raise UsageError(
+            "one recording is too little to learn from: annotate another, or add recordings without the labels with "
+            "--background FOLDER"
+        )
+    for column, label in enumerate(examples.labels):
+        truth = examples.truth[:, column]
+        if not (truth == 1).any():
+            raise UsageError(f"{label!r} has no example that could be used: annotate a recording of it")
+        if not (truth == 0).any():
+            raise UsageError(
+                f"{label!r} has no counter-example: add recordings without it, such as with --background FOLDER"
+            )
