@@ -260,7 +260,7 @@ class Database:
                 return None
             number, *values = rows[0]
             query = 'SELECT start, "end", embedding FROM windows WHERE recording = ? ORDER BY id'
-            table = cursor.execute(query, [number]).to_arrow_table()
+            table: Any = cursor.execute(query, [number]).to_arrow_table()
         numbers = table.column(2).combine_chunks().flatten()
         if numbers.null_count or len(numbers) != len(table) * self.about.width or not len(table):
             raise damaged(self.path, "a recording without embeddings")

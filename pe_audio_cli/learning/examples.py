@@ -185,7 +185,8 @@ def joined(parts: Sequence[Examples]) -> Examples:
         truth[:, columns] = part.truth
         for later in parts[place + 1 :]:
             again = np.isin(np.array(part.recordings), np.array(later.recordings))[part.owners]
-            truth[np.ix_(np.flatnonzero(again), [labels.index(label) for label in later.labels])] = UNKNOWN
+            columns_of_later = np.array([labels.index(label) for label in later.labels], np.intp)
+            truth[np.ix_(np.flatnonzero(again), columns_of_later)] = UNKNOWN
         told = (truth != UNKNOWN).any(axis=1)
         embeddings.append(part.embeddings[told])
         owners.append(np.array([numbers[name] for name in part.recordings], np.intp)[part.owners[told]])

@@ -80,7 +80,8 @@ class TaughtFor:
         recordings = tuple(self.examples.recordings[number] for number in owners)
         kept = Examples(tuple(labels), recordings, self.examples.embeddings[told], numbers.reshape(-1), truth[told])
         learned = Learned(self.learned.embeddings[columns], self.learned.biases[columns])
-        lessons, wordings = (tuple(each[column] for column in columns) for each in (self.lessons, self.wordings))
+        lessons = tuple(self.lessons[column] for column in columns)
+        wordings = tuple(self.wordings[column] for column in columns)
         return TaughtFor(self.model, self.fingerprint, learned, lessons, wordings, kept)
 
     def renamed(self, names: Mapping[str, str]) -> TaughtFor:
@@ -288,11 +289,18 @@ def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
 
 
 def _lesson(described: Any) -> Lesson:
-    counts = [int(described[name]) for name in ("n_examples", "n_counter_examples")]
-    rankings = (None if described[name] is None else _ranking(described[name]) for name in ("words", "examples"))
-    curve = {int(number): float(value) for number, value in described["curve"].items()}
-    strength, threshold = float(described["strength"]), float(described["threshold"])
-    return Lesson(_text(described["label"]), *counts, bool(described["learned"]), strength, threshold, *rankings, curve)
+    words, examples = (None if described[name] is None else _ranking(described[name]) for name in ("words", "examples"))
+    return Lesson(
+        _text(described["label"]),
+        int(described["n_examples"]),
+        int(described["n_counter_examples"]),
+        bool(described["learned"]),
+        float(described["strength"]),
+        float(described["threshold"]),
+        words,
+        examples,
+        {int(number): float(value) for number, value in described["curve"].items()},
+    )
 
 
 def _ranking(described: Any) -> Ranking:

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
-from pe_audio_cli.evaluation.reporting.evaluation_result import estimate_text
 from pe_audio_cli.formats.escaping import terminal_text
 from pe_audio_cli.learning.label_file import LabelFile, TaughtFor
 from pe_audio_cli.learning.teach import Lesson, Ranking
@@ -97,7 +96,7 @@ def _table(taught: TaughtFor) -> Table:
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("label", overflow="fold")
     for title in ("examples", "against", "AP, words alone", "AP, taught", "AUROC, taught", "threshold"):
-        grid.add_column(title, justify="right")
+        grid.add_column(title, justify="right", no_wrap="A" in title)
     grid.add_column("")
     for lesson in taught.lessons:
         grid.add_row(
@@ -114,7 +113,11 @@ def _table(taught: TaughtFor) -> Table:
 
 
 def _figure(ranking: Ranking | None, name: str) -> str:
-    return "-" if ranking is None else estimate_text(getattr(ranking, name))
+    if ranking is None:
+        return "-"
+    figure: Estimate = getattr(ranking, name)
+    interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.2f} to {figure.high:.2f})"
+    return f"{figure.value:.2f}{interval}"
 
 
 def _verdict(lesson: Lesson) -> str:
