@@ -56,14 +56,14 @@ class TaughtFor:
     """The labels that were taught for one command.
 
     ``model`` and ``fingerprint`` are the checkpoint's; ``lessons``, in the order of the labels, are what became of
-    each; ``wordings`` are the words that each started from.
+    each; ``prompts`` are the words that each started from.
     """
 
     model: str
     fingerprint: str
     learned: Learned
     lessons: tuple[Lesson, ...]
-    wordings: tuple[tuple[str, ...], ...]
+    prompts: tuple[tuple[str, ...], ...]
     examples: Examples
 
     @property
@@ -81,8 +81,8 @@ class TaughtFor:
         kept = Examples(tuple(labels), recordings, self.examples.embeddings[told], numbers.reshape(-1), truth[told])
         learned = Learned(self.learned.embeddings[columns], self.learned.biases[columns])
         lessons = tuple(self.lessons[column] for column in columns)
-        wordings = tuple(self.wordings[column] for column in columns)
-        return TaughtFor(self.model, self.fingerprint, learned, lessons, wordings, kept)
+        prompts = tuple(self.prompts[column] for column in columns)
+        return TaughtFor(self.model, self.fingerprint, learned, lessons, prompts, kept)
 
     def renamed(self, names: Mapping[str, str]) -> TaughtFor:
         """The same labels by other names."""
@@ -96,9 +96,9 @@ class TaughtFor:
             np.concatenate([self.learned.embeddings, other.learned.embeddings]),
             np.concatenate([self.learned.biases, other.learned.biases]),
         )
-        lessons, wordings = self.lessons + other.lessons, self.wordings + other.wordings
+        lessons, prompts = self.lessons + other.lessons, self.prompts + other.prompts
         examples = joined([self.examples, other.examples])
-        return TaughtFor(self.model, self.fingerprint, learned, lessons, wordings, examples)
+        return TaughtFor(self.model, self.fingerprint, learned, lessons, prompts, examples)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
         described[command] = {
             "model": taught.model,
             "fingerprint": taught.fingerprint,
-            "wordings": taught.wordings,
+            "prompts": taught.prompts,
             "lessons": [asdict(lesson) for lesson in taught.lessons],
             "recordings": taught.examples.recordings,
         }
@@ -256,7 +256,7 @@ def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
     """The labels of one command. Raises :class:`ValueError` and its like if the parts do not fit together."""
     lessons = tuple(_lesson(each) for each in described["lessons"])
     labels, recordings = tuple(lesson.label for lesson in lessons), described["recordings"]
-    wordings = tuple(tuple(map(_text, each)) for each in described["wordings"])
+    prompts = tuple(tuple(map(_text, each)) for each in described["prompts"])
     n_labels, n_rows, width = len(labels), len(numbers["owners"]), numbers["embeddings"].shape[-1]
     shapes = {
         "embeddings": (n_labels, width),
@@ -272,8 +272,8 @@ def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
         if not np.isfinite(numbers[name]).all():
             raise ValueError(f"{name} has numbers that are not finite")
     owners = numbers["owners"].astype(np.intp)
-    if len(set(labels)) < n_labels or not n_labels or len(wordings) != n_labels:
-        raise ValueError("its labels and their wordings do not fit together")
+    if len(set(labels)) < n_labels or not n_labels or len(prompts) != n_labels:
+        raise ValueError("its labels and their prompts do not fit together")
     if n_rows and not 0 <= owners.min() <= owners.max() < len(recordings):
         raise ValueError("an example of no recording")
     if not np.isin(numbers["truth"], (-1, 0, 1)).all():
@@ -285,7 +285,7 @@ def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
         replace(each, threshold=float(value)) for each, value in zip(lessons, numbers["thresholds"], strict=True)
     )
     learned = Learned(numbers["embeddings"], numbers["biases"])
-    return TaughtFor(_text(described["model"]), _text(described["fingerprint"]), learned, lessons, wordings, examples)
+    return TaughtFor(_text(described["model"]), _text(described["fingerprint"]), learned, lessons, prompts, examples)
 
 
 def _lesson(described: Any) -> Lesson:

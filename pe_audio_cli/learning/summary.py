@@ -40,7 +40,7 @@ def _object(taught: TaughtFor, row: int) -> dict[str, Any]:
     lesson = taught.lessons[row]
     described: dict[str, Any] = {
         "label": lesson.label,
-        "wordings": list(taught.wordings[row]),
+        "prompts": list(taught.prompts[row]),
         "learned": lesson.learned,
         "examples": lesson.n_examples,
         "counter_examples": lesson.n_counter_examples,

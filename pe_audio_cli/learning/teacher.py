@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.inference.tasks.query import embed_wordings
+from pe_audio_cli.inference.tasks.query import embed_prompts
 from pe_audio_cli.learning.collect import UNIT_OF_COMMAND, from_embeddings
 from pe_audio_cli.learning.examples import Examples, joined
 from pe_audio_cli.learning.fit import Words
@@ -35,14 +35,14 @@ DEFAULT_THRESHOLDS: dict[Command, float] = {"tag": 0.5, "localize": EventOptions
 class Lessons:
     """What is to be learned from.
 
-    ``background`` are more recordings, without any of the labels. ``wordings`` are the words for labels that have
+    ``background`` are more recordings, without any of the labels. ``prompts`` are the words for labels that have
     others than their names. ``earlier`` are labels that were taught before, whose examples count as well. With
     ``curve``, the figures that fewer examples give are measured too; ``strict`` refuses whatever cannot be used.
     """
 
     annotations: Annotations
     background: Sequence[str | FileError] = ()
-    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     earlier: TaughtFor | None = None
     curve: bool = False
     strict: bool = False
@@ -54,10 +54,10 @@ class Lessons:
 
     def words(self, encoder: Encoder, labels: Sequence[str]) -> tuple[Words, tuple[tuple[str, ...], ...]]:
         """The words that labels start from, and their embeddings."""
-        before = {} if self.earlier is None else dict(zip(self.earlier.labels, self.earlier.wordings, strict=True))
-        wordings = tuple(tuple(self.wordings.get(label, before.get(label, (label,)))) for label in labels)
+        before = {} if self.earlier is None else dict(zip(self.earlier.labels, self.earlier.prompts, strict=True))
+        prompts = tuple(tuple(self.prompts.get(label, before.get(label, (label,)))) for label in labels)
         facts = encoder.facts
-        return Words(embed_wordings(encoder, wordings), facts.logit_scale, facts.logit_bias), wordings
+        return Words(embed_prompts(encoder, prompts), facts.logit_scale, facts.logit_bias), prompts
 
 
 def teach_for(
@@ -95,9 +95,9 @@ def teach_for(
     if lessons.earlier is not None:
         examples = joined([lessons.earlier.examples, examples])
     _check(examples)
-    words, wordings = lessons.words(encoder, examples.labels)
+    words, prompts = lessons.words(encoder, examples.labels)
     taught = teach(examples, words, DEFAULT_THRESHOLDS[command], curve=lessons.curve)
-    return TaughtFor(facts.name, facts.fingerprint, taught.learned, taught.lessons, wordings, examples)
+    return TaughtFor(facts.name, facts.fingerprint, taught.learned, taught.lessons, prompts, examples)
 
 
 def _check(examples: Examples) -> None:

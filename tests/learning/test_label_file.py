@@ -46,8 +46,8 @@ def same(one: TaughtFor, other: TaughtFor) -> bool:
     ]
     return (
         all(np.array_equal(*pair) for pair in pairs)
-        and (one.lessons, one.wordings, one.model, one.fingerprint)
-        == (other.lessons, other.wordings, other.model, other.fingerprint)
+        and (one.lessons, one.prompts, one.model, one.fingerprint)
+        == (other.lessons, other.prompts, other.model, other.fingerprint)
         and one.examples.recordings == other.examples.recordings
     )
 

@@ -12,16 +12,15 @@ import typer
 
 from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import writable_place
-from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.flags import AudioTrack, DeviceFlags, ModelFlags, VerbosityFlags, WindowFlags, with_flags
-from pe_audio_cli.cli.guard import guard
-from pe_audio_cli.cli.runner import Runner, model_options, seconds
+from pe_audio_cli.cli.prologue import begin
+from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import OutputError, UsageError, first_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pe_audio_cli.cli.console import Progress
+    from pe_audio_cli.cli.console import Console, Progress
     from pe_audio_cli.detection.label_settings import Command
     from pe_audio_cli.evaluation.annotations.folder import Annotations
     from pe_audio_cli.inference.tasks.embedding import Unit
@@ -137,11 +136,7 @@ def teach(
 
     Example: peaudio teach annotations.csv --audio recordings/ -o my.labels
     """
-    console = Console(verbosity.quiet, verbosity.verbose)
-    with guard(console):
-        from pe_audio_cli.models.kernels.malloc import configure_malloc
-
-        configure_malloc()
+    with begin(verbosity) as console:
         from pe_audio_cli import __version__
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.learning.label_file import LabelFile, read_labels, write_labels
@@ -217,13 +212,11 @@ class _Course:
         """Teach all labels for a command."""
         from pe_audio_cli.evaluation.runner import prompts_for
         from pe_audio_cli.learning.teacher import Lessons, teach_for
-        from pe_audio_cli.models.registry import find_checkpoint
 
         mapped = {} if self._learning.map is None else prompts_for(self._read.labels, self._learning.map)
         curve, strict = self._learning.learning_curve, self._learning.strict
         lessons = Lessons(self._read, self._background, mapped, earlier, curve, strict)
-        with self._console.download() as on_bytes:
-            checkpoint = find_checkpoint(model_options(self._model), command, on_bytes)
+        checkpoint = self._runner.find_checkpoint(self._model, command)
         names = [file if isinstance(file, str) else file.file for file in lessons.files]
         with self._console.progress(names) as progress:
             encoder = self._encoder(checkpoint)
@@ -265,7 +258,7 @@ class _Course:
             self._console.failed(result.file, result.message, result.traceback)
             return
         for warning in result.recording.warnings:
-            self._runner.warn(result.recording.file, warning)
+            self._console.warn(f"{result.recording.file}: {warning}")
 
 
 @with_flags
@@ -294,8 +287,7 @@ def show_labels(
 
     Example: peaudio labels my.labels --rename klaxo="the old pump" -o ours.labels
     """
-    console = Console(verbosity.quiet, verbosity.verbose)
-    with guard(console):
+    with begin(verbosity, encodes_audio=False):
         from dataclasses import replace
 
         from pe_audio_cli.learning.label_file import read_labels, write_labels
