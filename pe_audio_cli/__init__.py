@@ -11,7 +11,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pe_audio_cli.api import Model, load
+    from pe_audio_cli.api import Model, Teacher, load
     from pe_audio_cli.errors import PeAudioError
     from pe_audio_cli.index.search import Index
     from pe_audio_cli.options import EventOptions, TagOptions
@@ -45,6 +45,7 @@ __all__ = [
     "Tag",
     "TagOptions",
     "TagResult",
+    "Teacher",
     "WindowTags",
     "load",
 ]
@@ -66,7 +67,7 @@ _HOMES = {
         "WindowTags",
     ),
     "pe_audio_cli.index.search": ("Index",),
-    "pe_audio_cli.api": ("Model", "load"),
+    "pe_audio_cli.api": ("Model", "Teacher", "load"),
 }
 
 

@@ -33,10 +33,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_type_hi
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.inputs import Inputs, listed
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
+from pe_audio_cli.evaluation.annotations.folder import read_annotations
 from pe_audio_cli.inference.runner import DEFAULT_WINDOW, embed, localize, tag, window_options
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Unit, check_unit
 from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.learning.label_file import LabelFile, read_labels
+from pe_audio_cli.learning.teacher import Lessons, teach_for
+from pe_audio_cli.learning.use import TaughtLabels
 from pe_audio_cli.models.caching import CachingEncoder
 from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.options import EventOptions, TagOptions, options_of
@@ -46,9 +50,10 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, TaskName
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "Teacher", "load"]
 
 Labels: TypeAlias = "str | Sequence[str] | None"
+Taught: TypeAlias = "str | os.PathLike[str] | LabelFile | Sequence[str | os.PathLike[str] | LabelFile]"
 OptionsT = TypeVar("OptionsT", EventOptions, TagOptions)
 
 
@@ -107,6 +112,15 @@ class Model:
 
         return carried_settings(find_checkpoint(self._options, task).folder, task)
 
+    def _taught(self, taught: Taught, task: TaskName) -> TaughtLabels:
+        """Return taught labels for a task. Raises :class:`UsageError` for those of another task or checkpoint."""
+        files = [taught] if isinstance(taught, (str, os.PathLike, LabelFile)) else list(taught)
+        if not files:
+            return TaughtLabels()
+        facts = self.encoder(task).facts
+        opened = [each if isinstance(each, LabelFile) else read_labels(Path(each)) for each in files]
+        return TaughtLabels.of(opened, task, facts.fingerprint, facts.name)
+
     @_takes(TagOptions)
     def tag(
         self,
@@ -115,6 +129,7 @@ class Model:
         options: TagOptions | None = None,
         *,
         template: str = "{}",
+        taught: Taught = (),
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
         batch_size: int | None = None,
@@ -129,6 +144,8 @@ class Model:
             labels: plain words, one or several; None asks for all of the checkpoint's own.
             options: which tags are shown. None leaves what is not given to the settings that the checkpoint carries.
             template: wraps every label; ``{}`` stands for it.
+            taught: labels that were learned from examples, see :class:`Teacher`, or files of them. They join
+                ``labels``, and win over words of the same name.
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
             batch_size: windows that are encoded at once; None leaves it to the device.
@@ -143,10 +160,12 @@ class Model:
             CheckpointError: the model cannot be loaded.
         """
         settings = self._settings("tag") if options is None else SettingsFile()
+        known = self._taught(taught, "tag")
         chosen = settings.tag_options(*_with(TagOptions() if options is None else options, rules))
         encoding = EncodeOptions(window_options("tag", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("tag")
-        query = Query.ask(encoder, _several(labels, encoder.facts.default_labels), template, settings)
+        asked = known.joined_to(_several(labels, () if known.labels else encoder.facts.default_labels))
+        query = Query.ask(encoder, asked, template, settings, known.labels)
         return tag(find_recordings(listed(inputs)), encoder, query, chosen, encoding)
 
     @_takes(EventOptions)
@@ -158,6 +177,7 @@ class Model:
         *,
         tidy: bool = False,
         template: str = "{}",
+        taught: Taught = (),
         frames: bool = False,
         window: float | None = DEFAULT_WINDOW,
         overlap: float | None = None,
@@ -175,6 +195,8 @@ class Model:
                 ``EventOptions()`` leaves them out.
             tidy: one event for a sound that lasts, see :meth:`EventOptions.tidied`; what is given wins over it.
             template: wraps every label; ``{}`` stands for it.
+            taught: labels that were learned from examples, see :class:`Teacher`, or files of them. They join
+                ``labels``, and win over words of the same name.
             frames: keep the frame probabilities, one every 40 ms.
             window: seconds of a window; None runs each recording in one pass.
             overlap: seconds that windows share; None is the default of the task.
@@ -189,11 +211,13 @@ class Model:
             UsageError: there are no labels, or an option is out of its range.
             CheckpointError: the model cannot be loaded.
         """
-        settings = self._settings("localize") if options is None else SettingsFile()
+        known = self._taught(taught, "localize")
+        settings = known.settings(self._settings("localize") if options is None else SettingsFile())
         chosen = settings.event_options(*_with(EventOptions() if options is None else options, rules), tidy=tidy)
         encoding = EncodeOptions(window_options("localize", window, overlap), batch_size, audio_track=audio_track)
         encoder = self.encoder("localize")
-        query = Query.ask(encoder, _several(labels, encoder.facts.default_labels), template, settings)
+        asked = known.joined_to(_several(labels, () if known.labels else encoder.facts.default_labels))
+        query = Query.ask(encoder, asked, template, settings, known.labels)
         return localize(find_recordings(listed(inputs)), encoder, query, chosen, encoding, frames)
 
     def embed(
@@ -231,6 +255,72 @@ class Model:
         task = TASK_OF_UNIT[per]
         encoding = EncodeOptions(window_options(task, window, overlap), batch_size, audio_track=audio_track)
         return embed(find_recordings(listed(inputs)), self.encoder(task), per, encoding)
+
+
+class Teacher:
+    """Teaches labels to a model, from annotated recordings: what ``peaudio teach`` does.
+
+    ::
+
+        from pe_audio_cli import Teacher, load
+
+        model = load()
+        labels = Teacher(model).teach("annotations.csv", background="other/")
+        labels.save("my.labels")
+        for result in model.tag("street.wav", taught=labels):
+            print(result)
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def teach(
+        self,
+        annotations: str | os.PathLike[str],
+        audio: str | os.PathLike[str] | None = None,
+        *,
+        background: Inputs = (),
+        prompts: Mapping[str, Sequence[str]] | None = None,
+        tasks: Sequence[TaskName] | None = None,
+        earlier: LabelFile | None = None,
+        learning_curve: bool = False,
+        strict: bool = False,
+        window: float | None = DEFAULT_WINDOW,
+        overlap: float | None = None,
+    ) -> LabelFile:
+        """Learn all labels of the annotations.
+
+        Args:
+            annotations: a file or a folder, in any format that ``peaudio eval`` reads.
+            audio: the folder of the recordings; None is that of the annotations.
+            background: more recordings, in which none of the labels is present.
+            prompts: the words that a label starts from, by its name; by default the name itself.
+            tasks: ``tag``, ``localize`` or both; None is both for annotations with times, else ``tag``.
+            earlier: labels that were taught before, whose examples count as well.
+            learning_curve: measure what fewer examples would give.
+            strict: refuse recordings that cannot be used, instead of leaving them out.
+            window: seconds of a window; None runs each recording in one pass.
+            overlap: seconds that windows share; None is the default of the task.
+
+        Raises:
+            UsageError: there is nothing to tell a label by, or an option is out of its range.
+            AnnotationError: the annotations, or their recordings, cannot be used.
+            CheckpointError: the model cannot be loaded.
+        """
+        read = read_annotations(os.fspath(annotations), None if audio is None else os.fspath(audio), strict)
+        more = find_recordings(listed(background)) if background else []
+        words = {label: tuple(texts) for label, texts in (prompts or {}).items()}
+        taught = {} if earlier is None else dict(earlier.commands)
+        for task in tasks or (("tag", "localize") if read.kind == "strong" else ("tag",)):
+            encoding = EncodeOptions(window_options(task, window, overlap))
+            lessons = Lessons(read, more, words, taught.get(task), learning_curve, strict)
+            encoder = self._model.encoder(task)
+            taught[task] = teach_for(task, lessons, encoder, _embedder(encoder, encoding))
+        return LabelFile.new(taught)
+
+
+def _embedder(encoder: Encoder, encoding: EncodeOptions) -> Callable[..., Iterator[EmbedResult | FileError]]:
+    return lambda files, unit: embed(files, encoder, unit, encoding)
 
 
 def load(

@@ -25,9 +25,10 @@ MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
 # Whom each subpackage may import, from the top down; "" is the package itself.
 MAY_IMPORT: dict[str, set[str]] = {
-    "": UPPER | {"index", "evaluation", "cluster", "api", "cli"},
-    "cli": UPPER | {"index", "evaluation", "cluster", "api"},
-    "api": UPPER,
+    "": UPPER | {"index", "evaluation", "learning", "cluster", "api", "cli"},
+    "cli": UPPER | {"index", "evaluation", "learning", "cluster", "api"},
+    "api": UPPER | {"evaluation", "learning"},
+    "learning": UPPER | {"index", "evaluation"},
     "index": UPPER,
     "evaluation": UPPER,
     "cluster": UPPER,

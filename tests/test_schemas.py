@@ -112,6 +112,24 @@ def test_an_evaluation_of_events_that_tunes_and_compares(tmp_path: Path) -> None
     assert check([found]) == {"peaudio.eval/1"}
 
 
+def test_taught_labels_and_what_they_find(tmp_path: Path) -> None:
+    for needed in ("sklearn", "duckdb"):
+        pytest.importorskip(needed, reason="no label is taught: pip install 'pe-audio-cli[eval,search]'")
+    (tmp_path / "labels.tsv").write_text(ANNOTATIONS)
+    labels, index = tmp_path / "my.labels", tmp_path / "sounds.index"
+    curve = ["--audio", RECORDINGS, "--learning-curve", "-f", "json"]
+    (told,) = printed("teach", tmp_path / "labels.tsv", *curve, "-o", labels)
+    assert any("curve" in each for each in told["labels"])
+    tags = printed("tag", RECORDINGS / "dog.flac", "--taught", labels, "--per-window", "-f", "json")
+    events = printed("localize", RECORDINGS / "scene.mp3", "--taught", labels, "--threshold", "0.01", "-f", "json")
+    assert CliRunner().invoke(app, ["index", str(RECORDINGS), "--index", str(index)]).exit_code == 0
+    hits = printed("search", "--taught", labels, "--index", index, "-f", "json")
+    assert tags[0]["tags"][0]["taught"] and events[0]["events"][0]["taught"] and hits[0]["taught"]
+    assert check([told, *tags, *events, *hits]) == {
+        f"peaudio.{name}/1" for name in ("labels", "tag", "localize", "search")
+    }
+
+
 def test_an_evaluation_of_single_labels(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="nothing is evaluated: pip install 'pe-audio-cli[eval]'")
     annotations = tmp_path / "labels.csv"

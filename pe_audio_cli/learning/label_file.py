@@ -17,7 +17,9 @@ Its metadata has one entry, ``peaudio.labels``: a JSON object with all that is n
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_audio_cli import __version__
 from pe_audio_cli._files import NewFile
 from pe_audio_cli._paths import reason
 from pe_audio_cli._small_files import parse_json
@@ -35,19 +38,19 @@ from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
 from pe_audio_cli.learning.examples import Examples, joined
 from pe_audio_cli.learning.fit import Learned
 from pe_audio_cli.learning.teach import Lesson, Ranking
-from pe_audio_cli.models.tensors import read_table
+from pe_audio_cli.models.tensors import read_tensors, tensor_bytes
 
 __all__ = ["VERSION", "LabelFile", "TaughtFor", "read_labels", "write_labels"]
 
 ENTRY = "peaudio.labels"  # of the metadata
 VERSION = 1
-DTYPES = {
-    "embeddings": "F32",
-    "biases": "F64",
-    "thresholds": "F64",
-    "examples": "F16",
-    "owners": "I32",
-    "truth": "I8",
+DTYPES: dict[str, type[np.generic]] = {
+    "embeddings": np.float32,
+    "biases": np.float64,
+    "thresholds": np.float64,
+    "examples": np.float16,
+    "owners": np.int32,
+    "truth": np.int8,
 }
 
 
@@ -112,6 +115,16 @@ class LabelFile:
     created: str = ""
     version: str = ""
     name: str = field(default="", compare=False)  # of the file, for messages
+
+    @classmethod
+    def new(cls, commands: Mapping[Command, TaughtFor], name: str = "") -> LabelFile:
+        """Labels that were taught today, by this release."""
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        return cls(commands, today, __version__, name)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a file; see :func:`write_labels`."""
+        write_labels(Path(path), self, overwrite=overwrite)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -183,8 +196,6 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
 
     Raises :class:`OutputError` if it exists, another run writes it, or it cannot be written.
     """
-    from safetensors.numpy import save
-
     tensors: dict[str, NDArray[Any]] = {}
     described: dict[str, Any] = {}
     for command, taught in file.commands.items():
@@ -196,7 +207,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
             "owners": taught.examples.owners.astype(np.int32),
             "truth": taught.examples.truth.astype(np.int8),
         }
-        tensors |= {f"{command}.{name}": np.ascontiguousarray(each) for name, each in numbers.items()}
+        tensors |= {f"{command}.{name}": each for name, each in numbers.items()}
         described[command] = {
             "model": taught.model,
             "fingerprint": taught.fingerprint,
@@ -205,7 +216,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
             "recordings": taught.examples.recordings,
         }
     entry = {"format": VERSION, "created": file.created, "version": file.version, "commands": described}
-    content = save(tensors, {ENTRY: json.dumps(entry, ensure_ascii=True, allow_nan=False)})
+    content = tensor_bytes(tensors, {ENTRY: json.dumps(entry, ensure_ascii=True, allow_nan=False)})
     new = NewFile(path, overwrite=overwrite)
     try:
         new.open().write(content)
@@ -221,35 +232,35 @@ def read_labels(path: Path) -> LabelFile:
 
     Raises :class:`UsageError` if it cannot be read, is none or is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        table = read_table(path)
-        with safe_open(path, framework="np") as opened:
-            entry = (opened.metadata() or {}).get(ENTRY)
-            if entry is None:
-                raise UsageError(f"{path} is no file of taught labels: peaudio teach makes one")
-            described = parse_json(entry)
-            version = described["format"]
-            if version != VERSION:
-                raise UsageError(f"{path} was written by a newer peaudio (format {version}): update peaudio to read it")
-            commands: dict[Command, TaughtFor] = {}
-            for command in get_args(Command):
-                if command in described["commands"]:
-                    numbers = {}
-                    for name, dtype in DTYPES.items():
-                        if table[f"{command}.{name}"].dtype != dtype:
-                            raise ValueError(f"{command}.{name} is not {dtype}")
-                        numbers[name] = opened.get_tensor(f"{command}.{name}")
-                    commands[command] = _taught(described["commands"][command], numbers)
-            if not commands:
-                raise ValueError("it has no labels")
-            return LabelFile(commands, str(described["created"]), str(described["version"]), str(path))
+        tensors, metadata = read_tensors(path)
+        if ENTRY not in metadata:
+            raise UsageError(f"{path} is no file of taught labels: peaudio teach makes one")
+        described = parse_json(metadata[ENTRY])
+        version = described["format"]
+        if version != VERSION:
+            raise UsageError(f"{path} was written by a newer peaudio (format {version}): update peaudio to read it")
+        commands: dict[Command, TaughtFor] = {}
+        for command in get_args(Command):
+            if command in described["commands"]:
+                commands[command] = _taught(described["commands"][command], _numbers(tensors, command))
+        if not commands:
+            raise ValueError("it has no labels")
+        return LabelFile(commands, _text(described["created"]), _text(described["version"]), str(path))
     except OSError as error:
         raise UsageError(f"cannot read the taught labels {path}: {reason(error)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         why = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} is damaged, or no file of taught labels ({why}): teach it again") from error
+
+
+def _numbers(tensors: Mapping[str, NDArray[Any]], command: str) -> dict[str, NDArray[Any]]:
+    """The tensors of a command by their short names. Raises :class:`ValueError` for one of another type."""
+    numbers = {name: tensors[f"{command}.{name}"] for name in DTYPES}
+    for name, dtype in DTYPES.items():
+        if numbers[name].dtype != dtype:
+            raise ValueError(f"{command}.{name} is {numbers[name].dtype} instead of {np.dtype(dtype)}")
+    return numbers
 
 
 def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:

@@ -11,13 +11,19 @@ import math
 import os
 import stat
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pe_audio_cli._small_files import parse_json
 
-__all__ = ["Tensor", "read_scalar", "read_table"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Tensor", "read_scalar", "read_table", "read_tensors", "tensor_bytes"]
 
 LENGTH_BYTES = 8
 MOST_TABLE_BYTES = 32 << 20  # a hundred thousand tensors
@@ -61,6 +67,28 @@ def read_table(file: Path) -> dict[str, Tensor]:
         raise ValueError("its table of tensors is not a JSON object")
     first = LENGTH_BYTES + length
     return {name: _tensor(entry, first, room - length) for name, entry in table.items() if name != METADATA}
+
+
+def read_tensors(file: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a whole file: its tensors as NumPy arrays, by their names, and its metadata.
+
+    Raises :class:`OSError` if it cannot be read, and :class:`ValueError` if it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    table = read_table(file)
+    try:
+        with safe_open(file, framework="np") as opened:
+            return {name: opened.get_tensor(name) for name in table}, dict(opened.metadata() or {})
+    except (SafetensorError, TypeError) as error:  # the latter for a type that NumPy does not have
+        raise ValueError(str(error)) from error
+
+
+def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """Return the content of a safetensors file."""
+    from safetensors.numpy import save
+
+    return save({name: np.ascontiguousarray(each) for name, each in tensors.items()}, dict(metadata))
 
 
 def _tensor(entry: Any, first: int, room: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +136,6 @@ def teach(
     Example: peaudio teach annotations.csv --audio recordings/ -o my.labels
     """
     with begin(verbosity) as console:
-        from pe_audio_cli import __version__
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.learning.label_file import LabelFile, read_labels, write_labels
 
@@ -152,8 +150,7 @@ def teach(
         taught = dict(earlier.commands) if earlier is not None else {}
         for command in commands:
             taught[command] = course.teach(command, None if earlier is None else earlier.commands.get(command))
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        file = LabelFile(taught, today, __version__, str(target))
+        file = LabelFile.new(taught, str(target))
         write_labels(target, file, overwrite=overwrite or learning.add is not None)
         _show(file, format)
         if course.failed:
