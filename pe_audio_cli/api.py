@@ -38,9 +38,10 @@ from pe_audio_cli.inference.runner import DEFAULT_WINDOW, embed, localize, tag, 
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Unit, check_unit
 from pe_audio_cli.inference.tasks.query import Query
+from pe_audio_cli.inference.taught import TaughtLabels
 from pe_audio_cli.learning.label_file import LabelFile, read_labels
 from pe_audio_cli.learning.teacher import Lessons, teach_for
-from pe_audio_cli.learning.use import TaughtLabels
+from pe_audio_cli.learning.use import taught_labels
 from pe_audio_cli.models.caching import CachingEncoder
 from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.options import EventOptions, TagOptions, options_of
@@ -119,7 +120,7 @@ class Model:
             return TaughtLabels()
         facts = self.encoder(task).facts
         opened = [each if isinstance(each, LabelFile) else read_labels(Path(each)) for each in files]
-        return TaughtLabels.of(opened, task, facts.fingerprint, facts.name)
+        return taught_labels(opened, task, facts.fingerprint, facts.name)
 
     @_takes(TagOptions)
     def tag(

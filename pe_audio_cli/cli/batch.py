@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pe_audio_cli.inference.labels import LabelOptions
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
-    from pe_audio_cli.learning.use import TaughtLabels
+    from pe_audio_cli.inference.taught import TaughtLabels
+    from pe_audio_cli.learning.label_file import LabelFile
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import TaskName
@@ -81,11 +82,11 @@ class Batch:
         from pe_audio_cli.inference.runner import window_options
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.query import Query
-        from pe_audio_cli.learning.use import TaughtLabels, read_all
+        from pe_audio_cli.inference.taught import TaughtLabels
         from pe_audio_cli.outputs.side_outputs import OutputList
 
         runner = Runner(self.console, self.flags.output.fail_fast)
-        label_files = read_all(self.flags.labels.taught or ())
+        label_files = _label_files(self.flags.labels)
         labels = gather_labels(_label_options(self.flags.labels))
         if self.named is not None:
             self.rules(self.named)
@@ -102,7 +103,9 @@ class Batch:
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
         taught = TaughtLabels()
         if label_files:
-            taught = TaughtLabels.of(label_files, self.command, checkpoint.fingerprint, checkpoint.name)
+            from pe_audio_cli.learning.use import taught_labels
+
+            taught = taught_labels(label_files, self.command, checkpoint.fingerprint, checkpoint.name)
         rules = self.rules(taught.settings(tuned) if self.command == "localize" else tuned)
         if page is not None:
             page.find_events_by(rules.default)
@@ -285,6 +288,15 @@ def _rule_settings(tuned: SettingsFile, rules: Rules, taught: TaughtLabels) -> R
     """Return the rules for all labels, and the settings, which hold those of single labels."""
     said = {**asdict(rules.default), "settings": asdict(tuned)}
     return {**said, "taught": taught.fingerprint} if taught.labels else said
+
+
+def _label_files(flags: LabelFlags) -> list[LabelFile]:
+    """Read the files of taught labels, with imports that other runs do without."""
+    if not flags.taught:
+        return []
+    from pe_audio_cli.learning.use import read_all
+
+    return read_all(flags.taught)
 
 
 def _label_options(flags: LabelFlags) -> LabelOptions:

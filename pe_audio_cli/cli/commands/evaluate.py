@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.evaluation.reporting.evaluation_result import EvaluationResult
     from pe_audio_cli.evaluation.runner import DecodedSet
     from pe_audio_cli.evaluation.tuning.tuning import TuningOptions
-    from pe_audio_cli.learning.use import TaughtLabels
+    from pe_audio_cli.inference.taught import TaughtLabels
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.models.registry import TaskName
@@ -83,7 +83,8 @@ def evaluate(
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Evaluation
         from pe_audio_cli.evaluation.runner import decode_recordings
-        from pe_audio_cli.learning.use import TaughtLabels, read_all
+        from pe_audio_cli.inference.taught import TaughtLabels
+        from pe_audio_cli.learning.use import read_all, taught_labels
 
         require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
@@ -102,7 +103,7 @@ def evaluate(
         checkpoint, windows = _find_model(flags, read, console)
         taught = TaughtLabels()
         if label_files:
-            taught = TaughtLabels.of(label_files, _task(read), checkpoint.fingerprint, checkpoint.name)
+            taught = taught_labels(label_files, _task(read), checkpoint.fingerprint, checkpoint.name)
         if named is None or taught.labels:
             used = carried_settings(checkpoint.folder, _task(read)) if named is None else named
             options, prompts = options_and_prompts(taught.settings(used))

@@ -18,6 +18,7 @@ from pe_audio_cli.formats.registry import choices, writer_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pe_audio_cli.index.schema import About
     from pe_audio_cli.index.search import Index, SearchOptions
     from pe_audio_cli.inference.tasks.query import TaughtLabel
     from pe_audio_cli.results import SearchResult
@@ -102,12 +103,10 @@ def search(
     """
     with begin(verbosity, encodes_audio=like is not None) as console:
         from pe_audio_cli.index.search import Index, SearchOptions
-        from pe_audio_cli.learning.use import TaughtLabels, read_all
         from pe_audio_cli.outputs.stream import StreamOutput
 
         if like is not None and (texts or without or taught):
             raise UsageError("--like replaces the texts: leave them out")
-        label_files = read_all(taught or ())
         options = SearchOptions(_number(k), where)
         name = format if format is not None else "table" if sys.stdout.isatty() else "jsonl"
         writing = WriteOptions("search", measure="probability" if like is None else "similarity")
@@ -118,7 +117,7 @@ def search(
             elif not opened.is_fresh:
                 console.tell(f"creating {index}.vectors, which makes the next searches faster")
             about = opened.about
-            known = TaughtLabels.of(label_files, "tag", about.fingerprint, about.model).labels
+            known = _taught(taught, about) if taught else {}
             queries = texts or list(known)
             started = time.perf_counter()
             results = _ask(opened, queries, known, like, without, options, device)
@@ -132,6 +131,12 @@ def search(
                 console.warn(f"{result.query}: {warning}")
             output.write(result)
         output.finish()
+
+
+def _taught(files: list[Path], about: About) -> Mapping[str, TaughtLabel]:
+    from pe_audio_cli.learning.use import read_all, taught_labels
+
+    return taught_labels(read_all(files), "tag", about.fingerprint, about.model).labels
 
 
 def _ask(
