@@ -199,7 +199,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
     tensors: dict[str, NDArray[Any]] = {}
     described: dict[str, Any] = {}
     for command, taught in file.commands.items():
-        numbers = {
+        numbers: dict[str, NDArray[Any]] = {
             "embeddings": taught.learned.embeddings.astype(np.float32),
             "biases": taught.learned.biases.astype(np.float64),
             "thresholds": np.array([lesson.threshold for lesson in taught.lessons], np.float64),
