@@ -148,6 +148,17 @@ def test_checkpoints() -> None:
     assert check(printed("models", "-f", "json")) == {"peaudio.model/1"}
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool) -> None:
+    if broken:
+        for name in ("onnxruntime", "torch"):
+            (tmp_path / f"{name}.py").write_text("raise ImportError('a library is missing')")
+        monkeypatch.syspath_prepend(tmp_path)
+    (found,) = printed("doctor", "-f", "json", code=int(broken))
+    assert found["ok"] != broken and bool(found["devices"]) != broken
+    assert check([found]) == {"peaudio.doctor/1"}
+
+
 def test_the_page_of_the_schemas_lists_each_and_its_examples_are_valid() -> None:
     page = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(peaudio\.\w+/\d+)` .*\]\(\.\./schemas/(.+)\) \|$", page, re.MULTILINE))

@@ -25,6 +25,7 @@ from training import (
     graph,
     hear,
     scenes,
+    self_test,
     sources,
     strangers,
     text_tower,
@@ -123,6 +124,7 @@ def finish(
     model = export.assemble(network, student, text)
     export.write(model, text, folder, ids)
     graph.write_graphs(folder)
+    self_test.write_self_test(folder)
     familiar.measure(PhraseBook.load(work), [*ids, *choose.NOT_BY_DEFAULT]).save(folder)
     if recordings:
         judge = evaluate.Judge(folder)

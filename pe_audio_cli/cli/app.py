@@ -10,6 +10,7 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli._paths import reason
+from pe_audio_cli.cli.commands.doctor import doctor
 from pe_audio_cli.cli.commands.embed import embed
 from pe_audio_cli.cli.commands.evaluate import HELP, evaluate
 from pe_audio_cli.cli.commands.index import index
@@ -42,6 +43,7 @@ app.command(cls=Command)(search)
 app.command(cls=Command)(teach)
 app.command("labels", cls=Command)(show_labels)
 app.add_typer(models, name="models")
+app.command(cls=Command)(doctor)
 
 
 def _show_version(wanted: bool) -> None:

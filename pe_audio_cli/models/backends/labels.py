@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.models.checkpoint import Checkpoint
 
-__all__ = ["encode_labels", "load_text"]
+__all__ = ["encode_labels", "graph_text_encoder", "load_text"]
 
 
 def encode_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -39,7 +39,7 @@ def load_text(checkpoint: Checkpoint) -> TextEncoder:
     Raises :class:`CheckpointError` for a damaged one.
     """
     if wants_graphs(checkpoint):
-        return or_torch(lambda: _graph_text_encoder(checkpoint), lambda: _torch_text_encoder(checkpoint))
+        return or_torch(lambda: graph_text_encoder(checkpoint), lambda: _torch_text_encoder(checkpoint))
     return _torch_text_encoder(checkpoint)
 
 
@@ -54,7 +54,7 @@ def _torch_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
         return transformers_text_encoder(checkpoint)
 
 
-def _graph_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
+def graph_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
     """Open a text tower's graph. Raises :class:`GraphError` if it cannot be run."""
     config = BertConfig.read(checkpoint.text_section)  # graphs are made of no other kind
     graph = Graph(checkpoint, "text.onnx")

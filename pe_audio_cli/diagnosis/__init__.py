@@ -1,0 +1,1 @@
+"""Facts about an installation and its machine, for bug reports: ``peaudio doctor``."""
