@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tiny_wordnet import write_tiny_wordnet
 from transformers import PeAudioFrameLevelModel, PeAudioModel
 
 from pe_audio_cli import load
+from pe_audio_cli.models.checkpoint import Checkpoint
+from pe_audio_cli.models.self_test import EXPECTED, TOLERANCE, answers
 from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
 from training import bands, scenes, signals, train
 from training.__main__ import finish
@@ -122,6 +125,14 @@ def folder(work):
 def test_plain_transformers_loads_the_outcome_whole(folder, kind):
     _, report = kind.from_pretrained(folder, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+
+
+def test_the_outcome_has_the_numbers_that_doctor_compares_with(folder):
+    expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    checkpoint = Checkpoint.open(folder, "miniature")
+    assert expected["fingerprint"] == checkpoint.fingerprint
+    _, found = answers(checkpoint, "torch", expected["labels"])
+    np.testing.assert_allclose(found, expected["probabilities"], rtol=0, atol=TOLERANCE)
 
 
 def test_the_tool_tags_with_the_outcome(folder, work):
