@@ -41,7 +41,7 @@ from training.texts import PhraseBook
 
 MINI = SHIPPED / "mini"
 FITTED_ON = 20  # recordings
-LEARNED = 1.0  # of the way from the checkpoint to go on from; less brings back what was forgotten
+LEARNED = 0.8  # of the way from the checkpoint to go on from; less brings back what was forgotten
 
 
 def main() -> None:
