@@ -8,16 +8,14 @@ import gc
 import inspect
 import io
 import json
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from invoked import Result
 from support import REFERENCE, write_tone
-from typer.testing import CliRunner
 
 from pe_audio_cli import __version__
-from pe_audio_cli.cli.app import app
 from pe_audio_cli.cli.commands.localize import localize
 from pe_audio_cli.cli.commands.tag import tag
 from pe_audio_cli.options import EventOptions, TagOptions
@@ -25,22 +23,6 @@ from pe_audio_cli.options import EventOptions, TagOptions
 MODEL = str(REFERENCE / "pe-a-frame-tiny")
 LABELS = "a dog barking,rain falling,door knock"
 NAMES = LABELS.split(",")
-
-
-class Result:
-    """The output and the exit code of a command."""
-
-    def __init__(self, *arguments: str | os.PathLike[str], stdin: bytes | None = None) -> None:
-        ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments], input=stdin)
-        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-        self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}, standard error: {self.err!r}"
-
-    @property
-    def objects(self) -> list[dict]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from invoked import Result
 from support import REFERENCE
-from typer.testing import CliRunner
 
-from pe_audio_cli.cli.app import app
 from pe_audio_cli.evaluation.annotations.formats import FORMATS
 from pe_audio_cli.results import FileError
 
@@ -21,16 +20,8 @@ NAMES = ["loud", "=loud!", 'l"oud, ev']  # the longer, the louder it has to be
 ALL_ONE = ("auroc", "average_precision", "psds1", "psds2", "event_f1", "event_precision", "event_recall", "segment_f1")
 
 
-class Ran:
-    """The output and the exit code of a command."""
-
-    def __init__(self, *arguments: str | os.PathLike[str]) -> None:
-        ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
-        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-        self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}, standard error: {self.err!r}"
+class Ran(Result):
+    """A command that succeeds."""
 
     @property
     def result(self) -> dict:
@@ -40,7 +31,7 @@ class Ran:
     @property
     def objects(self) -> list[dict]:
         assert self.code == 0, self
-        return [json.loads(line) for line in self.out.splitlines()]
+        return super().objects
 
 
 pytestmark = pytest.mark.usefixtures("encoder_without_a_model")

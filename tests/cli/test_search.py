@@ -15,32 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from invoked import Result
 from support import REFERENCE, write_tone
-from typer.testing import CliRunner
 
-from pe_audio_cli.cli.app import app
 from pe_audio_cli.cli.commands.search import search
 from pe_audio_cli.formats.registry import choices
 from pe_audio_cli.index.search import SearchOptions
 
 MODEL = str(REFERENCE / "pe-av-tiny")
 FOREVER = "(SELECT count(*) FROM range(1000000) a, range(1000000) b) < 0"
-
-
-class Result:
-    """The output and the exit code of a command."""
-
-    def __init__(self, *arguments: str | os.PathLike[str]) -> None:
-        ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
-        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-        self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}, standard error: {self.err!r}"
-
-    @property
-    def objects(self) -> list[dict]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture(autouse=True)

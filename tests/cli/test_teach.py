@@ -15,32 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from invoked import Result
 from support import REFERENCE
-from typer.testing import CliRunner
 
-from pe_audio_cli.cli.app import app
 from pe_audio_cli.learning.label_file import read_labels
 
 pytest.importorskip("sklearn", reason="no label is taught: pip install 'pe-audio-cli[eval]'")
 
 MODEL = str(REFERENCE / "pe-av-tiny")
 WORDS = ["a dog barking", "rain falling"]
-
-
-class Result:
-    """The output and the exit code of a command."""
-
-    def __init__(self, *arguments: str | os.PathLike[str]) -> None:
-        ran = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
-        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-        self.code, self.out, self.err = ran.exit_code, ran.stdout, ran.stderr
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}, standard error: {self.err!r}"
-
-    @property
-    def objects(self) -> list[dict]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture(autouse=True)
