@@ -221,8 +221,8 @@ class LabelFlags:
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Labels that peaudio teach learned from examples; repeatable. They join those of -l, and win over "
-            "words of the same name.",
+            help="Labels learned from examples, from a file of peaudio teach; repeatable. They join the labels that "
+            "are given, and win over words of the same name.",
             rich_help_panel="Labels",
         ),
     ] = None

@@ -32,7 +32,7 @@ def from_embeddings(
     *,
     strict: bool = False,
 ) -> Examples:
-    """What recordings say about labels, from their embeddings.
+    """Return the examples in recordings, from their embeddings.
 
     Args:
         results: the embeddings of each recording's windows or frames, or its error.
@@ -68,7 +68,10 @@ def from_embeddings(
 
 
 def _within(annotations: Annotations, annotated: Annotated | None, duration: float, strict: bool) -> Annotated | None:
-    """What is heard in a recording of this length. Raises :class:`AnnotationError` if all of it is beyond the end."""
+    """Return the labels and times in a recording of this length, in seconds.
+
+    Raises :class:`AnnotationError` if all of them are beyond its end.
+    """
     if annotated is None:
         return None
     alone = replace(annotations, recordings=(annotated,), problems=(), clipped=())

@@ -65,7 +65,7 @@ class Examples:
 def examples_of_windows(
     result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: Words
 ) -> Examples:
-    """What the windows of a recording say.
+    """Return the windows of a recording as examples.
 
     With times, a window is an example if half a second of an event lies in it, or half of the event, and a
     counter-example if none does. Without, the window that the words find most probable stands for the recording, and
@@ -92,7 +92,7 @@ def examples_of_windows(
 def examples_of_frames(
     result: EmbedResult, annotated: Annotated | None, labels: Sequence[str], words: Words
 ) -> Examples:
-    """What the frames of a recording say.
+    """Return the frames of a recording as examples.
 
     Frames within an event are examples and those outside are counter-examples; those within 80 ms of an edge are left
     out. Without times, the tenth of the frames that the words find most probable are examples, and nothing is known of

@@ -106,7 +106,7 @@ class TaughtFor:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What a file of taught labels holds: the labels by the command that they were taught for.
+    """The content of a file of taught labels: the labels, by the command that they were taught for.
 
     ``created`` is the date, in ISO 8601, and ``version`` the release of peaudio that wrote it.
     """

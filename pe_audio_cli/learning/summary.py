@@ -1,4 +1,4 @@
-"""What is in a file of taught labels, for people and for programs."""
+"""The content of a file of taught labels, for people and for programs."""
 
 from __future__ import annotations
 

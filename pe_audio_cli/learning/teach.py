@@ -31,7 +31,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """How well a label's scores tell its examples from its counter-examples, with 95 % intervals."""
+    """Metrics of a label's scores of examples and counter-examples, with 95 % intervals."""
 
     average_precision: Estimate
     auroc: Estimate
@@ -39,7 +39,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What became of one label.
+    """The outcome for one label.
 
     ``n_examples`` and ``n_counter_examples`` count recordings. ``words`` and ``examples`` rank recordings that were
     held out, by the words alone and by what was learned; both are None if too few recordings have an example.
@@ -106,7 +106,7 @@ class _Course:
         return cls(examples, folds, words.logits(examples.embeddings), _held_out(examples, words, folds))
 
     def lesson(self, label: int, strength: float, default_threshold: float, curve: Mapping[int, float]) -> Lesson:
-        """What became of one label."""
+        """Return the outcome for one label."""
         held_out = self._chosen_elsewhere(label)
         before, after = (self._ranking(label, logits) for logits in (self.by_words[:, label], held_out))
         n_examples, n_counter = (self._n_recordings(label, value) for value in (EXAMPLE, COUNTER))
@@ -158,7 +158,7 @@ class _Course:
         return told
 
     def _can_be_held_out(self, label: int, rows: NDArray[np.bool_]) -> bool:
-        """Whether rows have counter-examples, and examples from two recordings, so that one can be held out."""
+        """True if rows have counter-examples, and examples from two recordings, so that one can be held out."""
         positive = self.examples.truth[:, label] == EXAMPLE
         return bool((rows & ~positive).any()) and len(np.unique(self.examples.owners[rows & positive])) > 1
 

@@ -33,7 +33,7 @@ DEFAULT_THRESHOLDS: dict[Command, float] = {"tag": 0.5, "localize": EventOptions
 
 @dataclass(frozen=True)
 class Lessons:
-    """What is to be learned from.
+    """The annotations, recordings and prompts to learn from.
 
     ``background`` are more recordings, without any of the labels. ``prompts`` are the words for labels that have
     others than their names. ``earlier`` are labels that were taught before, whose examples count as well. With

@@ -58,6 +58,7 @@ def test_a_command_is_light(indexed, name):
     folder, _ = indexed
     new, cached = (imported(folder, [*COMMANDS[name], *(["--overwrite"] if name == "embed" else [])]) for _ in "12")
     assert new.isdisjoint({"torch", "transformers"})
+    assert [each.name for each in (folder / "cache").iterdir()] == ["peaudio"]  # onnxruntime keeps no id of the device
     assert cached.isdisjoint({"torch", "transformers", "tokenizers"})
     assert ("onnxruntime" in cached) == (name != "search")
     assert ("tokenizers" in new) == (name not in ("embed", "search by a sound"))

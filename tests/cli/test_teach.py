@@ -59,8 +59,8 @@ def taught(sounds) -> Path:
     """Labels for both commands, from recordings with a known time each."""
     rows = [f"classes/klaxo/{seed}.wav\t0.0\t0.8\tklaxo" for seed in range(6)]
     (sounds / "strong.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "\n".join(rows) + "\n")
-    os.environ["PEAUDIO_MODEL"] = MODEL
-    ran = Result("teach", sounds / "strong.tsv", "--background", sounds / "background", "-o", sounds / "my.labels")
+    more = ["--background", sounds / "background", "-m", MODEL]
+    ran = Result("teach", sounds / "strong.tsv", *more, "-o", sounds / "my.labels")
     assert ran.code == 0, ran
     return sounds / "my.labels"
 

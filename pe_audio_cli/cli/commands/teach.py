@@ -36,7 +36,7 @@ SOME_FAILED = 1  # of the recordings, and labels were learned from the rest
 
 @dataclass(frozen=True)
 class LearningFlags:
-    """Flags of what is learned from."""
+    """Flags of the examples and of learning."""
 
     audio: Annotated[
         str | None,
@@ -133,7 +133,7 @@ def teach(
 ) -> None:
     """Learn labels from annotated recordings, for tag, localize and search.
 
-    Example: peaudio teach annotations.csv --audio recordings/ -o my.labels
+    Example: peaudio teach labels.tsv --audio recordings/ -o my.labels
     """
     with begin(verbosity) as console:
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
@@ -282,7 +282,7 @@ def show_labels(
 ) -> None:
     """Show the labels in a file that peaudio teach made; remove, rename and join them.
 
-    Example: peaudio labels my.labels --rename klaxo="the old pump" -o ours.labels
+    Example: peaudio labels my.labels --rename dog="our dog" -o ours.labels
     """
     with begin(verbosity, encodes_audio=False):
         from dataclasses import replace

@@ -64,6 +64,7 @@ class Graph:
 def _open(file: str) -> Any:
     """Open a graph, to be run by the calling thread alone."""
     try:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it counts sessions and devices for its makers
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
