@@ -54,6 +54,8 @@ STORE = 150 << 20  # bytes of a node's object store
 NODE = {"num_cpus": 1, "object_store_memory": STORE}
 # A node counts as lost after two seconds instead of half a minute.
 HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1_000, "health_check_failure_threshold": 2}
+# Ray's workers would give way to whatever else runs, which is other tests, and take many times as long.
+PRIORITY = {"worker_niceness": 0}
 
 
 def free_port() -> int:
@@ -72,7 +74,7 @@ def cluster() -> Iterator[Cluster]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # with it, Ray's servers for ray:// clients at times die at birth
         patch.setenv("PEAUDIO_MODEL", MODEL)
-        head = {**NODE, "include_dashboard": False, "_system_config": {**HEALTH, **engine_module.KEEP_IDLE}}
+        head = {**NODE, "include_dashboard": False, "_system_config": {**HEALTH, **engine_module.KEEP_IDLE, **PRIORITY}}
         head |= {"ray_client_server_port": CLIENT_PORT, "runtime_env_agent_port": free_port()}
         made = Cluster(initialize_head=True, head_node_args=head)
         try:
