@@ -33,21 +33,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_type_hi
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.audio.inputs import Inputs, listed
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
-from pe_audio_cli.evaluation.annotations.folder import read_annotations
 from pe_audio_cli.inference.runner import DEFAULT_WINDOW, embed, localize, tag, window_options
 from pe_audio_cli.inference.tasks.base import EncodeOptions
 from pe_audio_cli.inference.tasks.embedding import TASK_OF_UNIT, Unit, check_unit
 from pe_audio_cli.inference.tasks.query import Query
 from pe_audio_cli.inference.taught import TaughtLabels
-from pe_audio_cli.learning.label_file import LabelFile, read_labels
-from pe_audio_cli.learning.teacher import Lessons, teach_for
-from pe_audio_cli.learning.use import taught_labels
 from pe_audio_cli.models.caching import CachingEncoder
 from pe_audio_cli.models.encoder import Encoder
 from pe_audio_cli.options import EventOptions, TagOptions, options_of
 from pe_audio_cli.results import EmbedResult, FileError, LocalizeResult, TagResult
 
 if TYPE_CHECKING:
+    from pe_audio_cli.learning.label_file import LabelFile
     from pe_audio_cli.models.encoder import DeviceOptions
     from pe_audio_cli.models.registry import ModelOptions, TaskName
 
@@ -115,9 +112,12 @@ class Model:
 
     def _taught(self, taught: Taught, task: TaskName) -> TaughtLabels:
         """Return taught labels for a task. Raises :class:`UsageError` for those of another task or checkpoint."""
-        files = [taught] if isinstance(taught, (str, os.PathLike, LabelFile)) else list(taught)
-        if not files:
+        if not isinstance(taught, (str, os.PathLike)) and not taught:
             return TaughtLabels()
+        from pe_audio_cli.learning.label_file import LabelFile, read_labels
+        from pe_audio_cli.learning.use import taught_labels
+
+        files = [taught] if isinstance(taught, (str, os.PathLike, LabelFile)) else taught
         facts = self.encoder(task).facts
         opened = [each if isinstance(each, LabelFile) else read_labels(Path(each)) for each in files]
         return taught_labels(opened, task, facts.fingerprint, facts.name)
@@ -308,15 +308,19 @@ class Teacher:
             AnnotationError: the annotations, or their recordings, cannot be used.
             CheckpointError: the model cannot be loaded.
         """
+        from pe_audio_cli.evaluation.annotations.folder import read_annotations
+        from pe_audio_cli.learning.label_file import LabelFile
+        from pe_audio_cli.learning.teacher import TeachingData, default_commands, teach_for
+
         read = read_annotations(os.fspath(annotations), None if audio is None else os.fspath(audio), strict)
         more = find_recordings(listed(background)) if background else []
         words = {label: tuple(texts) for label, texts in (prompts or {}).items()}
         taught = {} if earlier is None else dict(earlier.commands)
-        for task in tasks or (("tag", "localize") if read.kind == "strong" else ("tag",)):
+        for task in tasks or default_commands(read):
             encoding = EncodeOptions(window_options(task, window, overlap))
-            lessons = Lessons(read, more, words, taught.get(task), learning_curve, strict)
+            data = TeachingData(read, more, words, taught.get(task), learning_curve, strict)
             encoder = self._model.encoder(task)
-            taught[task] = teach_for(task, lessons, encoder, _embedder(encoder, encoding))
+            taught[task] = teach_for(task, data, encoder, _embedder(encoder, encoding))
         return LabelFile.new(taught)
 
 

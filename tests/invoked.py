@@ -1,15 +1,27 @@
-"""Commands of peaudio, run in this process."""
+"""Commands of peaudio, run in this process, or in one of their own to see what they import."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 
 from typer.testing import CliRunner
 
 from pe_audio_cli.cli.app import app
 
-__all__ = ["Result"]
+__all__ = ["Result", "imported"]
+
+CODE = """
+import sys
+from pe_audio_cli.cli.app import main
+try:
+    main()
+finally:
+    print("imported:", *(name for name in sys.modules if "." not in name), file=sys.stderr)
+"""
 
 
 class Result:
@@ -26,3 +38,11 @@ class Result:
     @property
     def objects(self) -> list[dict]:
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+def imported(*arguments: object, environment: Mapping[str, str] | None = None) -> set[str]:
+    """The modules that a command, which must succeed, has imported at its end."""
+    command = [sys.executable, "-c", CODE, *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stderr.rpartition("imported:")[2].split())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from invoked import imported
 
 import pe_audio_cli
 
@@ -211,19 +212,9 @@ def test_a_heavy_import_is_told_from_a_light_or_late_one(source: str, heavy: boo
 
 
 def test_help_imports_neither_torch_nor_numpy() -> None:
-    code = (
-        "import sys\n"
-        "from pe_audio_cli.cli.app import main\n"
-        "sys.argv = ['peaudio', '--help']\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        "    print('imported:', *(name for name in sys.modules if '.' not in name))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = set(done.stdout.rpartition("imported:")[2].split())
-    assert "typer" in imported
-    assert imported.isdisjoint(MODEL_ONLY | {"numpy", "soundfile", "av", "soxr", "scipy", "matplotlib"})
+    modules = imported("--help")
+    assert "typer" in modules
+    assert modules.isdisjoint(MODEL_ONLY | {"numpy", "soundfile", "av", "soxr", "scipy", "matplotlib"})
 
 
 def test_help_answers_at_once() -> None:

@@ -8,8 +8,8 @@ best, and is left out without further ado; no other is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -36,11 +36,19 @@ class Key(Protocol):
 
 @dataclass(frozen=True)
 class QueryVectors:
-    """Embeddings to look for, ``(n_queries, dim)``, each for itself, and to avoid, ``(n_unwanted, dim)``."""
+    """Embeddings to look for, ``(n_queries, dim)``, each for itself, and to avoid, ``(n_unwanted, dim)``.
+
+    ``own_keys`` are those of the queries, by their numbers, that are ranked by another key than ``key``.
+    """
 
     wanted: NDArray[np.float32]
     unwanted: NDArray[np.float32]
     key: Key
+    own_keys: Mapping[int, Key] = field(default_factory=dict)
+
+    def key_of(self, query: int) -> Key:
+        """Return the key by which windows are ranked for a query."""
+        return self.own_keys.get(query, self.key)
 
 
 class _Best:
@@ -92,13 +100,14 @@ def best(
         hopes = (block.embeddings @ texts.T).astype(np.float64) + norms[:, None] * slack
         counts = None if only is None else _among(block.ids, only)
         for query, top in enumerate(tops):
-            chosen = vectors.key(hopes[:, query], hopes[:, n_queries:], norms) >= top.threshold
+            key = vectors.key_of(query)
+            chosen = key(hopes[:, query], hopes[:, n_queries:], norms) >= top.threshold
             rows = np.flatnonzero(chosen if counts is None else chosen & counts)
             if len(rows) == 0:
                 continue
             embeddings = block.embeddings[rows].astype(np.float64)
             products = _products(embeddings, exact[[query, *range(n_queries, len(exact))]])
-            top.add(block.ids[rows], vectors.key(products[:, 0], products[:, 1:], np.linalg.norm(embeddings, axis=1)))
+            top.add(block.ids[rows], key(products[:, 0], products[:, 1:], np.linalg.norm(embeddings, axis=1)))
     return [top.settle() for top in tops]
 
 

@@ -135,18 +135,14 @@ class Index:
         if not texts:
             raise UsageError("name what to search for, in plain words or with --like FILE")
         learned = {text: taught[text] for text in texts if taught and text in taught}
-        worded = [text for text in texts if text not in learned]
-        unwanted = self._embed(_several(without))
-        found: dict[str, SearchResult] = {}
-        if worded:
-            vectors = QueryVectors(self._embed(worded), unwanted, self._key())
-            found |= zip(worded, self._best(worded, vectors, "probability", options), strict=True)
         for text, label in learned.items():
             self._check_width(text, label)
-            vectors = QueryVectors(label.embedding[None], unwanted, self._key(label.bias))
-            (result,) = self._best([text], vectors, "probability", options)
-            found[text] = replace(result, taught=True)
-        return [found[text] for text in texts]
+        prompted = iter(self._embed([text for text in texts if text not in learned]))
+        wanted = np.stack([learned[text].embedding if text in learned else next(prompted) for text in texts])
+        own_keys = {at: self._key(learned[text].bias) for at, text in enumerate(texts) if text in learned}
+        vectors = QueryVectors(wanted, self._embed(_several(without)), self._key(), own_keys)
+        results = self._best(texts, vectors, "probability", options)
+        return [replace(result, taught=result.query in learned) for result in results]
 
     def like(
         self,

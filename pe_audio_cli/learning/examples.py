@@ -43,9 +43,9 @@ class Examples:
         """The number of labels."""
         return len(self.labels)
 
-    def counts(self) -> NDArray[np.intp]:
-        """The number of recordings with an example of each label, ``(n_labels,)``."""
-        return np.array([len(np.unique(self.owners[self.truth[:, i] == EXAMPLE])) for i in range(self.n_labels)], int)
+    def n_recordings(self, label: int, value: int) -> int:
+        """Return the number of recordings in which a row says so of a label, given by its number."""
+        return len(np.unique(self.owners[self.truth[:, label] == value]))
 
     def kinds(self) -> list[tuple[int, ...]]:
         """The labels that each recording has an example of, by their numbers, so that folds can be alike."""

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_audio_cli.detection.scoring import logits
+
 __all__ = ["Learned", "Words", "fit", "weigh"]
 
 MOST_ITERATIONS = 500
@@ -38,8 +40,7 @@ class Words:
 
     def logits(self, audio: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """The logits of audio embeddings, ``(n, dim)``, by words alone: ``(n, n_labels)``."""
-        products: NDArray[np.float64] = audio.astype(np.float64) @ self.embeddings.astype(np.float64).T
-        return self.scale * products + self.bias
+        return logits(audio, self.embeddings, self.scale, self.bias)
 
 
 @dataclass(frozen=True)

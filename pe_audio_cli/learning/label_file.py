@@ -37,7 +37,7 @@ from pe_audio_cli.errors import OutputError, UsageError
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
 from pe_audio_cli.learning.examples import Examples, joined
 from pe_audio_cli.learning.fit import Learned
-from pe_audio_cli.learning.teach import Lesson, Ranking
+from pe_audio_cli.learning.teach import LabelOutcome, Ranking
 from pe_audio_cli.models.tensors import read_tensors, tensor_bytes
 
 __all__ = ["VERSION", "LabelFile", "TaughtFor", "read_labels", "write_labels"]
@@ -58,14 +58,14 @@ DTYPES: dict[str, type[np.generic]] = {
 class TaughtFor:
     """The labels that were taught for one command.
 
-    ``model`` and ``fingerprint`` are the checkpoint's; ``lessons``, in the order of the labels, are what became of
+    ``model`` and ``fingerprint`` are the checkpoint's; ``outcomes``, in the order of the labels, are what became of
     each; ``prompts`` are the words that each started from.
     """
 
     model: str
     fingerprint: str
     learned: Learned
-    lessons: tuple[Lesson, ...]
+    outcomes: tuple[LabelOutcome, ...]
     prompts: tuple[tuple[str, ...], ...]
     examples: Examples
 
@@ -83,15 +83,15 @@ class TaughtFor:
         recordings = tuple(self.examples.recordings[number] for number in owners)
         kept = Examples(tuple(labels), recordings, self.examples.embeddings[told], numbers.reshape(-1), truth[told])
         learned = Learned(self.learned.embeddings[columns], self.learned.biases[columns])
-        lessons = tuple(self.lessons[column] for column in columns)
+        outcomes = tuple(self.outcomes[column] for column in columns)
         prompts = tuple(self.prompts[column] for column in columns)
-        return TaughtFor(self.model, self.fingerprint, learned, lessons, prompts, kept)
+        return TaughtFor(self.model, self.fingerprint, learned, outcomes, prompts, kept)
 
     def renamed(self, names: Mapping[str, str]) -> TaughtFor:
         """The same labels by other names."""
         labels = tuple(names.get(label, label) for label in self.labels)
-        lessons = tuple(replace(each, label=label) for each, label in zip(self.lessons, labels, strict=True))
-        return replace(self, lessons=lessons, examples=replace(self.examples, labels=labels))
+        outcomes = tuple(replace(each, label=label) for each, label in zip(self.outcomes, labels, strict=True))
+        return replace(self, outcomes=outcomes, examples=replace(self.examples, labels=labels))
 
     def joined(self, other: TaughtFor) -> TaughtFor:
         """The labels of both."""
@@ -99,9 +99,9 @@ class TaughtFor:
             np.concatenate([self.learned.embeddings, other.learned.embeddings]),
             np.concatenate([self.learned.biases, other.learned.biases]),
         )
-        lessons, prompts = self.lessons + other.lessons, self.prompts + other.prompts
+        outcomes, prompts = self.outcomes + other.outcomes, self.prompts + other.prompts
         examples = joined([self.examples, other.examples])
-        return TaughtFor(self.model, self.fingerprint, learned, lessons, prompts, examples)
+        return TaughtFor(self.model, self.fingerprint, learned, outcomes, prompts, examples)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
         numbers: dict[str, NDArray[Any]] = {
             "embeddings": taught.learned.embeddings.astype(np.float32),
             "biases": taught.learned.biases.astype(np.float64),
-            "thresholds": np.array([lesson.threshold for lesson in taught.lessons], np.float64),
+            "thresholds": np.array([outcome.threshold for outcome in taught.outcomes], np.float64),
             "examples": taught.examples.embeddings.astype(np.float16),
             "owners": taught.examples.owners.astype(np.int32),
             "truth": taught.examples.truth.astype(np.int8),
@@ -212,7 +212,7 @@ def write_labels(path: Path, file: LabelFile, *, overwrite: bool = False) -> Non
             "model": taught.model,
             "fingerprint": taught.fingerprint,
             "prompts": taught.prompts,
-            "lessons": [asdict(lesson) for lesson in taught.lessons],
+            "outcomes": [asdict(outcome) for outcome in taught.outcomes],
             "recordings": taught.examples.recordings,
         }
     entry = {"format": VERSION, "created": file.created, "version": file.version, "commands": described}
@@ -265,8 +265,8 @@ def _numbers(tensors: Mapping[str, NDArray[Any]], command: str) -> dict[str, NDA
 
 def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
     """The labels of one command. Raises :class:`ValueError` and its like if the parts do not fit together."""
-    lessons = tuple(_lesson(each) for each in described["lessons"])
-    labels, recordings = tuple(lesson.label for lesson in lessons), described["recordings"]
+    outcomes = tuple(_outcome(each) for each in described["outcomes"])
+    labels, recordings = tuple(outcome.label for outcome in outcomes), described["recordings"]
     prompts = tuple(tuple(map(_text, each)) for each in described["prompts"])
     n_labels, n_rows, width = len(labels), len(numbers["owners"]), numbers["embeddings"].shape[-1]
     shapes = {
@@ -292,16 +292,16 @@ def _taught(described: Any, numbers: Mapping[str, NDArray[Any]]) -> TaughtFor:
     if not ((numbers["thresholds"] >= 0) & (numbers["thresholds"] <= 1)).all():
         raise ValueError("a threshold that is no probability")
     examples = Examples(labels, tuple(map(_text, recordings)), numbers["examples"], owners, numbers["truth"])
-    lessons = tuple(
-        replace(each, threshold=float(value)) for each, value in zip(lessons, numbers["thresholds"], strict=True)
+    outcomes = tuple(
+        replace(each, threshold=float(value)) for each, value in zip(outcomes, numbers["thresholds"], strict=True)
     )
     learned = Learned(numbers["embeddings"], numbers["biases"])
-    return TaughtFor(_text(described["model"]), _text(described["fingerprint"]), learned, lessons, prompts, examples)
+    return TaughtFor(_text(described["model"]), _text(described["fingerprint"]), learned, outcomes, prompts, examples)
 
 
-def _lesson(described: Any) -> Lesson:
+def _outcome(described: Any) -> LabelOutcome:
     words, examples = (None if described[name] is None else _ranking(described[name]) for name in ("words", "examples"))
-    return Lesson(
+    return LabelOutcome(
         _text(described["label"]),
         int(described["n_examples"]),
         int(described["n_counter_examples"]),

@@ -16,7 +16,7 @@ from rich.text import Text
 from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
 from pe_audio_cli.formats.escaping import terminal_text
 from pe_audio_cli.learning.label_file import LabelFile, TaughtFor
-from pe_audio_cli.learning.teach import Lesson, Ranking
+from pe_audio_cli.learning.teach import LabelOutcome, Ranking
 
 __all__ = ["csv_text", "json_text", "table"]
 
@@ -30,28 +30,28 @@ def json_text(file: LabelFile) -> str:
     labels = [
         {"command": command, "model": taught.model, **_object(taught, row)}
         for command, taught in file.commands.items()
-        for row in range(len(taught.lessons))
+        for row in range(len(taught.outcomes))
     ]
     head = {"schema": "peaudio.labels/1", "file": file.name, "created": file.created, "version": file.version}
     return json.dumps({**head, "labels": labels}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _object(taught: TaughtFor, row: int) -> dict[str, Any]:
-    lesson = taught.lessons[row]
+    outcome = taught.outcomes[row]
     described: dict[str, Any] = {
-        "label": lesson.label,
+        "label": outcome.label,
         "prompts": list(taught.prompts[row]),
-        "learned": lesson.learned,
-        "examples": lesson.n_examples,
-        "counter_examples": lesson.n_counter_examples,
-        "threshold": lesson.threshold,
+        "learned": outcome.learned,
+        "examples": outcome.n_examples,
+        "counter_examples": outcome.n_counter_examples,
+        "threshold": outcome.threshold,
     }
-    for name, ranking in (("words", lesson.words), ("taught", lesson.examples)):
+    for name, ranking in (("words", outcome.words), ("taught", outcome.examples)):
         if ranking is not None:
             described[name] = {figure: _estimate(getattr(ranking, figure)) for figure in FIGURES}
-    if lesson.curve:
+    if outcome.curve:
         described["curve"] = [
-            {"examples": number, "average_precision": round(value, DECIMALS)} for number, value in lesson.curve.items()
+            {"examples": number, "average_precision": round(value, DECIMALS)} for number, value in outcome.curve.items()
         ]
     return described
 
@@ -69,10 +69,10 @@ def csv_text(file: LabelFile) -> str:
     writer = csv.writer(text)
     writer.writerow(names)
     for command, taught in file.commands.items():
-        for lesson in taught.lessons:
-            row = [lesson.label, command, taught.model, str(lesson.learned).lower()]
-            row += [str(lesson.n_examples), str(lesson.n_counter_examples), str(lesson.threshold)]
-            for ranking in (lesson.words, lesson.examples):
+        for outcome in taught.outcomes:
+            row = [outcome.label, command, taught.model, str(outcome.learned).lower()]
+            row += [str(outcome.n_examples), str(outcome.n_counter_examples), str(outcome.threshold)]
+            for ranking in (outcome.words, outcome.examples):
                 row += [
                     "" if ranking is None else str(round(getattr(ranking, each).value, DECIMALS)) for each in FIGURES
                 ]
@@ -98,16 +98,16 @@ def _table(taught: TaughtFor) -> Table:
     for title in ("examples", "against", "AP, words alone", "AP, taught", "AUROC, taught", "threshold"):
         grid.add_column(title, justify="right", no_wrap="A" in title)
     grid.add_column("")
-    for lesson in taught.lessons:
+    for outcome in taught.outcomes:
         grid.add_row(
-            terminal_text(lesson.label),
-            str(lesson.n_examples),
-            str(lesson.n_counter_examples),
-            _figure(lesson.words, "average_precision"),
-            _figure(lesson.examples, "average_precision"),
-            _figure(lesson.examples, "auroc"),
-            f"{lesson.threshold:g}",
-            _verdict(lesson),
+            terminal_text(outcome.label),
+            str(outcome.n_examples),
+            str(outcome.n_counter_examples),
+            _figure(outcome.words, "average_precision"),
+            _figure(outcome.examples, "average_precision"),
+            _figure(outcome.examples, "auroc"),
+            f"{outcome.threshold:g}",
+            _verdict(outcome),
         )
     return grid
 
@@ -120,14 +120,14 @@ def _figure(ranking: Ranking | None, name: str) -> str:
     return f"{figure.value:.2f}{interval}"
 
 
-def _verdict(lesson: Lesson) -> str:
-    if not lesson.learned:
+def _verdict(outcome: LabelOutcome) -> str:
+    if not outcome.learned:
         return "the words were better, and are kept"
-    return "learned" if lesson.examples is not None else "learned, too few examples to measure"
+    return "learned" if outcome.examples is not None else "learned, too few examples to measure"
 
 
 def _curves(taught: TaughtFor) -> Iterator[str]:
-    for lesson in taught.lessons:
-        if lesson.curve:
-            figures = ", ".join(f"{number}: {value:.2f}" for number, value in lesson.curve.items())
-            yield f"{lesson.label}: average precision by number of examples: {figures}"
+    for outcome in taught.outcomes:
+        if outcome.curve:
+            figures = ", ".join(f"{number}: {value:.2f}" for number, value in outcome.curve.items())
+            yield f"{outcome.label}: average precision by number of examples: {figures}"

@@ -21,7 +21,7 @@ from pe_audio_cli.evaluation.tuning.threshold_search import ClipCandidates, Goal
 from pe_audio_cli.learning.examples import COUNTER, EXAMPLE, UNKNOWN, Examples
 from pe_audio_cli.learning.fit import Learned, Words, fit, weigh
 
-__all__ = ["CURVE", "DEFAULT_STRENGTH", "STRENGTHS", "Lesson", "Ranking", "Taught", "teach"]
+__all__ = ["CURVE", "DEFAULT_STRENGTH", "STRENGTHS", "LabelOutcome", "Ranking", "Taught", "teach"]
 
 STRENGTHS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # of the penalty, the strongest first
 DEFAULT_STRENGTH = 0.01  # of a label with too few examples to choose by
@@ -38,7 +38,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LabelOutcome:
     """The outcome for one label.
 
     ``n_examples`` and ``n_counter_examples`` count recordings. ``words`` and ``examples`` rank recordings that were
@@ -60,10 +60,10 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Taught:
-    """The labels, in the order of the examples, and what became of each."""
+    """The labels, in the order of the examples, and the outcome of each."""
 
     learned: Learned
-    lessons: tuple[Lesson, ...]
+    outcomes: tuple[LabelOutcome, ...]
 
 
 def teach(examples: Examples, words: Words, default_threshold: float, *, curve: bool = False) -> Taught:
@@ -75,20 +75,20 @@ def teach(examples: Examples, words: Words, default_threshold: float, *, curve: 
         default_threshold: of labels with too few examples to choose one by.
         curve: whether to measure what fewer examples would give.
     """
-    course = _Course.of(examples, words)
-    strengths = np.array([_best_strength(course.precisions(label)) for label in range(examples.n_labels)])
+    validation = _CrossValidation.of(examples, words)
+    strengths = np.array([_best_strength(validation.precisions(label)) for label in range(examples.n_labels)])
     weights = weigh(examples.truth, examples.owners)
     learned = fit(examples.embeddings, examples.truth, weights, words, strengths)
-    curves = _curves(examples, words, course.folds, strengths) if curve else [{} for _ in examples.labels]
-    lessons = [
-        course.lesson(label, float(strengths[label]), default_threshold, curves[label])
+    curves = _curves(examples, words, validation.folds, strengths) if curve else [{} for _ in examples.labels]
+    outcomes = [
+        validation.outcome(label, float(strengths[label]), default_threshold, curves[label])
         for label in range(examples.n_labels)
     ]
-    return Taught(_with_words(learned, words, [not lesson.learned for lesson in lessons]), tuple(lessons))
+    return Taught(_with_words(learned, words, [not outcome.learned for outcome in outcomes]), tuple(outcomes))
 
 
 @dataclass(frozen=True)
-class _Course:
+class _CrossValidation:
     """The examples, the fold of each recording, and the logits of each row.
 
     ``by_words`` are ``(n, n_labels)``; ``held_out``, of shape ``(n_strengths, n, n_labels)``, were learned without the
@@ -101,22 +101,24 @@ class _Course:
     held_out: NDArray[np.float64]
 
     @classmethod
-    def of(cls, examples: Examples, words: Words) -> _Course:
+    def of(cls, examples: Examples, words: Words) -> _CrossValidation:
         folds = assign_folds(examples.kinds())
         return cls(examples, folds, words.logits(examples.embeddings), _held_out(examples, words, folds))
 
-    def lesson(self, label: int, strength: float, default_threshold: float, curve: Mapping[int, float]) -> Lesson:
+    def outcome(
+        self, label: int, strength: float, default_threshold: float, curve: Mapping[int, float]
+    ) -> LabelOutcome:
         """Return the outcome for one label."""
         held_out = self._chosen_elsewhere(label)
         before, after = (self._ranking(label, logits) for logits in (self.by_words[:, label], held_out))
-        n_examples, n_counter = (self._n_recordings(label, value) for value in (EXAMPLE, COUNTER))
+        n_examples, n_counter = (self.examples.n_recordings(label, value) for value in (EXAMPLE, COUNTER))
         worse = after is not None and before is not None and _precision(after) < _precision(before)
         learned = n_examples > 0 and n_counter > 0 and not worse
         threshold = default_threshold
         if after is not None:
             threshold = self._threshold(label, held_out if learned else self.by_words[:, label], default_threshold)
         name = self.examples.labels[label]
-        return Lesson(name, n_examples, n_counter, learned, strength, threshold, before, after, curve)
+        return LabelOutcome(name, n_examples, n_counter, learned, strength, threshold, before, after, curve)
 
     def precisions(self, label: int, rows: NDArray[np.bool_] | None = None) -> list[float]:
         """The average precision of a label with every strength, of all or some rows; NaN if it cannot be known."""
@@ -162,9 +164,6 @@ class _Course:
         positive = self.examples.truth[:, label] == EXAMPLE
         return bool((rows & ~positive).any()) and len(np.unique(self.examples.owners[rows & positive])) > 1
 
-    def _n_recordings(self, label: int, value: int) -> int:
-        return len(np.unique(self.examples.owners[self.examples.truth[:, label] == value]))
-
 
 def _precision(ranking: Ranking) -> float:
     return ranking.average_precision.value
@@ -174,11 +173,12 @@ def _held_out(examples: Examples, words: Words, folds: NDArray[np.intp]) -> NDAr
     """The logits of each row, learned without its fold, with every strength: ``(n_strengths, n, n_labels)``."""
     logits = np.empty((len(STRENGTHS), *examples.truth.shape))
     for fold in np.unique(folds):
-        own = folds[examples.owners] == fold
-        audio, truth = examples.embeddings[~own], examples.truth[~own]
-        weights, learned = weigh(truth, examples.owners[~own]), None
+        own, others = folds[examples.owners] == fold, examples.chosen(folds != fold)
+        weights, learned = weigh(others.truth, others.owners), None
         for place, strength in enumerate(STRENGTHS):
-            learned = fit(audio, truth, weights, words, np.full(examples.n_labels, strength), learned)
+            learned = fit(
+                others.embeddings, others.truth, weights, words, np.full(examples.n_labels, strength), learned
+            )
             logits[place, own] = learned.logits(examples.embeddings[own], words)
     return logits
 

@@ -25,14 +25,19 @@ if TYPE_CHECKING:
     # Embeds recordings, one result or error for each: (files, unit).
     Embed = Callable[[Sequence[str | FileError], Unit], Iterable[EmbedResult | FileError]]
 
-__all__ = ["DEFAULT_THRESHOLDS", "Lessons", "teach_for"]
+__all__ = ["DEFAULT_THRESHOLDS", "TeachingData", "default_commands", "teach_for"]
 
 # Of labels with too few examples to choose one by: that of localize, and for whole recordings that of eval.
 DEFAULT_THRESHOLDS: dict[Command, float] = {"tag": 0.5, "localize": EventOptions().threshold}
 
 
+def default_commands(annotations: Annotations) -> list[Command]:
+    """Return the commands that labels are taught for if none is named: times are needed to localize."""
+    return ["tag", "localize"] if annotations.kind == "strong" else ["tag"]
+
+
 @dataclass(frozen=True)
-class Lessons:
+class TeachingData:
     """The annotations, recordings and prompts to learn from.
 
     ``background`` are more recordings, without any of the labels. ``prompts`` are the words for labels that have
@@ -62,7 +67,7 @@ class Lessons:
 
 def teach_for(
     command: Command,
-    lessons: Lessons,
+    data: TeachingData,
     encoder: Encoder,
     embed: Embed,
     on_done: Callable[[EmbedResult | FileError], None] | None = None,
@@ -71,7 +76,7 @@ def teach_for(
 
     Args:
         command: ``tag`` learns from windows, ``localize`` from frames.
-        lessons: what to learn from.
+        data: what to learn from.
         encoder: of the checkpoint that the labels are for.
         embed: what embeds recordings.
         on_done: receives each recording's embeddings or error.
@@ -81,23 +86,23 @@ def teach_for(
         UsageError: there is nothing to tell a label by, or the earlier labels are another checkpoint's.
     """
     facts = encoder.facts
-    if lessons.earlier is not None and lessons.earlier.fingerprint != facts.fingerprint:
+    if data.earlier is not None and data.earlier.fingerprint != facts.fingerprint:
         raise UsageError(
-            f"the labels were taught for another checkpoint ({lessons.earlier.model}) than this {facts.name}: go on "
-            f"with -m {lessons.earlier.model}"
+            f"the labels were taught for another checkpoint ({data.earlier.model}) than this {facts.name}: go on "
+            f"with -m {data.earlier.model}"
         )
-    labels = lessons.annotations.labels
+    labels = data.annotations.labels
     if not labels:
         raise UsageError("the annotations have no label: there is nothing to learn")
-    words, _ = lessons.words(encoder, labels)
-    results = embed(lessons.files, UNIT_OF_COMMAND[command])
-    examples = from_embeddings(results, lessons.annotations, labels, words, command, on_done, strict=lessons.strict)
-    if lessons.earlier is not None:
-        examples = joined([lessons.earlier.examples, examples])
+    words, _ = data.words(encoder, labels)
+    results = embed(data.files, UNIT_OF_COMMAND[command])
+    examples = from_embeddings(results, data.annotations, labels, words, command, on_done, strict=data.strict)
+    if data.earlier is not None:
+        examples = joined([data.earlier.examples, examples])
     _check(examples)
-    words, prompts = lessons.words(encoder, examples.labels)
-    taught = teach(examples, words, DEFAULT_THRESHOLDS[command], curve=lessons.curve)
-    return TaughtFor(facts.name, facts.fingerprint, taught.learned, taught.lessons, prompts, examples)
+    words, prompts = data.words(encoder, examples.labels)
+    taught = teach(examples, words, DEFAULT_THRESHOLDS[command], curve=data.curve)
+    return TaughtFor(facts.name, facts.fingerprint, taught.learned, taught.outcomes, prompts, examples)
 
 
 def _check(examples: Examples) -> None:

@@ -28,9 +28,9 @@ def taught_labels(files: Iterable[LabelFile], command: Command, fingerprint: str
     thresholds: dict[str, float] = {}
     for file in files:
         taught = file.for_checkpoint(command, fingerprint, model)
-        for row, lesson in enumerate(taught.lessons):
-            if lesson.label in labels:
-                raise UsageError(f"{file.name} has a label {lesson.label!r} that another file has too: rename one")
-            labels[lesson.label] = TaughtLabel(taught.learned.embeddings[row], float(taught.learned.biases[row]))
-            thresholds[lesson.label] = lesson.threshold
+        for row, outcome in enumerate(taught.outcomes):
+            if outcome.label in labels:
+                raise UsageError(f"{file.name} has a label {outcome.label!r} that another file has too: rename one")
+            labels[outcome.label] = TaughtLabel(taught.learned.embeddings[row], float(taught.learned.biases[row]))
+            thresholds[outcome.label] = outcome.threshold
     return TaughtLabels(labels, thresholds)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pe_audio_cli.audio.framing import HOP, SAMPLE_RATE
+from pe_audio_cli.models.backends.engines import VARIABLE
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.encoder import DeviceOptions
 from pe_audio_cli.models.registry import DEFAULT_MODEL, SHIPPED
@@ -81,7 +82,7 @@ def check_engine(engine: str) -> EngineTest:
             [sys.executable, "-c", PROGRAM.format(path=ascii(sys.path), engine=engine)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PEAUDIO_ENGINE": engine},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", VARIABLE: engine},
             timeout=PATIENCE,
             check=False,
         )

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from invoked import imported
 
 RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings"
-CODE = """
-import sys
-from pe_audio_cli.cli.app import main
-try:
-    main()
-finally:
-    print("imported:", *(name for name in sys.modules if "." not in name), file=sys.stderr)
-"""
 COMMANDS = {
     "tag": ["tag", RECORDINGS / "dog.flac", "-l", "rain,a dog barking"],
     "tag with its own labels": ["tag", RECORDINGS / "rain.ogg"],
@@ -28,16 +19,11 @@ COMMANDS = {
 }
 
 
-def imported(folder: Path, arguments: list[object]) -> set[str]:
-    """The modules that a command has imported at its end."""
+def imported_in(folder: Path, arguments: list[object]) -> set[str]:
+    """The modules that a command has imported at its end, with a cache of its own."""
     given = [str(argument).format(folder=folder) for argument in arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PEAUDIO_")}
-    command = [sys.executable, "-c", CODE, *given]
-    ran = subprocess.run(
-        command, capture_output=True, text=True, env={**environment, "XDG_CACHE_HOME": str(folder / "cache")}
-    )
-    assert ran.returncode == 0, ran.stderr
-    return set(ran.stderr.rpartition("imported:")[2].split())
+    return imported(*given, environment={**environment, "XDG_CACHE_HOME": str(folder / "cache")})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +31,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     """A folder with an index, and what was imported to make it."""
     pytest.importorskip("duckdb", reason="an index needs the extra 'search'")
     folder = tmp_path_factory.mktemp("light")
-    return folder, imported(folder, ["index", RECORDINGS / "dog.flac", "--index", "{folder}/i"])
+    return folder, imported_in(folder, ["index", RECORDINGS / "dog.flac", "--index", "{folder}/i"])
 
 
 def test_indexing_is_light(indexed):
@@ -56,7 +42,7 @@ def test_indexing_is_light(indexed):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_light(indexed, name):
     folder, _ = indexed
-    new, cached = (imported(folder, [*COMMANDS[name], *(["--overwrite"] if name == "embed" else [])]) for _ in "12")
+    new, cached = (imported_in(folder, [*COMMANDS[name], *(["--overwrite"] if name == "embed" else [])]) for _ in "12")
     assert new.isdisjoint({"torch", "transformers"})
     assert [each.name for each in (folder / "cache").iterdir()] == ["peaudio"]  # onnxruntime keeps no id of the device
     assert cached.isdisjoint({"torch", "transformers", "tokenizers"})

@@ -93,7 +93,7 @@ def test_a_taught_label_tells_the_sounds_apart_that_its_name_does_not(sounds, ta
 def test_localize_finds_a_taught_label_at_its_own_threshold(sounds, taught) -> None:
     ran = Result("localize", sounds / "classes", "--taught", taught, "-f", "jsonl")
     assert ran.code == 0, ran
-    threshold = read_labels(taught).commands["localize"].lessons[0].threshold
+    threshold = read_labels(taught).commands["localize"].outcomes[0].threshold
     for each in ran.objects:
         assert each["thresholds"] == {"klaxo": threshold}
         assert all(event["taught"] is True and event["probability"] > threshold for event in each["events"])
@@ -162,7 +162,7 @@ def test_more_examples_are_added_to_those_in_the_file(sounds, taught, tmp_path) 
     assert ran.code == 0, ran
     both = read_labels(copy)
     assert both.commands["tag"].labels == ("klaxo", "hiss")
-    assert [lesson.n_examples for lesson in both.commands["tag"].lessons] == [7, 1]
+    assert [outcome.n_examples for outcome in both.commands["tag"].outcomes] == [7, 1]
     assert both.commands["localize"].labels == ("klaxo",)
 
 

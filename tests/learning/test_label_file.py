@@ -15,7 +15,7 @@ from pe_audio_cli.evaluation.metrics.bootstrap import Estimate
 from pe_audio_cli.learning.examples import Examples
 from pe_audio_cli.learning.fit import Learned
 from pe_audio_cli.learning.label_file import ENTRY, LabelFile, TaughtFor, read_labels, write_labels
-from pe_audio_cli.learning.teach import Lesson, Ranking
+from pe_audio_cli.learning.teach import LabelOutcome, Ranking
 
 
 def taught(*labels: str, fingerprint: str = "abc", files: tuple[str, ...] = ("a.wav", "b.wav", "c.wav")) -> TaughtFor:
@@ -27,9 +27,11 @@ def taught(*labels: str, fingerprint: str = "abc", files: tuple[str, ...] = ("a.
         labels, files, rng.normal(size=(n, width)).astype(np.float16), rng.integers(0, len(files), n), truth
     )
     ranking = Ranking(Estimate(0.9, 0.8, 0.95), Estimate(0.7))
-    lessons = tuple(Lesson(label, 3, 4, True, 0.01, 0.25, ranking, ranking, {1: 0.5, 2: 0.75}) for label in labels)
+    outcomes = tuple(
+        LabelOutcome(label, 3, 4, True, 0.01, 0.25, ranking, ranking, {1: 0.5, 2: 0.75}) for label in labels
+    )
     learned = Learned(rng.normal(size=(n_labels, width)).astype(np.float32), rng.normal(size=n_labels))
-    return TaughtFor("mini", fingerprint, learned, lessons, tuple((label, "ein Hund") for label in labels), examples)
+    return TaughtFor("mini", fingerprint, learned, outcomes, tuple((label, "ein Hund") for label in labels), examples)
 
 
 def a_file(**commands: TaughtFor) -> LabelFile:
@@ -46,8 +48,8 @@ def same(one: TaughtFor, other: TaughtFor) -> bool:
     ]
     return (
         all(np.array_equal(*pair) for pair in pairs)
-        and (one.lessons, one.prompts, one.model, one.fingerprint)
-        == (other.lessons, other.prompts, other.model, other.fingerprint)
+        and (one.outcomes, one.prompts, one.model, one.fingerprint)
+        == (other.outcomes, other.prompts, other.model, other.fingerprint)
         and one.examples.recordings == other.examples.recordings
     )
 
@@ -75,7 +77,7 @@ def test_labels_are_taken_out_renamed_and_joined() -> None:
     assert left.labels == ("owl",) and "localize" not in left.commands
     assert np.array_equal(left.commands["tag"].learned.embeddings[0], file.commands["tag"].learned.embeddings[1])
     renamed = file.renamed({"dog": "Rex"})
-    assert renamed.labels == ("Rex", "owl") and renamed.commands["tag"].lessons[0].label == "Rex"
+    assert renamed.labels == ("Rex", "owl") and renamed.commands["tag"].outcomes[0].label == "Rex"
     both = left.joined(replace(renamed.without(["owl"]), name="other.labels"))
     assert both.labels == ("owl", "Rex")
     assert np.array_equal(both.commands["tag"].learned.embeddings[1], file.commands["tag"].learned.embeddings[0])
@@ -123,9 +125,9 @@ def damage(path: Path, kind: str) -> None:
     elif kind == "missing":
         del tensors["tag.biases"]
     elif kind == "twice":
-        described["lessons"][1]["label"] = "dog"
+        described["outcomes"][1]["label"] = "dog"
     elif kind == "number for text":
-        described["lessons"][0]["label"] = 5
+        described["outcomes"][0]["label"] = 5
     elif kind == "no commands":
         entry["commands"] = {}
     elif kind == "list":

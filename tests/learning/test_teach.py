@@ -32,12 +32,12 @@ def words(vector: np.ndarray) -> Words:
 
 def test_examples_help_where_the_words_mean_nothing() -> None:
     examples, direction = drawn(40)
-    lesson = teach(examples, words(np.roll(direction, 3)), 0.5).lessons[0]
-    assert lesson.learned and lesson.n_examples == lesson.n_counter_examples == 20
-    assert lesson.words is not None and lesson.examples is not None
-    assert lesson.examples.average_precision.value > 0.95 > lesson.words.average_precision.value
-    low, high = lesson.examples.average_precision.low, lesson.examples.average_precision.high
-    assert low is not None and high is not None and low <= lesson.examples.average_precision.value <= high
+    outcome = teach(examples, words(np.roll(direction, 3)), 0.5).outcomes[0]
+    assert outcome.learned and outcome.n_examples == outcome.n_counter_examples == 20
+    assert outcome.words is not None and outcome.examples is not None
+    assert outcome.examples.average_precision.value > 0.95 > outcome.words.average_precision.value
+    low, high = outcome.examples.average_precision.low, outcome.examples.average_precision.high
+    assert low is not None and high is not None and low <= outcome.examples.average_precision.value <= high
 
 
 def test_a_label_that_examples_make_worse_keeps_its_words() -> None:
@@ -49,7 +49,7 @@ def test_a_label_that_examples_make_worse_keeps_its_words() -> None:
     examples = Examples(("klaxo",), tuple(map(str, owners)), audio.astype(np.float16), owners, truth[:, None])
     before = words(np.eye(1, 200)[0] / 50)
     taught = teach(examples, before, 0.5)
-    assert not taught.lessons[0].learned
+    assert not taught.outcomes[0].learned
     assert np.array_equal(taught.learned.embeddings, before.embeddings) and taught.learned.biases.tolist() == [0.0]
 
 
@@ -58,8 +58,8 @@ def test_one_recording_with_an_example_is_learned_from_but_not_measured() -> Non
     examples = Examples(examples.labels, examples.recordings, examples.embeddings, examples.owners, examples.truth * 0)
     examples.truth[0] = 1
     taught = teach(examples, words(direction), 0.37)
-    lesson = taught.lessons[0]
-    assert lesson.learned and lesson.words is None and lesson.examples is None and lesson.threshold == 0.37
+    outcome = taught.outcomes[0]
+    assert outcome.learned and outcome.words is None and outcome.examples is None and outcome.threshold == 0.37
     assert not np.array_equal(taught.learned.embeddings[0], words(direction).embeddings[0])
 
 
@@ -72,13 +72,13 @@ def test_figures_are_of_other_recordings_than_those_learned_from() -> None:
     own = rng.normal(size=(n, 64)) * 5  # each recording has a sound of its own, and the label has none
     audio = own[owners] + rng.normal(size=(n * rows, 64)) * 0.1
     examples = Examples(("klaxo",), tuple(map(str, range(n))), audio.astype(np.float16), owners, truth[:, None])
-    lesson = teach(examples, words(np.zeros(64)), 0.5).lessons[0]
-    assert lesson.examples is not None and lesson.examples.auroc.value < 0.85  # windows drawn at random give 1.0
+    outcome = teach(examples, words(np.zeros(64)), 0.5).outcomes[0]
+    assert outcome.examples is not None and outcome.examples.auroc.value < 0.85  # windows drawn at random give 1.0
 
 
 def test_more_examples_rank_better() -> None:
     examples, direction = drawn(120, noise=3.0, rows=2)
-    curve = teach(examples, words(np.roll(direction, 2)), 0.5, curve=True).lessons[0].curve
+    curve = teach(examples, words(np.roll(direction, 2)), 0.5, curve=True).outcomes[0].curve
     assert set(curve) == {1, 2, 5, 10, 20}  # 48 examples are left where a fold is held out
     assert curve[20] > curve[1]
 
@@ -88,5 +88,5 @@ def test_a_label_with_only_one_side_keeps_its_words(value: int) -> None:
     examples, direction = drawn(6)
     examples.truth[:] = value
     taught = teach(examples, words(direction), 0.5)
-    assert not taught.lessons[0].learned
+    assert not taught.outcomes[0].learned
     assert np.array_equal(taught.learned.embeddings, words(direction).embeddings)

@@ -146,14 +146,14 @@ def teach(
         for line in first_problems(read.problems):
             console.warn(line)
         commands = _commands(learning, read, earlier)
-        course = _Course(console, learning, model, device, windows, read)
+        teaching = _Teaching(console, learning, model, device, windows, read)
         taught = dict(earlier.commands) if earlier is not None else {}
         for command in commands:
-            taught[command] = course.teach(command, None if earlier is None else earlier.commands.get(command))
+            taught[command] = teaching.teach(command, None if earlier is None else earlier.commands.get(command))
         file = LabelFile.new(taught, str(target))
         write_labels(target, file, overwrite=overwrite or learning.add is not None)
         _show(file, format)
-        if course.failed:
+        if teaching.failed:
             raise typer.Exit(SOME_FAILED)
 
 
@@ -173,6 +173,8 @@ def _target(output: Path | None, annotations: str, add: str | None, overwrite: b
 
 
 def _commands(learning: LearningFlags, read: Annotations, earlier: LabelFile | None) -> list[Command]:
+    from pe_audio_cli.learning.teacher import default_commands
+
     if learning.index is not None and learning.command in ("localize", "both"):
         raise UsageError("an index has no embeddings of frames: teach labels for tag with it")
     if learning.command == "both":
@@ -181,10 +183,10 @@ def _commands(learning: LearningFlags, read: Annotations, earlier: LabelFile | N
         return [learning.command]
     if earlier is not None:
         return list(earlier.commands)
-    return ["tag", "localize"] if read.kind == "strong" and learning.index is None else ["tag"]
+    return ["tag"] if learning.index is not None else default_commands(read)
 
 
-class _Course:
+class _Teaching:
     """One command line that teaches; ``failed`` becomes True if a recording could not be used."""
 
     def __init__(
@@ -197,31 +199,31 @@ class _Course:
         read: Annotations,
     ) -> None:
         from pe_audio_cli.audio.find import find_recordings
+        from pe_audio_cli.evaluation.runner import prompts_for
 
         self._console, self._learning, self._read = console, learning, read
         self._model, self._device, self._windows = model, device, windows
         self._runner = Runner(console, fail_fast=False)
         self._background = find_recordings(learning.background) if learning.background else []
+        self._prompts = {} if learning.map is None else prompts_for(read.labels, learning.map)
         self._encoders: dict[Path, Encoder] = {}
         self.failed = False
 
     def teach(self, command: Command, earlier: TaughtFor | None) -> TaughtFor:
         """Teach all labels for a command."""
-        from pe_audio_cli.evaluation.runner import prompts_for
-        from pe_audio_cli.learning.teacher import Lessons, teach_for
+        from pe_audio_cli.learning.teacher import TeachingData, teach_for
 
-        mapped = {} if self._learning.map is None else prompts_for(self._read.labels, self._learning.map)
         curve, strict = self._learning.learning_curve, self._learning.strict
-        lessons = Lessons(self._read, self._background, mapped, earlier, curve, strict)
+        data = TeachingData(self._read, self._background, self._prompts, earlier, curve, strict)
         checkpoint = self._runner.find_checkpoint(self._model, command)
-        names = [file if isinstance(file, str) else file.file for file in lessons.files]
+        names = [file if isinstance(file, str) else file.file for file in data.files]
         with self._console.progress(names) as progress:
             encoder = self._encoder(checkpoint)
 
             def embed(files: Sequence[str | FileError], unit: Unit) -> Iterable[EmbedResult | FileError]:
                 return self._embeddings(files, unit, command, encoder, progress)
 
-            return teach_for(command, lessons, encoder, embed, lambda result: self._done(result, progress))
+            return teach_for(command, data, encoder, embed, lambda result: self._done(result, progress))
 
     def _encoder(self, checkpoint: Checkpoint) -> Encoder:
         from pe_audio_cli.models.caching import CachingEncoder
