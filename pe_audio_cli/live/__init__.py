@@ -1,0 +1,1 @@
+"""Listening to sound that never ends: sources, streaming, events as they happen, actions."""
