@@ -26,11 +26,12 @@ MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
 # Whom each subpackage may import, from the top down; "" is the package itself.
 MAY_IMPORT: dict[str, set[str]] = {
-    "": UPPER | {"index", "evaluation", "learning", "cluster", "diagnosis", "api", "cli"},
-    "cli": UPPER | {"index", "evaluation", "learning", "cluster", "diagnosis", "api"},
+    "": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api", "cli"},
+    "cli": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api"},
     "api": UPPER | {"evaluation", "learning"},
     "learning": UPPER | {"index", "evaluation"},
     "index": UPPER,
+    "live": UPPER,
     "evaluation": UPPER,
     "cluster": UPPER,
     "diagnosis": AUDIO | {"models"},
