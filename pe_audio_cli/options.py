@@ -20,6 +20,7 @@ from pe_audio_cli.errors import UsageError
 __all__ = [
     "Aggregate",
     "EventOptions",
+    "LiveOptions",
     "Option",
     "PerLabel",
     "TagOptions",
@@ -184,6 +185,74 @@ class TagOptions:
         if self.aggregate not in get_args(Aggregate):
             raise UsageError(f"windows are aggregated by {' or '.join(get_args(Aggregate))}: got {self.aggregate!r}")
         check_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """Options of listening; lengths are seconds.
+
+    Raises:
+        UsageError: a value is out of its range, or the windows do not overlap by a second.
+    """
+
+    window: float = option(
+        10.0,
+        "Length of the windows that the model takes.",
+        "SECONDS",
+        name="window",
+        low=2,
+        high=60,
+        unit=" s",
+    )
+    hop: float = option(
+        0.5,
+        "Time from one window to the next.",
+        "SECONDS",
+        name="hop",
+        low=0.04,
+        high=LONGEST,
+        unit=" s",
+    )
+    confirm: float = option(
+        0.0,
+        "Report an event once it has gone on for this long without a gap, and not if it never does.",
+        "SECONDS",
+        name="confirmation time",
+        high=LONGEST,
+        unit=" s",
+    )
+    cooldown: float = option(
+        0.0,
+        "After an event of a label, report no other for this long, unless it still goes on then.",
+        "SECONDS",
+        name="cooldown",
+        high=86_400,
+        unit=" s",
+    )
+    silence: float = option(
+        60.0,
+        "Report silence that lasts this long, such as that of a microphone that is switched off.",
+        "SECONDS",
+        name="silence",
+        low=1,
+        high=86_400,
+        unit=" s",
+    )
+    stall: float = option(
+        10.0,
+        "Report a source from which nothing has come for this long, and connect to it again.",
+        "SECONDS",
+        name="stall time",
+        low=1,
+        high=LONGEST,
+        unit=" s",
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        check_range(
+            "the hop", self.hop, 0.04, self.window - 1, f"from 0.04 to {self.window - 1:g} s, the window less 1 s"
+        )
 
 
 @dataclass(frozen=True)

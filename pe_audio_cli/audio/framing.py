@@ -36,8 +36,10 @@ __all__ = [
     "HOP",
     "SAMPLE_RATE",
     "Chunk",
+    "FrameBuffer",
     "Window",
     "WindowOptions",
+    "chunk_at",
     "chunked",
     "sliding_windows",
     "whole_frames",
@@ -148,17 +150,17 @@ def chunked(blocks: Iterable[Frames], whole: int | None, size: int, context_fram
     more frames than that around it comes out as if it had been computed from the whole recording. About the larger of
     ``whole`` and ``size``, and a block, are held at any time.
     """
-    buffer = _FrameBuffer(None if whole is None else max(whole, size) + 2 * context_frames)
+    buffer = FrameBuffer(None if whole is None else max(whole, size) + 2 * context_frames)
     start = 0
     for block in blocks:
         buffer.append(block)
         while whole is not None and buffer.end > whole and buffer.end >= start + size + context_frames:
-            yield _chunk(buffer, start, start + size, context_frames)
+            yield chunk_at(buffer, start, start + size, context_frames)
             start += size
         buffer.forget()
     while start < buffer.end:
         stop = buffer.end if whole is None or buffer.end <= whole else min(start + size, buffer.end)
-        yield _chunk(buffer, start, stop, context_frames)
+        yield chunk_at(buffer, start, stop, context_frames)
         start = stop
 
 
@@ -170,7 +172,7 @@ def sliding_windows(blocks: Iterable[Frames], options: WindowOptions) -> Iterato
     makes them must not overwrite them. No frames, no windows.
     """
     window, hop = options.window_frames, options.hop_frames
-    buffer = _FrameBuffer(window)
+    buffer = FrameBuffer(window)
     start = 0
     for block in blocks:
         buffer.append(block)
@@ -186,12 +188,13 @@ def sliding_windows(blocks: Iterable[Frames], options: WindowOptions) -> Iterato
     yield Window(start, buffer.read(start, buffer.end), last=True)
 
 
-def _chunk(buffer: _FrameBuffer, start: int, stop: int, context_frames: int) -> Chunk:
+def chunk_at(buffer: FrameBuffer, start: int, stop: int, context_frames: int) -> Chunk:
+    """The chunk of the frames from ``start`` to ``stop``, with up to ``context_frames`` neighbours on each side."""
     first = max(start - context_frames, 0)
     return Chunk(buffer.read(first, min(stop + context_frames, buffer.end)), start - first, stop - start)
 
 
-class _FrameBuffer:
+class FrameBuffer:
     """The latest frames of a stream, at least ``keep`` of them (all, if None), found by their place in the stream."""
 
     def __init__(self, keep: int | None) -> None:
@@ -200,10 +203,12 @@ class _FrameBuffer:
         self._blocks: deque[tuple[int, Frames]] = deque()
 
     def append(self, block: Frames) -> None:
+        """Add frames, of shape ``(n_frames, ...)``, at the end."""
         self._blocks.append((self.end, block))
         self.end += len(block)
 
     def read(self, start: int, stop: int) -> Frames:
+        """The frames from ``start`` to ``stop``, which must still be kept."""
         parts = [
             block[max(start - place, 0) : stop - place]
             for place, block in self._blocks
