@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -84,25 +85,29 @@ class Model:
     ``small``, ``base`` and ``large`` stand for two checkpoints each, one trained for clips and one for frames; each is
     loaded when it is first needed. Any other name is one checkpoint for both, and tagging and localizing the same
     recording then costs one pass: what was encoded lately is remembered.
+
+    Any number of threads may call it at once, and get what each would get alone.
     """
 
     def __init__(self, options: ModelOptions, device: DeviceOptions | None = None) -> None:
         self._options = options
         self._device = device
         self._encoders: dict[Path, Encoder] = {}
+        self._loading = threading.Lock()
 
     def encoder(self, task: TaskName) -> Encoder:
         """Return the encoder for a task, loaded if needed. Raises :class:`CheckpointError` or :class:`UsageError`."""
         from pe_audio_cli.models.backends.loading import load_encoder
         from pe_audio_cli.models.registry import find_checkpoint
 
-        checkpoint = find_checkpoint(self._options, task)
-        if checkpoint.folder not in self._encoders:
-            encoder = load_encoder(checkpoint, self._device)
-            for warning in encoder.facts.warnings:
-                warnings.warn(warning, stacklevel=3)
-            self._encoders[checkpoint.folder] = CachingEncoder(encoder)
-        return self._encoders[checkpoint.folder]
+        with self._loading:
+            checkpoint = find_checkpoint(self._options, task)
+            if checkpoint.folder not in self._encoders:
+                encoder = load_encoder(checkpoint, self._device)
+                for warning in encoder.facts.warnings:
+                    warnings.warn(warning, stacklevel=3)
+                self._encoders[checkpoint.folder] = CachingEncoder(encoder)
+            return self._encoders[checkpoint.folder]
 
     def _settings(self, task: TaskName) -> SettingsFile:
         """Return the settings that the checkpoint carries for a task."""

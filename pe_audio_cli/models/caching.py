@@ -19,26 +19,31 @@ if TYPE_CHECKING:
 __all__ = ["CachingEncoder"]
 
 CACHE_BYTES = 256 << 20  # of embeddings, and as many of codec features; the least recently used are dropped
+TEXT_SHARE = 8  # labels get a part of that: 8,000 of the widest
 
 ValueT = TypeVar("ValueT")
 
 
 class CachingEncoder:
-    """An :class:`Encoder` that caches the embeddings of the windows and labels it has encoded."""
+    """An :class:`Encoder` that caches the embeddings of windows and labels; any number of threads may use it."""
 
     def __init__(self, encoder: Encoder, cache_bytes: int = CACHE_BYTES) -> None:
         self.facts = encoder.facts
         self._encoder = encoder
-        self._texts: dict[str, NDArray[np.float32]] = {}
+        self._texts: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes // TEXT_SHARE)
         self._codec: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes)
         self._windows: _LruCache[Embeddings] = _LruCache(cache_bytes)
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``."""
-        new = [label for label in labels if label not in self._texts]
+        keys = {label: label.encode("utf-8", "surrogatepass") for label in labels}
+        found = {label: known for label, key in keys.items() if (known := self._texts.get(key)) is not None}
+        new = [label for label in keys if label not in found]
         if new:
-            self._texts.update(zip(new, self._encoder.encode_text(new), strict=True))
-        return np.stack([self._texts[label] for label in labels])
+            for label, embedding in zip(new, self._encoder.encode_text(new), strict=True):
+                found[label] = embedding.copy()  # a row would keep all of them alive
+                self._texts.put(keys[label], found[label], embedding.nbytes)
+        return np.stack([found[label] for label in labels])
 
     def encode_codec(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Codec features, ``(n_frames, width)``, of frames of samples, ``(n_frames, 1920)``."""

@@ -32,7 +32,7 @@ class EncoderFacts:
         logit_scale: ``scale`` in logit = scale * (audio . text) + bias.
         logit_bias: ``bias`` in the same.
         warnings: What the user should know before anything is encoded.
-        n_parallel: The number of threads that may call the encoder at once, and that it takes to use all cores.
+        n_parallel: The number of threads that the encoder works for at once, and that it takes to use all cores.
     """
 
     name: str
@@ -68,6 +68,9 @@ class Encoder(Protocol):
 
     The codec turns each frame of samples into features that depend on no more than ``facts.context_frames`` frames on
     either side; the rest of the model takes a whole window of them.
+
+    Any number of threads may call an encoder at once, and its numbers do not depend on what others ask meanwhile.
+    ``facts.n_parallel`` of them are encoded for at the same time, the others wait.
     """
 
     @property

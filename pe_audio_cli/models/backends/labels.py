@@ -12,6 +12,7 @@ from pe_audio_cli.models.backends.graphs import Graph
 from pe_audio_cli.models.backends.text_encoder import TextEncoder
 from pe_audio_cli.models.config import BertConfig, Unsupported
 from pe_audio_cli.models.text_cache import LabelCache
+from pe_audio_cli.models.threads import torch_alone
 from pe_audio_cli.models.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
@@ -46,12 +47,13 @@ def load_text(checkpoint: Checkpoint) -> TextEncoder:
 def _torch_text_encoder(checkpoint: Checkpoint) -> TextEncoder:
     from pe_audio_cli.models.backends.torch_text import native_text_encoder, transformers_text_encoder
 
-    if forced_engine() == "transformers":
-        return transformers_text_encoder(checkpoint)
-    try:
-        return native_text_encoder(checkpoint)
-    except Unsupported:
-        return transformers_text_encoder(checkpoint)
+    with torch_alone():
+        if forced_engine() == "transformers":
+            return transformers_text_encoder(checkpoint)
+        try:
+            return native_text_encoder(checkpoint)
+        except Unsupported:
+            return transformers_text_encoder(checkpoint)
 
 
 def graph_text_encoder(checkpoint: Checkpoint) -> TextEncoder:

@@ -29,6 +29,7 @@ from pe_audio_cli.models.kernels.processor import dtype_warning
 from pe_audio_cli.models.kernels.tiles import TiledCodec, is_wide
 from pe_audio_cli.models.modules.audio_tower import AudioTower, ContrastiveHead
 from pe_audio_cli.models.modules.codec import compile_snakes, leave_out_idle_parts
+from pe_audio_cli.models.threads import torch_alone
 from pe_audio_cli.results import Embeddings
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ BATCH_SIZE = defaultdict(lambda: 1, cuda=32)
 
 
 class PeEncoder:
-    """A PE Audio checkpoint on torch, ready to encode."""
+    """A PE Audio checkpoint on torch, ready to encode. Any number of threads may call it; they take turns."""
 
     def __init__(
         self,
@@ -56,7 +57,10 @@ class PeEncoder:
         :class:`UsageError` for a device or dtype that this machine doesn't have.
         """
         _survive_forks()
-        options = DeviceOptions() if options is None else options
+        with torch_alone():
+            self._load(checkpoint, DeviceOptions() if options is None else options, engine)
+
+    def _load(self, checkpoint: Checkpoint, options: DeviceOptions, engine: str) -> None:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.device = _pick_device(options.device)
@@ -104,7 +108,7 @@ class PeEncoder:
         The input counts as silent beyond both ends, so drop ``facts.context_frames`` frames of the result on each side
         where a longer recording was cut. Raises :class:`RunError` where the device runs out of memory.
         """
-        with self._memory_errors_explained(), cudnn_flags(self._cudnn):
+        with torch_alone(), self._memory_errors_explained(), cudnn_flags(self._cudnn):
             samples = to_device(torch.from_numpy(frames).reshape(1, 1, -1), self.device, self._codec_dtype)
             return _numpy(self._codec(samples)[0].T)
 
@@ -114,7 +118,7 @@ class PeEncoder:
 
         Raises :class:`RunError` where the device runs out of memory or the numbers are not finite.
         """
-        with self._memory_errors_explained(), cudnn_flags(self._cudnn):
+        with torch_alone(), self._memory_errors_explained(), cudnn_flags(self._cudnn):
             embeddings = [self._encode(batch) for batch in self._batches(features)]
         clips, frames = (np.concatenate(parts) for parts in zip(*embeddings, strict=True))
         if not (np.isfinite(clips).all() and np.isfinite(frames).all()):

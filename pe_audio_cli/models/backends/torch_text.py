@@ -16,6 +16,7 @@ from pe_audio_cli.models.checkpoint import TEXT_HEAD, TEXT_TOWER, Checkpoint, li
 from pe_audio_cli.models.config import BertConfig
 from pe_audio_cli.models.modules.audio_tower import ContrastiveHead
 from pe_audio_cli.models.modules.bert import Bert
+from pe_audio_cli.models.threads import torch_alone
 from pe_audio_cli.models.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _embedder(
 
     @torch.inference_mode()
     def embed(ids: list[int]) -> NDArray[np.float32]:
-        embedding: NDArray[np.float32] = head(tower(torch.tensor([ids])))[0].numpy()
+        with torch_alone():
+            embedding: NDArray[np.float32] = head(tower(torch.tensor([ids])))[0].numpy()
         return embedding
 
     return embed
