@@ -1,0 +1,1 @@
+"""What happens when a sound is heard: clips, commands, webhooks, MQTT."""
