@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pe_audio_cli._paths import reason
 from pe_audio_cli.live.actions.base import Action, Failures, Notice
 from pe_audio_cli.live.actions.clips import ClipSaver
+from pe_audio_cli.live.actions.mqtt import Mqtt
 from pe_audio_cli.live.event import LiveEvent
 
 __all__ = ["Actions"]
@@ -25,10 +26,22 @@ class Actions:
     def __init__(self, actions: Sequence[Action] = ()) -> None:
         self._actions = list(actions)
         self._clips: ClipSaver | None = None
+        self._mqtt: Mqtt | None = None
 
     def save_clips(self, folder: str, pre_roll: float, post_roll: float) -> None:
         """Save the sound of each event in a folder: see :class:`ClipSaver`, which also says what this raises."""
         self._clips = ClipSaver(folder, pre_roll, post_roll, self._on_saved)
+
+    def publish(self, address: str) -> None:
+        """Publish each label's state by MQTT: see :class:`Mqtt`, which also says what this raises."""
+        self._mqtt = Mqtt(address)
+        self._actions.append(self._mqtt)
+
+    def begin(self, labels: Sequence[str], version: str) -> None:
+        """The listening begins, for these labels; ``version`` is that of peaudio."""
+        if self._mqtt is not None:
+            mqtt = self._mqtt
+            _guarded(lambda: mqtt.begin(labels, version), mqtt.failures)
 
     def on_start(self, event: LiveEvent) -> None:
         """An event has started."""
@@ -38,14 +51,17 @@ class Actions:
         """An event is over."""
         self._notify(Notice("end", event))
 
-    def on_audio(self, samples: npt.NDArray[np.float32], first: int) -> None:
-        """New samples: mono, 48 kHz, the first of which has the number ``first`` since the start of the listening."""
+    def on_audio(self, samples: npt.NDArray[np.float32], start: float) -> None:
+        """New samples (mono, 48 kHz), which begin ``start`` seconds after the start of the listening."""
         if self._clips is not None:
             clips = self._clips
-            _guarded(lambda: clips.on_audio(samples, first), clips.failures)
+            _guarded(lambda: clips.on_audio(samples, start), clips.failures)
 
     def close(self, timeout: float) -> None:
-        """End all actions, within ``timeout`` seconds; events that go on must have been ended before."""
+        """End all actions, within ``timeout`` seconds; events that go on must have been ended before.
+
+        Another thread may do so meanwhile with less time.
+        """
         deadline = time.monotonic() + timeout
         if self._clips is not None:
             clips = self._clips

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from pe_audio_cli.formats.base import PROBABILITY_DECIMALS, TIME_DECIMALS
 from pe_audio_cli.live.event import LiveEvent
 
 __all__ = ["Action", "Failures", "Kind", "Notice"]
@@ -28,17 +29,19 @@ class Notice:
     clip: str | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The values that are known by now, by their names in JSON."""
+        """The object of the schema ``peaudio.listen/1``."""
         event = self.event
         values = {
+            "schema": "peaudio.listen/1",
+            "type": "event",
             "event": self.kind,
             "label": event.label,
-            "onset": event.onset,
-            "offset": event.offset,
-            "started_at": event.started_at,
-            "ended_at": event.ended_at,
-            "probability": event.probability,
             "taught": event.taught or None,
+            "start": round(event.onset, TIME_DECIMALS),
+            "started_at": event.started_at,
+            "end": None if event.offset is None else round(event.offset, TIME_DECIMALS),
+            "ended_at": event.ended_at,
+            "probability": round(event.probability, PROBABILITY_DECIMALS),
             "clip": self.clip,
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -31,6 +31,7 @@ LONGEST_EVENT = 60.0  # seconds of an event in its clip: one that lasts longer, 
 LONGEST_ROLL = 60.0  # seconds before and after
 LATENESS = 30.0  # seconds by which detection, and a slow disk, may come after the sound
 MOST_WAITING = 1_000  # clips that are complete and not yet written
+CORRECTION = 0.1  # seconds
 FULL_SCALE = 1 << 15
 
 Pcm16 = npt.NDArray[np.int16]
@@ -63,12 +64,9 @@ class ClipSaver:
         self._waiting: list[_Clip] = []  # for the samples of their end
         self._writer = Lanes("clips", self._write, self.failures, most_waiting=MOST_WAITING)
 
-    def on_audio(self, samples: npt.NDArray[np.float32], first: int) -> None:
-        """Keep samples (mono, 48 kHz), of which the first is the one with the number ``first`` since the start.
-
-        Numbers that are left out are silence.
-        """
-        self._ring.append(samples, first)
+    def on_audio(self, samples: npt.NDArray[np.float32], start: float) -> None:
+        """Keep samples (mono, 48 kHz) that begin ``start`` seconds after the start of the listening."""
+        self._ring.append(samples, start)
         for label, clip in list(self._open.items()):
             if self._ring.end >= clip.end:
                 self._waiting.append(self._open.pop(label))
@@ -102,8 +100,8 @@ class ClipSaver:
         self._waiting = [clip for clip in self._waiting if self._ring.end < clip.end]
 
     def _clip(self, event: LiveEvent, until: float) -> _Clip:
-        first = max(round(event.onset * SAMPLE_RATE) - self._before, 0)
-        return _Clip(event, first, round(until * SAMPLE_RATE) + self._after)
+        first, end = self._ring.number(event.onset) - self._before, self._ring.number(until) + self._after
+        return _Clip(event, max(first, 0), end)
 
     def _write(self, clip: _Clip) -> None:
         samples, n_lost = self._ring.read(clip.first, clip.end)
@@ -133,23 +131,34 @@ class _Clip:
 
 
 class Ring:
-    """The latest samples, numbered from the start of the listening; any thread may read them."""
+    """The latest samples, numbered as they come; any thread may read them."""
 
     def __init__(self, capacity: int) -> None:
         """``capacity`` is in samples."""
         self.end = 0
         self._samples: Pcm16 = np.zeros(capacity, np.int16)
+        self._origin = 0  # the number of samples that the clock would have counted before the first
         self._lock = threading.Lock()
 
-    def append(self, samples: npt.NDArray[np.float32], first: int) -> None:
-        """Add samples; what is left out since the last ones is silence, and what is there already is kept."""
+    def append(self, samples: npt.NDArray[np.float32], start: float) -> None:
+        """Add samples that begin ``start`` seconds after the start of the listening.
+
+        Sound that is missing is silence. Less than :data:`CORRECTION` is not missing: it is a correction of the
+        recorder's clock, which also applies to the times of events from now on.
+        """
         with self._lock:
-            samples = samples[max(self.end - first, 0) :]
-            gap = max(first - self.end, 0)
-            self.end += max(gap - len(self._samples), 0)
-            self._put(np.zeros(min(gap, len(self._samples)), np.int16))
+            number = round(start * SAMPLE_RATE)
+            gap = number - self._origin - self.end if self.end else 0
+            if gap > CORRECTION * SAMPLE_RATE:
+                self.end += max(gap - len(self._samples), 0)
+                self._put(np.zeros(min(gap, len(self._samples)), np.int16))
+            self._origin = number - self.end
             scaled = np.rint(np.clip(np.nan_to_num(samples), -1, 1) * np.float32(FULL_SCALE))
             self._put(np.minimum(scaled, FULL_SCALE - 1).astype(np.int16))
+
+    def number(self, seconds: float) -> int:
+        """The number of the sample at a time since the start of the listening."""
+        return round(seconds * SAMPLE_RATE) - self._origin
 
     def read(self, first: int, end: int) -> tuple[Pcm16, int]:
         """Copy the samples from number ``first`` to ``end``, as far as there are; return how many are gone, too."""

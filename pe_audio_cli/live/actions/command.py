@@ -117,7 +117,7 @@ class Command:
 
 def environment(notice: Notice) -> dict[str, str]:
     """The event as variables: the fields of its JSON in capitals, such as ``PEAUDIO_STARTED_AT``."""
-    values = notice.fields()
+    values = {name: value for name, value in notice.fields().items() if name not in ("schema", "type")}
     return {f"PEAUDIO_{name.upper()}": _text(value).replace("\0", " ") for name, value in values.items()}
 
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from pe_audio_cli._extras import require_extra
 from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.live.actions.addresses import Target, parse_target
+from pe_audio_cli.live.actions.addresses import parse_target
 from pe_audio_cli.live.actions.base import Failures, Notice
 
 if TYPE_CHECKING:
@@ -45,28 +45,28 @@ class Mqtt:
     the broker itself says that nobody listens (last will).
     """
 
-    def __init__(self, address: str, labels: Iterable[str], version: str) -> None:
-        """Begin to connect, in the background. ``version`` is that of peaudio, which Home Assistant shows.
-
-        Raises :class:`UsageError` for a faulty address, or if paho-mqtt is not installed.
-        """
-        target = parse_target(address, "--mqtt", tuple(PORTS))
-        self._topics = Topics(unquote(target.path).strip("/"))
+    def __init__(self, address: str) -> None:
+        """Raises :class:`UsageError` for a faulty address, or if paho-mqtt is not installed. Connects to nothing."""
+        self._target = parse_target(address, "--mqtt", tuple(PORTS))
+        self._topics = Topics(unquote(self._target.path).strip("/"))
         require_extra("mqtt", "--mqtt")
         self.failures = Failures("--mqtt")
-        self._place = target.place
+        self._place = self._target.place
         self._retained: dict[str, str] = {}  # the latest message of each topic
+        self._outbox: dict[str, str] = {}  # those that the broker does not have yet
+        self._changed = threading.Condition()
+        self._is_connected = self._closed = False
+        self._client = self._new_client()
+        self._sender = threading.Thread(target=self._send, name="peaudio-mqtt", daemon=True)
+
+    def begin(self, labels: Iterable[str], version: str) -> None:
+        """Begin to connect, in the background. ``version`` is that of peaudio, which Home Assistant shows."""
         for label in labels:
             self._retained[self._topics.discovery(label)] = _json(self._topics.description(label, version))
             self._retained[self._topics.of(label, "state")] = "OFF"
         self._retained[self._topics.availability] = "online"
-        self._outbox: dict[str, str] = {}  # those that the broker does not have yet
-        self._changed = threading.Condition()
-        self._is_connected = self._closed = False
-        self._client = self._new_client(target)
-        self._client.connect_async(target.host, target.port or PORTS[target.scheme], KEEP_ALIVE)
+        self._client.connect_async(self._target.host, self._target.port or PORTS[self._target.scheme], KEEP_ALIVE)
         self._client.loop_start()
-        self._sender = threading.Thread(target=self._send, name="peaudio-mqtt", daemon=True)
         self._sender.start()
 
     def notify(self, notice: Notice) -> None:
@@ -78,6 +78,8 @@ class Mqtt:
 
     def close(self, timeout: float) -> None:
         """Publish what is left, and that nobody listens any more, for ``timeout`` seconds at most; then disconnect."""
+        if self._sender.ident is None:  # it has never begun
+            return
         deadline = time.monotonic() + timeout
         self._publish(self._topics.availability, "offline")
         with self._changed:
@@ -88,7 +90,7 @@ class Mqtt:
         end.start()  # the library may wait longer than there is time
         end.join(max(deadline - time.monotonic(), 0))
 
-    def _new_client(self, target: Target) -> Client:
+    def _new_client(self) -> Client:
         from paho.mqtt.client import Client, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -96,6 +98,7 @@ class Mqtt:
         client.will_set(self._topics.availability, "offline", qos=1, retain=True)
         client.reconnect_delay_set(1, LONGEST_PAUSE)
         client.connect_timeout = CONNECT_SECONDS
+        target = self._target
         if target.user is not None:
             client.username_pw_set(target.user, target.password)
         if target.scheme == "mqtts":

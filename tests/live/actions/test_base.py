@@ -14,22 +14,26 @@ from pe_audio_cli.live.event import LiveEvent
 
 def test_only_what_is_known_is_told() -> None:
     assert notice("start").fields() == {
+        "schema": "peaudio.listen/1",
+        "type": "event",
         "event": "start",
         "label": "a dog barking",
-        "onset": 1.0,
+        "start": 1.0,
         "started_at": "2026-11-28T12:00:01.000+01:00",
         "probability": 0.9,
     }
     learned = LiveEvent("my dog", 1.0, "S", 0.9, 0.0, "E", taught=True)  # an offset of 0 is one
     assert Notice("clip", learned, "x.flac").fields() == {
+        "schema": "peaudio.listen/1",
+        "type": "event",
         "event": "clip",
         "label": "my dog",
-        "onset": 1.0,
-        "offset": 0.0,
+        "taught": True,
+        "start": 1.0,
         "started_at": "S",
+        "end": 0.0,
         "ended_at": "E",
         "probability": 0.9,
-        "taught": True,
         "clip": "x.flac",
     }
     assert heard().offset is None

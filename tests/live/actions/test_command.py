@@ -22,7 +22,7 @@ event = {name: value for name, value in os.environ.items() if name.startswith("P
 with open(sys.argv[1], "ab", buffering=0) as file:
     file.write((json.dumps([sys.argv[2:], event]) + "\\n").encode())
 """
-FIELDS = {"EVENT", "LABEL", "ONSET", "OFFSET", "STARTED_AT", "ENDED_AT", "PROBABILITY", "CLIP", "TAUGHT"}
+FIELDS = {"EVENT", "LABEL", "START", "END", "STARTED_AT", "ENDED_AT", "PROBABILITY", "CLIP", "TAUGHT"}
 posix = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 
 
@@ -58,11 +58,11 @@ def test_the_event_is_in_the_environment_and_nothing_is_left_to_a_shell(tmp_path
         command.close(60)
     event = {
         "LABEL": "a dog barking",
-        "ONSET": "1.0",
+        "START": "1.0",
         "STARTED_AT": "2026-11-28T12:00:01.000+01:00",
         "PROBABILITY": "0.9",
     }
-    ended = {"OFFSET": "2.5", "ENDED_AT": "2026-11-28T12:00:02.500+01:00"}
+    ended = {"END": "2.5", "ENDED_AT": "2026-11-28T12:00:02.500+01:00"}
     assert noted(tmp_path / "noted") == [
         ([literal], event | {"EVENT": "start"}),
         ([literal], event | ended | {"EVENT": "end"}),

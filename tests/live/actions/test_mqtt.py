@@ -29,8 +29,14 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Mosquitto | SmallBroker]:
         yield served
 
 
+def begun(address: str, labels: tuple[str, ...], version: str = "1") -> Mqtt:
+    mqtt = Mqtt(address)
+    mqtt.begin(labels, version)
+    return mqtt
+
+
 def connected(broker: Mosquitto | SmallBroker, path: str = "/home/nursery", labels: tuple[str, ...] = LABELS) -> Mqtt:
-    mqtt = Mqtt(f"mqtt://127.0.0.1:{broker.port}{path}", labels, "1.2.3")
+    mqtt = begun(f"mqtt://127.0.0.1:{broker.port}{path}", labels, "1.2.3")
     assert eventually(lambda: mqtt._is_connected and not mqtt._outbox)
     return mqtt
 
@@ -117,7 +123,7 @@ def test_a_broker_that_is_not_there_is_one_warning_until_it_comes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with warnings() as told:
-        mqtt = Mqtt(f"mqtt://127.0.0.1:{port}/x", LABELS, "1")
+        mqtt = begun(f"mqtt://127.0.0.1:{port}/x", LABELS)
         assert eventually(lambda: mqtt.failures._n_in_streak >= 2)
         with serving(SmallBroker(port=port)) as broker:
             assert eventually(lambda: len(broker.retained) == 5)
@@ -128,11 +134,11 @@ def test_a_broker_that_is_not_there_is_one_warning_until_it_comes() -> None:
 
 def test_user_and_password_are_sent_and_never_told() -> None:
     with serving(SmallBroker(user=("me", "p@ss/word"))) as broker:
-        mqtt = Mqtt(f"mqtt://me:p%40ss%2Fword@127.0.0.1:{broker.port}", LABELS, "1")
+        mqtt = begun(f"mqtt://me:p%40ss%2Fword@127.0.0.1:{broker.port}", LABELS)
         assert eventually(lambda: len(broker.retained) == 5)
         mqtt.close(30)
         with warnings() as told:
-            mqtt = Mqtt(f"mqtt://me:wrong-word@127.0.0.1:{broker.port}", LABELS, "1")
+            mqtt = begun(f"mqtt://me:wrong-word@127.0.0.1:{broker.port}", LABELS)
             assert eventually(lambda: told)
             mqtt.close(1)
     assert len(told) == 1
@@ -178,7 +184,7 @@ def test_a_burst_of_thousands_ends_in_the_right_state_and_makes_nobody_wait(brok
 def test_a_broker_that_hangs_fills_no_memory_and_does_not_delay_the_end() -> None:
     """It accepts, and then reads nothing: nothing can be sent, and what waits is one message for each topic."""
     with serving(SmallBroker(deaf=True)) as broker:
-        mqtt = Mqtt(f"mqtt://127.0.0.1:{broker.port}", LABELS, "1")
+        mqtt = begun(f"mqtt://127.0.0.1:{broker.port}", LABELS)
         assert eventually(lambda: broker.connections)
         for _ in range(5_000):
             mqtt.notify(notice("start"))
@@ -201,7 +207,7 @@ def test_a_broker_that_stops_reading_holds_one_message() -> None:
 
     labels = tuple(f"{'x' * 200} {number}" for number in range(20_000))  # 15 MB of descriptions
     with serving(Stopping()) as broker:
-        mqtt = Mqtt(f"mqtt://127.0.0.1:{broker.port}", labels, "1")
+        mqtt = begun(f"mqtt://127.0.0.1:{broker.port}", labels)
         assert eventually(lambda: mqtt._is_connected and len(mqtt._outbox) < len(mqtt._retained))
         time.sleep(0.5)
         assert len(mqtt._client._out_packet) <= 2
@@ -227,7 +233,7 @@ def test_what_is_no_broker_is_one_warning_and_is_tried_again(junk: bytes) -> Non
             connection.shutdown(socket.SHUT_RDWR)
 
     with serving(Junk()) as broker, warnings() as told:
-        mqtt = Mqtt(f"mqtt://127.0.0.1:{broker.port}", LABELS, "1")
+        mqtt = begun(f"mqtt://127.0.0.1:{broker.port}", LABELS)
         assert eventually(lambda: len(n_connections) >= 2)
         mqtt.close(1)
     assert len(told) == 1
@@ -236,7 +242,7 @@ def test_what_is_no_broker_is_one_warning_and_is_tried_again(junk: bytes) -> Non
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves that socket open
 def test_a_broker_without_tls_is_one_warning() -> None:
     with serving(SmallBroker()) as broker, warnings() as told:
-        mqtt = Mqtt(f"mqtts://127.0.0.1:{broker.port}", LABELS, "1")
+        mqtt = begun(f"mqtts://127.0.0.1:{broker.port}", LABELS)
         time.sleep(0.2)
         broker.drop()
         assert eventually(lambda: told)
@@ -251,4 +257,8 @@ def test_a_broker_without_tls_is_one_warning() -> None:
 )
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(UsageError, match="--mqtt: "):
-        Mqtt(address, LABELS, "1")
+        Mqtt(address)
+
+
+def test_one_that_never_began_ends_at_once() -> None:
+    Mqtt("mqtt://127.0.0.1:1").close(60)
