@@ -10,17 +10,7 @@ import typer
 
 from pe_audio_cli import __version__
 from pe_audio_cli._paths import reason
-from pe_audio_cli.cli.commands.doctor import doctor
-from pe_audio_cli.cli.commands.embed import embed
-from pe_audio_cli.cli.commands.evaluate import HELP, evaluate
-from pe_audio_cli.cli.commands.index import index
-from pe_audio_cli.cli.commands.localize import localize
-from pe_audio_cli.cli.commands.models import models
-from pe_audio_cli.cli.commands.search import search
-from pe_audio_cli.cli.commands.tag import tag
-from pe_audio_cli.cli.commands.teach import show_labels, teach
 from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.flags import Command
 from pe_audio_cli.cli.guard import FAILED, INTERRUPTED, GuardedCommands
 from pe_audio_cli.cli.signals import end_soon
 from pe_audio_cli.cli.streams import flush_standard_output, prepare
@@ -34,16 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=Command)(tag)
-app.command(cls=Command)(localize)
-app.command("eval", help=HELP, cls=Command)(evaluate)
-app.command(cls=Command)(embed)
-app.command(cls=Command)(index)
-app.command(cls=Command)(search)
-app.command(cls=Command)(teach)
-app.command("labels", cls=Command)(show_labels)
-app.add_typer(models, name="models")
-app.command(cls=Command)(doctor)
 
 
 def _show_version(wanted: bool) -> None:

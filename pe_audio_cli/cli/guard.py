@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from pe_audio_cli._paths import reason
+from pe_audio_cli.cli.commands.loading import Commands
 from pe_audio_cli.cli.console import Console
 from pe_audio_cli.cli.streams import leave_standard_output
 from pe_audio_cli.errors import PeAudioError
@@ -95,6 +96,10 @@ class GuardedCommands(TyperGroup):
 
     What is wrong with a command line is told by Typer, of which nothing may drive the terminal.
     """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.commands = Commands()
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         """Read the arguments before the command."""

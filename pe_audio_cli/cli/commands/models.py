@@ -28,7 +28,7 @@ WIDEST = 100_000  # columns of a table that is not folded
 WIDEST = 100_000  # columns of a table before it is folded, which keeps paths whole
 COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
 
-models = typer.Typer()
+models = typer.Typer(add_completion=False)
 
 
 @models.callback(invoke_without_command=True)
