@@ -81,6 +81,35 @@ def with_samples_side_by_side(encoder: Any) -> None:
                 stage.conv1.weight[next(outputs), channel, stage.conv1.padding[0] + step] = 1
 
 
+def with_alphas_of_all_sizes(encoder: Any) -> None:
+    """One channel each of some Snakes has an alpha that is zero, tiny, small or large."""
+    for alpha, unit in zip((0, 1e-5, 0.02, 40), (encoder.block[1].res_unit1, *units(encoder.block[2])), strict=True):
+        unit.snake1.alpha[:, 1] = unit.snake2.alpha[:, 2] = alpha
+
+
+def with_waves_alone(encoder: Any) -> None:
+    """The second and third unit of a stage leave two ``sin^2`` of each of four channels, and nothing linear in them."""
+    stage = encoder.block[1]
+    encoder.block[0].conv1.weight[4:] = 0
+    encoder.block[0].conv1.bias[4:] = 0
+    for parameter in stage.res_unit1.conv2.parameters():
+        parameter.zero_()
+    stage.snake1.alpha.zero_()
+    own, free = torch.arange(4), torch.arange(4, 8)
+    for unit, sign in ((stage.res_unit2, -1), (stage.res_unit3, 1)):
+        unit.snake1.alpha.zero_()
+        for parameter in (*unit.conv1.parameters(), *unit.conv2.parameters()):
+            parameter.zero_()
+        unit.conv1.weight[own, own, 3], unit.conv1.weight[free, own, 3] = sign, -sign
+        into = free if unit is stage.res_unit2 else own
+        unit.conv2.weight[into, own, 0], unit.conv2.weight[into, free, 0] = 1 / 16, 17 / 16
+    stage.res_unit3.conv2.weight[free, free, 0] = 1
+
+
+def units(stage: Any) -> tuple[Any, Any, Any]:
+    return stage.res_unit1, stage.res_unit2, stage.res_unit3
+
+
 KINDS = [
     as_it_is,
     without_activations,
@@ -89,6 +118,8 @@ KINDS = [
     on_middle_taps,
     with_channels_that_are_added,
     with_samples_side_by_side,
+    with_alphas_of_all_sizes,
+    with_waves_alone,
 ]
 
 
@@ -143,6 +174,22 @@ def test_what_can_be_simplified_is(change: Callable[[Any], None], kind: str, tmp
     else:
         # Two stages of seven convolutions and the first; or a unit's second.
         assert len(convolutions(before)) - len(convolutions(after)) == (15 if kind == "front" else 1)
+
+
+def test_residual_units_that_leave_waves_alone_are_one_sine_and_no_convolution(tmp_path: Path):
+    plain, codec = random_codec(), random_codec()
+    with_waves_alone(codec[0])
+    (tmp_path / "plain").mkdir()
+    kinds = [
+        [node.op_type for node in graph_of(each, folder).graph.node]
+        for each, folder in ((plain, tmp_path / "plain"), (codec, tmp_path))
+    ]
+    before, after = ({kind: found.count(kind) for kind in ("Conv", "Sin", "Cos")} for found in kinds)
+    # Of a unit: two convolutions, a sine before the one that is padded, and a cosine before the other. The stage's own
+    # Snake has a sine too.
+    assert before["Conv"] - after["Conv"] == 6
+    assert before["Sin"] - after["Sin"] == 3
+    assert before["Cos"] - after["Cos"] == 3
 
 
 def test_the_shipped_graphs_are_those_of_the_shipped_weights(tmp_path: Path):
