@@ -40,9 +40,17 @@ class AudioGraph:
         states = graph.linear(features, *both(AUDIO_TOWER + "embedder.data_proj"))
         states = self._patches(states)
         rotation = self._rotation(states)
+        normed = self._rms_norm(states, AUDIO_TOWER + "layers.0.input_layernorm.weight")
         for layer in range(self._config.num_hidden_layers):
-            states = self._layer(states, rotation, f"{AUDIO_TOWER}layers.{layer}.")
-        states = graph.linear(self._rms_norm(states, AUDIO_TOWER + "norm.weight"), AUDIO_TOWER + "output.weight")
+            name = f"{AUDIO_TOWER}layers.{layer}."
+            added = self._attention(normed, rotation, name + "self_attn.")
+            normed, states = self._add(added, states, name + "post_attention_layernorm.weight")
+            gate, up = (graph.linear(normed, f"{name}mlp.{part}_proj.weight") for part in ("gate", "up"))
+            added = graph.linear(graph.op("Mul", self._silu(gate), up), name + "mlp.down_proj.weight")
+            is_last = layer + 1 == self._config.num_hidden_layers
+            following = "norm.weight" if is_last else f"layers.{layer + 1}.input_layernorm.weight"
+            normed, states = self._add(added, states, AUDIO_TOWER + following)
+        states = graph.linear(normed, AUDIO_TOWER + "output.weight")
         embeddings = _head(graph, states, AUDIO_HEAD)
         first, rest, end = (graph.constant(np.array(index)) for index in (0, [1], [np.iinfo(np.int64).max]))
         clips = graph.op("Gather", embeddings, first, axis=1)
@@ -63,25 +71,17 @@ class AudioGraph:
     def _conv_block(self, states: str, name: str) -> str:
         """A group norm over the whole window, SiLU and a convolution: ``(batch, width, time)`` to the same."""
         graph = self._graph
-        centred = graph.op("Sub", states, graph.op("ReduceMean", states, axes=[1, 2]))
-        variance = graph.op("ReduceMean", graph.op("Mul", centred, centred), axes=[1, 2])
-        deviation = graph.op("Sqrt", graph.op("Add", variance, graph.constant(np.float32(GROUP_NORM_EPS))))
+        one, zero = (graph.constant(np.array([number], np.float32)) for number in (1, 0))
+        whole = graph.op("Reshape", states, graph.shape(0, 1, -1))
+        normed = graph.op("InstanceNormalization", whole, one, zero, epsilon=GROUP_NORM_EPS)
+        normed = graph.op("Reshape", normed, graph.op("Shape", states))
         column = graph.constant(np.array([-1, 1]))
         scale, shift = (
             graph.op("Reshape", graph.weight(f"{name}groupnorm.{part}"), column) for part in ("weight", "bias")
         )
-        normed = graph.op("Add", graph.op("Mul", graph.op("Div", centred, deviation), scale), shift)
+        normed = graph.op("Add", graph.op("Mul", normed, scale), shift)
         weight, bias = (graph.weight(part) for part in both(name + "project"))
         return graph.op("Conv", self._silu(normed), weight, bias, pads=[1, 1])
-
-    def _layer(self, states: str, rotation: tuple[str, str], name: str) -> str:
-        graph = self._graph
-        normed = self._rms_norm(states, name + "input_layernorm.weight")
-        states = graph.op("Add", states, self._attention(normed, rotation, name + "self_attn."))
-        normed = self._rms_norm(states, name + "post_attention_layernorm.weight")
-        gate, up = (graph.linear(normed, f"{name}mlp.{part}_proj.weight") for part in ("gate", "up"))
-        gated = graph.op("Mul", self._silu(gate), up)
-        return graph.op("Add", states, graph.linear(gated, name + "mlp.down_proj.weight"))
 
     def _attention(self, states: str, rotation: tuple[str, str], name: str) -> str:
         graph, n_heads, head_dim = self._graph, self._config.num_attention_heads, self._config.head_dim
@@ -91,32 +91,29 @@ class AudioGraph:
         turned = []
         for part in "qk":
             heads = graph.op("Reshape", graph.linear(states, f"{name}{part}_proj.weight"), apart)
-            heads = self._rotate(self._rms_norm(heads, f"{name}{part}_norm.weight"), rotation)
-            turned.append(graph.op("Reshape", heads, together))
+            heads = graph.op("Reshape", self._rms_norm(heads, f"{name}{part}_norm.weight"), together)
+            start = graph.constant(np.array([0]))
+            turned.append(
+                graph.op("RotaryEmbedding", heads, start, *rotation, domain=CONTRIB, interleaved=1, num_heads=n_heads)
+            )
         values = graph.linear(states, name + "v_proj.weight")
         mixed = graph.op("MultiHeadAttention", *turned, values, domain=CONTRIB, num_heads=n_heads)
         return graph.linear(mixed, name + "o_proj.weight")
 
     def _rotation(self, states: str) -> tuple[str, str]:
-        """Cosine and sine of each position's angle for each pair of channels, ``(time, 1, head_dim / 2)`` both."""
+        """Cosine and sine of each position's angle for each pair of channels, ``(time, head_dim / 2)`` both."""
         graph, head_dim = self._graph, self._config.head_dim
         length = graph.op("Gather", graph.op("Shape", states), graph.constant(np.array(1)))
         positions = graph.op("Range", *(graph.constant(np.array(0)), length, graph.constant(np.array(1))))
-        column = graph.op("Reshape", graph.op("Cast", positions, to=TensorProto.FLOAT), graph.shape(-1, 1, 1))
+        column = graph.op("Reshape", graph.op("Cast", positions, to=TensorProto.FLOAT), graph.shape(-1, 1))
         steps = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
         angles = graph.op("Mul", column, graph.constant(1 / np.float32(self._config.rope_theta) ** steps))
         return graph.op("Cos", angles), graph.op("Sin", angles)
 
-    def _rotate(self, heads: str, rotation: tuple[str, str]) -> str:
-        """Turn each pair of neighbouring channels, ``(batch, time, heads, head_dim)``, by its position's angle."""
-        graph, (cos, sin), half = self._graph, rotation, self._config.head_dim // 2
-        pairs = graph.op("Reshape", heads, graph.shape(0, 0, 0, half, 2))
-        even, odd = (graph.op("Gather", pairs, graph.constant(np.array(index)), axis=4) for index in (0, 1))
-        first = graph.op("Sub", graph.op("Mul", even, cos), graph.op("Mul", odd, sin))
-        second = graph.op("Add", graph.op("Mul", even, sin), graph.op("Mul", odd, cos))
-        last = graph.constant(np.array([4]))
-        turned = graph.op("Concat", *(graph.op("Unsqueeze", each, last) for each in (first, second)), axis=4)
-        return graph.op("Reshape", turned, graph.shape(0, 0, 0, 2 * half))
+    def _add(self, added: str, states: str, weight: str) -> tuple[str, str]:
+        """The sum, normed and as it is."""
+        total = self._graph.op("Add", states, added)
+        return self._rms_norm(total, weight), total
 
     def _rms_norm(self, states: str, weight: str) -> str:
         graph = self._graph
@@ -125,7 +122,8 @@ class AudioGraph:
         return graph.op("Mul", graph.op("Div", states, root), graph.weight(weight))
 
     def _silu(self, states: str) -> str:
-        return self._graph.op("Mul", states, self._graph.op("Sigmoid", states))
+        """``x sigmoid(x)``."""
+        return self._graph.op("QuickGelu", states, domain=CONTRIB, alpha=1.0)
 
 
 class TextGraph:
