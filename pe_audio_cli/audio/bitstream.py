@@ -99,6 +99,8 @@ def _is_dts(heads: Words) -> NDArray[np.bool_]:
 
 def _evenly_spaced(places: NDArray[np.intp]) -> bool:
     """Return True if several consecutive frames, perhaps after others, are equally spaced."""
+    if len(places) < LEAST_FRAMES:
+        return False
     gaps = np.diff(places)
     same = (gaps[1:] == gaps[:-1]) & (gaps[1:] >= LEAST_SPACING)
     return bool(same.any()) and int(np.median(gaps)) >= LEAST_SPACING

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.addresses import addressed
 from pe_audio_cli.audio.bitstream import refusal, refusing_compressed
-from pe_audio_cli.audio.decoders.base import Block, Decoder, check_track
+from pe_audio_cli.audio.decoders.base import MAX_GATHERED, Block, Decoder, check_track
 from pe_audio_cli.audio.decoders.samples import SamplesDecoder
 from pe_audio_cli.audio.decoders.sndfile import SndfileDecoder, recognizes
 from pe_audio_cli.audio.excerpt import Opened, part_of, size_of
@@ -35,7 +35,6 @@ from pe_audio_cli.errors import InputError
 
 __all__ = ["SAMPLE_RATE", "AudioStream", "open_audio"]
 
-MAX_GATHERED = 1 << 20  # samples of all channels that are mixed at once
 LIBSNDFILE_ALONE = frozenset({"HTK", "MAT4", "MAT5", "MPC2K", "PAF", "PVF", "SDS", "SVX", "WVE", "XI"})
 MAX_TOLD = 10  # recordings in one file of which warnings are told
 LOUD = 8.0  # times full scale: no recording that is merely too loud reaches that

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pe_audio_cli.audio.decoders.frame_run import MAX_FRAMES, SAMPLE_FORMATS, FrameRun
+from pe_audio_cli.audio.decoders.frame_run import MAX_FRAMES, SAMPLE_FORMATS, FrameRun, likeness_of
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 FORMATS = [name + planar for name in SAMPLE_FORMATS for planar in ("", "p")]
@@ -38,16 +38,22 @@ def as_floats(one: av.AudioFrame) -> np.ndarray:
     return ((np.stack(rows, axis=1).astype(np.longdouble) - silence) / full_scale).astype(np.float32)
 
 
+def run_of(*frames: av.AudioFrame) -> FrameRun:
+    """A run of frames that are all alike."""
+    run = FrameRun(likeness_of(frames[0]))
+    for each in frames:
+        assert likeness_of(each) == run.likeness
+        run.append(each, each.samples)
+    return run
+
+
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @settings(max_examples=10, deadline=None)
 @given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=6))
 def test_a_run_is_its_frames_in_a_row(name: str, channels: int, lengths: list[int]) -> None:
     frames = [frame(name, channels, length, seed=number) for number, length in enumerate(lengths)]
-    run = FrameRun()
-    for each in frames:
-        assert run.goes_on_with(each)
-        run.append(each)
+    run = run_of(*frames)
     blocks = list(run.blocks())
     assert {(block.sample_rate, block.samples.dtype) for block in blocks} == {(8_000, np.dtype(np.float32))}
     wanted = np.concatenate([as_floats(each) for each in frames])
@@ -60,23 +66,17 @@ def test_a_run_is_its_frames_in_a_row(name: str, channels: int, lengths: list[in
     "other", [("s16p", 2, 8_000), ("s16", 1, 8_000), ("s16", 2, 16_000), ("flt", 2, 8_000)], ids=str
 )
 def test_a_run_ends_where_something_changes(other: tuple[str, int, int]) -> None:
-    run = FrameRun()
-    run.append(frame("s16", 2, 10))
-    assert run.goes_on_with(frame("s16", 2, 20))
-    assert not run.goes_on_with(frame(other[0], other[1], 10, other[2]))
+    run = run_of(frame("s16", 2, 10))
+    assert run.likeness == likeness_of(frame("s16", 2, 20))
+    assert run.likeness != likeness_of(frame(other[0], other[1], 10, other[2]))
 
 
 def test_a_run_is_full_after_a_second_or_very_many_frames() -> None:
-    run = FrameRun()
-    run.append(frame("s16", 1, 7_999))
-    assert not run.is_full
-    run.append(frame("s16", 1, 1))
-    assert run.is_full
-    short = FrameRun()
-    for _ in range(MAX_FRAMES):
-        assert not short.is_full
-        short.append(frame("s16", 1, 1))
-    assert short.is_full
+    one, most = frame("s16", 1, 1), frame("s16", 1, 7_999)
+    run = FrameRun(likeness_of(one))
+    assert [run.append(each, each.samples) for each in (most, one)] == [False, True]
+    short = FrameRun(likeness_of(one))
+    assert [short.append(one, 1) for _ in range(MAX_FRAMES)] == [False] * (MAX_FRAMES - 1) + [True]
 
 
 def test_nothing_makes_no_block() -> None:
@@ -84,9 +84,8 @@ def test_nothing_makes_no_block() -> None:
 
 
 def test_very_large_frames_become_several_blocks() -> None:
-    run = FrameRun()
     large = frame("s16p", 6, 400_000)
-    run.append(large)
+    run = run_of(large)
     blocks = [block.samples for block in run.blocks()]
     assert len(blocks) == 3
     assert (np.concatenate(blocks) == as_floats(large)).all()

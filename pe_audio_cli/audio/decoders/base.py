@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.errors import InputError
 
-__all__ = ["Block", "Decoder", "check_header", "check_track", "cut_short"]
+__all__ = ["MAX_GATHERED", "Block", "Decoder", "check_header", "check_track", "cut_short"]
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz; recorders write 4 to 384 kHz
 MAX_CHANNELS = 1_024  # libsndfile's own limit
+MAX_GATHERED = 1 << 20  # samples of all channels that are mixed at once
 TOLERANCE_SECONDS = 0.1  # how far padding and rounding may put a healthy recording from what its header claims
 
 

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
-from pe_audio_cli.audio.decoders.frame_run import FrameRun
+from pe_audio_cli.audio.decoders.frame_run import FrameRun, likeness_of
 from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_in_front, is_no_sound, next_recording
@@ -115,36 +115,37 @@ class FFmpegDecoder:
         """Yield blocks of about a second, of less where there are many channels or something changes."""
         run = FrameRun()
         for frame in self._frames:
-            self._follow(frame)
+            likeness, samples = likeness_of(frame), frame.samples
+            self._follow(*likeness[:2])
             missing = self._missing_before(frame)
-            if missing or not run.goes_on_with(frame):
+            if missing or likeness != run.likeness:
                 yield from run.blocks()
-                run = FrameRun()
-            for n in _seconds_of(missing, self._rate):
-                self._position += n
-                yield Block(np.zeros((n, self._channels), np.float32), self._rate)
-            run.append(frame)
-            self._position += frame.samples
-            if run.is_full:
+                run = FrameRun(likeness)
+            if missing:
+                for n in _seconds_of(missing, self._rate):
+                    self._position += n
+                    yield Block(np.zeros((n, self._channels), np.float32), self._rate)
+            self._position += samples
+            if run.append(frame, samples):
                 yield from run.blocks()
-                run = FrameRun()
+                run = FrameRun(likeness)
         yield from run.blocks()
         if self.next_recording is None and self._sound_end:
             self.next_recording = beginning_after(self._whole, self._sound_end)
         self._sum_up()
 
-    def _follow(self, frame: AudioFrame) -> None:
-        """Continue with the rate and the channels of this frame."""
-        rate, channels = frame.sample_rate, frame.layout.nb_channels
+    def _follow(self, rate: int, channels: int) -> None:
+        """Continue with a frame's rate and channels."""
+        if rate == self._rate and channels == self._channels:
+            return
         changes = []
         if rate != self._rate:
             changes.append(f"the sample rate changes from {self._rate} to {rate} Hz")
         if channels != self._channels:
             changes.append(f"the number of channels changes from {self._channels} to {channels}")
-        if changes:
-            check_header(self._file, rate, channels)
-            self._changes.append(f"{' and '.join(changes)} at {self._seconds:.3f} s")
-            self._earlier, self._position, self._rate, self._channels = self._seconds, 0, rate, channels
+        check_header(self._file, rate, channels)
+        self._changes.append(f"{' and '.join(changes)} at {self._seconds:.3f} s")
+        self._earlier, self._position, self._rate, self._channels = self._seconds, 0, rate, channels
 
     @property
     def _seconds(self) -> float:
@@ -156,7 +157,7 @@ class FFmpegDecoder:
         """FFmpeg's name of the codec."""
         return str(self._stream.codec_context.name)
 
-    @property
+    @cached_property
     def _is_mistimed(self) -> bool:
         """True if time stamps use another rate than the frames: those of a FLAC with a damaged header."""
         return self._container.format.name == "flac" and self._stream.time_base != Fraction(1, self.sample_rate)
@@ -205,11 +206,12 @@ class FFmpegDecoder:
 
     def _missing_before(self, frame: AudioFrame) -> int:
         """Return the samples of silence that stand in for audio that is missing by a frame's time stamp."""
-        if frame.time is None or self._is_mistimed:
+        time = frame.time
+        if time is None or self._is_mistimed:
             return 0
         if self._start is None:
-            self._start = frame.time
-        missing = round((frame.time - self._start - self._earlier) * self._rate) - self._position
+            self._start = time
+        missing = round((time - self._start - self._earlier) * self._rate) - self._position
         seconds = missing / self._rate
         if seconds > self._gap_left:
             self._jumps.append(self._seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.decoders.base import Block
 
-__all__ = ["FrameRun"]
+__all__ = ["FrameRun", "likeness_of"]
+
+Likeness: TypeAlias = tuple[int, int, str]
 
 BLOCK_SAMPLES = 1 << 20  # of all channels together, converted at once
 MAX_FRAMES = 1_024  # held: each takes a kilobyte or more, however short it is
@@ -30,37 +32,24 @@ SAMPLE_FORMATS = {
 class FrameRun:
     """Frames in a row, alike in rate, channels and sample format, about a second of them at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, likeness: Likeness = (0, 0, "")) -> None:
+        self.likeness = likeness
+        rate, channels, _ = likeness
         self._frames: list[AudioFrame] = []
-        self._likeness = (0, 0, "")
-        self._samples = 0
+        self._samples_left = min(rate, BLOCK_SAMPLES // max(channels, 1))
 
-    def goes_on_with(self, frame: AudioFrame) -> bool:
-        """Return whether a frame is like those of the run."""
-        return not self._frames or self._likeness == _likeness(frame)
-
-    def append(self, frame: AudioFrame) -> None:
-        """Add a frame that is like those of the run; one without samples is left out."""
-        if not frame.samples:
-            return
-        if not self._frames:
-            self._likeness = _likeness(frame)
-        self._frames.append(frame)
-        self._samples += frame.samples
-
-    @property
-    def is_full(self) -> bool:
-        """True if its blocks must be taken before another frame is added."""
-        if not self._frames:
-            return False
-        rate, channels, _ = self._likeness
-        return self._samples >= min(rate, BLOCK_SAMPLES // channels) or len(self._frames) >= MAX_FRAMES
+    def append(self, frame: AudioFrame, samples: int) -> bool:
+        """Add a frame with so many samples; return True if its blocks must be taken before another one."""
+        if samples:
+            self._frames.append(frame)
+            self._samples_left -= samples
+        return self._samples_left <= 0 or len(self._frames) >= MAX_FRAMES
 
     def blocks(self) -> Iterator[Block]:
         """Yield all samples in one block, in several where frames are very large; nothing without frames."""
         if not self._frames:
             return
-        rate, channels, name = self._likeness
+        rate, channels, name = self.likeness
         sample_type, silence, full_scale = SAMPLE_FORMATS[name.removesuffix("p")]
         samples = (_interleaved if name.endswith("p") else _packed)(self._frames, channels, sample_type)
         step = max(1, BLOCK_SAMPLES // channels)
@@ -68,7 +57,8 @@ class FrameRun:
             yield Block(_scaled(samples[done : done + step], silence, full_scale), rate)
 
 
-def _likeness(frame: AudioFrame) -> tuple[int, int, str]:
+def likeness_of(frame: AudioFrame) -> Likeness:
+    """Return the sample rate, the number of channels and the sample format."""
     return frame.sample_rate, frame.layout.nb_channels, frame.format.name
 
 

@@ -16,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pe_audio_cli.audio.bitstream import LOOK_WORDS, compressed_kind, words_of
-from pe_audio_cli.audio.decoders.base import TOLERANCE_SECONDS, Block, check_header, cut_short
+from pe_audio_cli.audio.decoders.base import MAX_GATHERED, TOLERANCE_SECONDS, Block, check_header, cut_short
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import Rest, beginning_after, extent_of, head_as_riff, id3_in_front, is_no_sound, rest_of
 from pe_audio_cli.audio.flac import claims_of
@@ -27,7 +27,7 @@ __all__ = ["SndfileDecoder", "recognizes"]
 
 # Of WAV, RF64, BW64, W64, AIFF, AU, CAF and FLAC.
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC")
-BLOCK_SECONDS = 0.1  # decoded at once; what is lost before a damaged place is less than that
+BLOCK_SECONDS = 0.1  # of compressed sound, decoded at once; what is lost before a damaged place is less than that
 MAX_BLOCK_BYTES = 1 << 24  # of float32 samples decoded at once, however many channels there are
 SILENT_SECONDS = 60  # before compressed sound, at most
 LEAST_WORDS = 1_024  # in which compressed sound is looked for
@@ -189,11 +189,13 @@ class SndfileDecoder:
         return 0 < int(self._sound.frames) < UNKNOWN_FRAMES
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks of a tenth of a second at most."""
+        """Blocks of a tenth of a second, of plain samples about a second."""
         return self._blocks
 
     def _decoded(self) -> Iterator[Block]:
         size = min(int(BLOCK_SECONDS * self.sample_rate), MAX_BLOCK_BYTES // (4 * self.channels))
+        if self._sound.subtype in WIDTHS:  # nothing is lost there, and each read takes a while
+            size *= -(-min(self.sample_rate, MAX_GATHERED // self.channels) // size)
         frames = 0
         try:
             for sound in chain([self._sound], map(self._samples, self._more)):
