@@ -23,7 +23,7 @@ from pe_audio_cli.live.actions.addresses import parse_target
 from pe_audio_cli.live.actions.base import Failures, Notice
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessage
 
 __all__ = ["Mqtt", "topic_level"]
 
@@ -42,7 +42,7 @@ class Mqtt:
 
     :class:`Topics` names the topics. All of them are published again after every connection, so that nothing is lost
     for long; while the broker is away or slow, only the latest message of each topic is kept. If the connection breaks,
-    the broker itself says that nobody listens (last will).
+    the broker itself says that nobody listens (last will). Labels that an earlier run listened for are removed.
     """
 
     def __init__(self, address: str) -> None:
@@ -106,6 +106,7 @@ class Mqtt:
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
         return client
 
     def _on_connect(self, client: Client, data: Any, flags: Any, answer: Any, properties: Any) -> None:
@@ -116,6 +117,7 @@ class Mqtt:
             self._outbox = dict(self._retained)
             self._is_connected = True
             self._changed.notify_all()
+        client.subscribe(self._topics.discovery())
 
     def _on_connect_fail(self, client: Client, data: Any) -> None:
         error = sys.exc_info()[1]  # the library calls this while it handles the error, and does not pass it on
@@ -128,6 +130,16 @@ class Mqtt:
             self._changed.notify_all()
         if not self._closed:
             self.failures.failed(f"the connection to {self._place} broke; it is made again")
+
+    def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
+        """Remove a label of an earlier run, which Home Assistant would show for ever as it was then."""
+        if not message.retain or not message.payload or message.topic in self._retained:
+            return
+        level = message.topic.split("/")[-2]
+        with self._changed:
+            for topic in (message.topic, self._topics.at(level, "state"), self._topics.at(level, "event")):
+                self._outbox[topic] = ""
+            self._changed.notify_all()
 
     def _disconnect(self) -> None:
         self._client.disconnect()
@@ -145,11 +157,13 @@ class Mqtt:
         """Send one message at a time, so that the library, whose queue has no end, never holds more than one.
 
         The quality of service is 0: what the library would repeat after a new connection could be older than what is
-        published then.
+        published then. The last message is acknowledged: what the broker has not read when the connection is closed may
+        be lost.
         """
         while (message := self._next_message()) is not None:
+            is_last = message == (self._topics.availability, "offline")
             with contextlib.suppress(RuntimeError, ValueError):  # the connection broke: all is published again after it
-                sent = self._client.publish(*message, qos=0, retain=True)
+                sent = self._client.publish(*message, qos=int(is_last), retain=True)
                 while self._is_connected and not sent.is_published():
                     sent.wait_for_publish(SENT_SECONDS)
                 self.failures.succeeded()
@@ -181,11 +195,16 @@ class Topics:
 
     def of(self, label: str, what: str) -> str:
         """The topic of a label's ``state`` or ``event``."""
-        return f"{self.base}/{topic_level(label)}/{what}"
+        return self.at(topic_level(label), what)
 
-    def discovery(self, label: str) -> str:
-        """Where Home Assistant looks for the label's description."""
-        return f"{DISCOVERY}/binary_sensor/{self._node}/{topic_level(label)}/config"
+    def at(self, level: str, what: str) -> str:
+        """The topic of ``state`` or ``event`` of the label with this level."""
+        return f"{self.base}/{level}/{what}"
+
+    def discovery(self, label: str | None = None) -> str:
+        """Where Home Assistant looks for the label's description; the pattern of all such topics for None."""
+        level = "+" if label is None else topic_level(label)
+        return f"{DISCOVERY}/binary_sensor/{self._node}/{level}/config"
 
     def description(self, label: str, version: str) -> dict[str, Any]:
         """The label as a binary sensor of Home Assistant's MQTT discovery."""

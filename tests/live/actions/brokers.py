@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import struct
@@ -14,13 +15,15 @@ from dataclasses import dataclass, field
 import pytest
 from live.actions.heard import eventually
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 12, 13, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 NOT_AUTHORIZED = 5
 
 
 @dataclass
 class SmallBroker:
     """As much of MQTT 3.1.1 as a publisher sees: it keeps what is retained, and publishes last wills.
+
+    A subscriber gets what is retained when it subscribes, and no more.
 
     ``published`` are all messages as (topic, message, retain), in order. ``user`` is who may connect, with a password.
     A broker that is ``deaf`` accepts connections and reads nothing.
@@ -36,7 +39,8 @@ class SmallBroker:
     @property
     def retained(self) -> dict[str, str]:
         """The latest retained message of each topic."""
-        return {topic: message for topic, message, retain in list(self.published) if retain}
+        latest = {topic: message for topic, message, retain in list(self.published) if retain}
+        return {topic: message for topic, message in latest.items() if message}
 
     def drop(self) -> None:
         """Break all connections."""
@@ -60,6 +64,8 @@ class SmallBroker:
                     self.published.append((topic, message, bool(flags & 1)))
                     if number is not None:
                         connection.sendall(bytes([PUBACK << 4, 2]) + number)
+                elif kind == SUBSCRIBE:
+                    connection.sendall(bytes([SUBACK << 4, 3]) + body[:2] + b"\0" + self.kept(body[4:-1].decode()))
                 elif kind == PINGREQ:
                     connection.sendall(bytes([PINGRESP << 4, 0]))
                 else:
@@ -67,6 +73,16 @@ class SmallBroker:
             will = None
         if will is not None:
             self.published.append(will)
+
+    def kept(self, pattern: str) -> bytes:
+        """The retained messages whose topics match, as they are sent to a new subscriber."""
+        packets = b""
+        for topic, message in self.retained.items():
+            if re.fullmatch(pattern.replace("+", "[^/]+"), topic):
+                body = struct.pack(">H", len(topic)) + topic.encode() + message.encode()
+                size = bytes([len(body) % 128 | 0x80, len(body) // 128])  # from 128 bytes to 16 KiB
+                packets += bytes([PUBLISH << 4 | 1]) + size + body
+        return packets
 
     def welcome(self, body: bytes) -> tuple[tuple[str, str, bool] | None, bool]:
         """The last will of a client that connects, and whether it may."""

@@ -85,6 +85,28 @@ def test_states_and_events_are_published_and_kept(broker: Mosquitto | SmallBroke
     assert states == ["OFF", "ON", "OFF"]
 
 
+def test_labels_of_an_earlier_run_are_removed_and_those_of_other_listeners_stay(
+    broker: Mosquitto | SmallBroker,
+) -> None:
+    for path in ("/home/nursery", "/home/cellar"):
+        connected(broker, path).close(30)
+    assert eventually(lambda: len(broker.retained) == 10)
+    mqtt = connected(broker, labels=("a smoke alarm", "rain"))
+    mqtt.notify(notice("start", "rain"))
+    assert eventually(lambda: not any("nursery" in topic and "dog" in topic for topic in broker.retained))
+    mqtt.close(30)
+    ours = {topic: text for topic, text in broker.retained.items() if "nursery" in topic}
+    names = {json.loads(text)["name"] for topic, text in ours.items() if topic.endswith("/config")}
+    assert names == {"a smoke alarm", "rain"}
+    assert {topic for topic in ours if not topic.endswith("/config")} == {
+        "home/nursery/availability",
+        "home/nursery/a_smoke_alarm/state",
+        "home/nursery/rain/state",
+        "home/nursery/rain/event",
+    }
+    assert len(broker.retained) == 6 + 5
+
+
 def test_the_broker_says_that_nobody_listens_when_the_connection_breaks(broker: Mosquitto | SmallBroker) -> None:
     """As when the machine loses its power: the socket is shut, without a farewell."""
     mqtt = connected(broker)
