@@ -26,6 +26,9 @@ class Limits:
             holds up to half a second of it in a byte.
         packet_bytes: a packet of compressed sound, as the container holds it.
         frame_bytes: a frame of decoded sound, all channels together.
+        packets_without_sound: compressed packets of which the decoder makes nothing, in a row; each with sound takes
+            ten off, for what calls and meetings leave out.
+        tags: texts about a recording, such as its title, whose number costs FFmpeg its square in time.
         index_bytes: what the headers of an MP4, those of its fragments too, make the decoder hold beyond their size.
         stall_seconds: how long an address may take until the next bytes arrive; in all it may take as long as it takes.
     """
@@ -34,6 +37,8 @@ class Limits:
     seconds_per_byte: float = 1.0
     packet_bytes: int = 16 << 20
     frame_bytes: int = 32 << 20
+    packets_without_sound: int = 100_000
+    tags: int = 5_000
     index_bytes: int = 256 << 20
     stall_seconds: float = 30.0
 
@@ -44,7 +49,8 @@ class Limits:
         Raises :class:`UsageError` if one is no positive number.
         """
         given = {each.name: environment.get(variable(each.name), "") for each in fields(cls)}
-        values: dict[str, Any] = {name: _positive(name, text) for name, text in given.items() if text}
+        kinds = {each.name: type(each.default) for each in fields(cls)}
+        values: dict[str, Any] = {name: _positive(name, text, kinds[name]) for name, text in given.items() if text}
         return cls(**values)
 
 
@@ -58,8 +64,7 @@ def variable(limit: str) -> str:
     return f"PEAUDIO_MAX_{limit.upper()}"
 
 
-def _positive(limit: str, text: str) -> int | float:
-    kind = int if limit.endswith("_bytes") else float
+def _positive(limit: str, text: str, kind: type[int | float]) -> int | float:
     try:
         value = kind(text)
     except ValueError:

@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pe_audio_cli import _paths
 from pe_audio_cli._extras import require_extra
 from pe_audio_cli._files import publish
 from pe_audio_cli._paths import reason
 from pe_audio_cli.errors import RunError, StoreError, UsageError
 from pe_audio_cli.index.condition import LIMIT, MEMORY_LIMIT, bytes_allowed, seconds_allowed, within
-from pe_audio_cli.index.files import check_index, clear_way, place_of, private_folder
+from pe_audio_cli.index.files import check_index, clear_way, log_of, place_of, private_folder
 from pe_audio_cli.index.schema import CLIPS, CLIPS_FOR_CONDITIONS, COUNT, MAX, TABLES, About, damaged, read_about
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Database:
         """
         require_extra("search", "an index")
         check_index(path)
-        if not read_only:
+        if not read_only and _paths.exists(log_of(place_of(path))):
             cls.open(path, accept=accept).close()  # DuckDB moves its log into the file for who may write
         with _read_errors_explained(path):
             connection = _connect(place_of(path), read_only=read_only)

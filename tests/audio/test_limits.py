@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -406,3 +407,156 @@ def test_titles_of_chapters_are_not_read(recordings: Recordings) -> None:
     megabytes, said = cost(recordings.raw("a.mov", content))
     assert said == "1000 None\n"
     assert megabytes < PLAIN_MEGABYTES
+
+
+# Tags, each of which FFmpeg compares with all before it
+
+
+def id3(frames: Iterable[tuple[bytes, bytes]], version: int = 3) -> bytes:
+    """An ID3v2 tag."""
+    content = b"".join(
+        name + (struct.pack(">IH", len(text), 0) if version > 2 else len(text).to_bytes(3, "big")) + text
+        for name, text in frames
+    )
+    return b"ID3" + bytes([version, 0, 0]) + bytes(len(content) >> bits & 0x7F for bits in (21, 14, 7, 0)) + content
+
+
+def comments(texts: Iterable[bytes]) -> bytes:
+    """Vorbis comments."""
+    those = [struct.pack("<I", len(text)) + text for text in texts]
+    return struct.pack("<I", 3) + b"abc" + struct.pack("<I", len(those)) + b"".join(those)
+
+
+def ebml(name: str, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return bytes.fromhex(name) + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+
+def tagged(recordings: Recordings, name: str, codec: str, texts: dict[str, str]) -> Path:
+    """A recording with tags, as FFmpeg writes them."""
+    path = recordings.folder / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000, layout="mono")
+        container.metadata.update(texts)
+        for begin in range(0, 48_000, 960):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 48_000, begin
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def mp3_tags(recordings: Recordings, count: int, version: int = 3, name: bytes = b"TXXX") -> Path:
+    sound = recordings.encode("a.mp3", "libmp3lame", recordings.noise(48_000), 48_000).read_bytes()
+    return recordings.raw("a.mp3", id3(((name, b"\0k%d\0v" % n) for n in range(count)), version) + sound)
+
+
+def ape_tags(recordings: Recordings, count: int) -> Path:
+    sound = recordings.encode("a.wv", "wavpack", recordings.noise(48_000), 48_000).read_bytes()
+    items = b"".join(struct.pack("<II", 1, 0) + b"key%d\0v" % n for n in range(count))
+    footer = b"APETAGEX" + struct.pack("<IIII8x", 2_000, len(items) + 32, count, 0)
+    return recordings.raw("b.wv", sound + items + footer)
+
+
+def ogg_tags(recordings: Recordings, count: int) -> Path:
+    return tagged(recordings, "a.ogg", "libvorbis", {f"key{n}": "v" for n in range(count)})
+
+
+def flac_tags(recordings: Recordings, count: int) -> Path:
+    content = recordings.sound("a.flac", recordings.noise(48_000), 48_000, "FLAC", "PCM_16").read_bytes()
+    texts = comments(b"K%d=v" % n for n in range(count))
+    block = b"\4" + len(texts).to_bytes(3, "big") + texts
+    return recordings.raw("b.flac", content[:4] + b"\0" + content[5:42] + block + b"\x81" + content[43:])
+
+
+SEEK = 54  # bytes of a SeekHead with one entry
+
+
+def matroska_tags(recordings: Recordings, count: int, *, at_the_end: bool = False) -> Path:
+    content = recordings.encode("a.mka", "libopus", recordings.noise(48_000), 48_000).read_bytes()
+    texts = (ebml("67c8", ebml("45a3", b"K%d" % n), ebml("4487", b"v")) for n in range(count))
+    tags = ebml("1254c367", ebml("7373", *texts))
+    begin = content.index(bytes.fromhex("18538067"))
+    head, segment = content[:begin], content[begin + 12 :]
+    where = ebml("53ab", bytes.fromhex("1254c367")), ebml("53ac", struct.pack(">Q", SEEK + len(segment)))
+    seek = ebml("114d9b74", ebml("4dbb", *where))
+    assert len(seek) == SEEK
+    return recordings.raw("b.mka", head + bytes.fromhex("18538067") + b"\1" + 7 * b"\xff" + (
+        seek + segment + tags if at_the_end else tags + segment))  # fmt: skip
+
+
+def matroska_tags_at_the_end(recordings: Recordings, count: int) -> Path:
+    return matroska_tags(recordings, count, at_the_end=True)
+
+
+def mp4_tags(recordings: Recordings, count: int) -> Path:
+    def text(number: int) -> bytes:
+        mean, name = table(b"mean", rest=b"com.apple.iTunes"), table(b"name", rest=b"k%d" % number)
+        return box(b"----", mean, name, table(b"data", 1, rest=b"v"))
+
+    items = box(b"ilst", *map(text, range(count)))
+    handler = table(b"hdlr", 0, rest=b"mdirappl" + bytes(9))
+    return quicktime(
+        recordings, movie(track(1_000, 1, b"sowt"), more=box(b"udta", table(b"meta", rest=handler + items)))
+    )
+
+
+TAGGED: dict[str, Callable[[Recordings, int], Path]] = {
+    "ID3": mp3_tags,
+    "ID3v2.2": lambda recordings, count: mp3_tags(recordings, count, 2, b"TXX"),
+    "ID3v2.4": lambda recordings, count: mp3_tags(recordings, count, 4, b"PRIV"),
+    "APE": ape_tags,
+    "Ogg": ogg_tags,
+    "FLAC": flac_tags,
+    "Matroska": matroska_tags,
+    "Matroska, at the end": matroska_tags_at_the_end,
+    "MP4": mp4_tags,
+}
+
+
+@pytest.mark.parametrize("form", TAGGED)
+def test_tags_have_a_limit(recordings: Recordings, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAUDIO_MAX_TAGS", "300")
+    assert heard(TAGGED[form](recordings, 100))[0] > 0.01
+    file = TAGGED[form](recordings, 400)
+    if form == "FLAC":  # which libsndfile reads, however many there are
+        assert heard(file)[0] == 1.0
+        return
+    assert "PEAUDIO_MAX_TAGS" in refusal(file)
+    monkeypatch.setenv("PEAUDIO_MAX_TAGS", "1000")
+    assert heard(file)[0] > 0.01
+
+
+@pytest.mark.parametrize("form", ["ID3", "Matroska", "MP4"])
+def test_many_tags_take_no_time(recordings: Recordings, form: str) -> None:
+    file = TAGGED[form](recordings, 50_000)
+    begin = time.thread_time()
+    assert "PEAUDIO_MAX_TAGS" in refusal(file)
+    assert time.thread_time() - begin < 2
+
+
+def test_a_large_cover_is_no_tags(recordings: Recordings) -> None:
+    sound = recordings.encode("a.mp3", "libmp3lame", recordings.noise(48_000), 48_000).read_bytes()
+    cover = b"\0image/png\0\3\0" + np.random.default_rng(7).bytes(3_000_000)
+    assert heard(recordings.raw("a.mp3", id3([(b"APIC", cover)]) + sound))[0] == 1.0
+
+
+# Packets without sound
+
+
+@pytest.mark.parametrize("head", [b"#!AMR\n", b"#!AMR-WB\n"])
+def test_frames_without_sound_have_a_limit(recordings: Recordings, head: bytes) -> None:
+    file = recordings.raw("a.amr", head + b"\x7c" * 300_000)
+    begin = time.thread_time()
+    assert "PEAUDIO_MAX_PACKETS_WITHOUT_SOUND" in refusal(file)
+    assert time.thread_time() - begin < 10
+
+
+def test_what_is_broken_between_sound_is_passed_over(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAUDIO_MAX_PACKETS_WITHOUT_SOUND", "12")
+    content = recordings.encode("a.aac", "aac", recordings.noise(480_000), 48_000).read_bytes()
+    frames = re.findall(rb"\xff\xf1.*?(?=\xff\xf1|\Z)", content, re.S)
+    broken = [frame[:7] + b"\xff" * (len(frame) - 7) for frame in frames]
+    halves = [frame if n % 2 else broken[n] for n, frame in enumerate(frames)]
+    assert heard(recordings.raw("b.aac", b"".join(halves)))[0] > 3
+    assert "PEAUDIO_MAX_PACKETS_WITHOUT_SOUND" in refusal(recordings.raw("c.aac", b"".join(frames[:9] + broken)))

@@ -19,7 +19,8 @@ from av.packet import Packet
 
 from pe_audio_cli.audio.decoders.base import Block, check_header, check_track, cut_short
 from pe_audio_cli.audio.decoders.frame_run import FrameRun, likeness_of
-from pe_audio_cli.audio.decoders.quicktime import index_bytes
+from pe_audio_cli.audio.decoders.quicktime import index_bytes_and_tags
+from pe_audio_cli.audio.decoders.tags import tags_of
 from pe_audio_cli.audio.excerpt import Excerpt, Opened, part_of, read_at, size_of
 from pe_audio_cli.audio.extent import beginning_after, extent_of, id3_in_front, is_no_sound, next_recording
 from pe_audio_cli.audio.frames import TRANSPORT_BYTES
@@ -31,6 +32,8 @@ __all__ = ["FFmpegDecoder"]
 
 MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
+AMR_HEADER_BYTES = 1  # of a frame, which may have no more: RFC 4867, section 5.3
+PACKETS_FOR_SOUND = 10  # without sound, that one with sound makes up for
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
 MP3_TAG, MP3_TAG_BYTES = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S), 256
 MPEG1_RATE = 32_000  # Hz; at lower rates, MPEG-2's, frames are half as long
@@ -73,9 +76,13 @@ class FFmpegDecoder:
             opened = part_of(opened, 0, self.next_recording)  # or FFmpeg takes what follows for more of the first
         self._opened = opened
         self._limits = Limits.of_environment()
-        if (claimed := index_bytes(opened)) > self._limits.index_bytes:
+        claimed, n_tags = index_bytes_and_tags(opened)
+        if claimed > self._limits.index_bytes:
             raise InputError(file, "decode", f"its header claims {claimed:,} bytes of tables: {remedy('index_bytes')}")
+        if (n_tags := n_tags + tags_of(opened)) > self._limits.tags:
+            raise InputError(file, "decode", f"it has {n_tags:,} tags: {remedy('tags')}")
         self._gap_left = self._limits.gap_seconds
+        self._n_without_sound = 0  # packets, fewer for each with sound
         self.warnings: list[str] = []
         self._start: float | None = None  # seconds; the time stamp of the timeline's zero
         self._earlier = 0.0  # seconds of the timeline before the sample rate changed, if it did
@@ -185,7 +192,17 @@ class FFmpegDecoder:
             message = f"a packet at {self._seconds:.3f} s has {packet.size:,} bytes: {remedy('packet_bytes')}"
             raise InputError(self._file, "decode", message)
 
+    def _count_without_sound(self, has_sound: bool) -> None:
+        self._n_without_sound = max(0, self._n_without_sound + (-PACKETS_FOR_SOUND if has_sound else 1))
+        if self._n_without_sound > self._limits.packets_without_sound:
+            message = (
+                f"{self._n_without_sound:,} packets after {self._seconds:.3f} s hold no sound: "
+                f"{remedy('packets_without_sound')}"
+            )
+            raise InputError(self._file, "decode", message)
+
     def _decoded(self) -> Iterator[AudioFrame]:
+        least = AMR_HEADER_BYTES if self.codec.startswith("amr") else 0
         try:
             for packet in self._container.demux(self._stream):
                 self._check_packet(packet)
@@ -200,6 +217,7 @@ class FFmpegDecoder:
                     self._refused = self._refused or isinstance(error, av.ArgumentError)
                 if broken:
                     self._broken.append(self._seconds)
+                self._count_without_sound(bool(frames) and packet.size > least)
                 yield from frames
         except av.FFmpegError as error:
             self._ended = error.strerror or "it makes no sense"

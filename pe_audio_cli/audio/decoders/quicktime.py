@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 
-__all__ = ["index_bytes"]
+__all__ = ["index_bytes", "index_bytes_and_tags"]
 
 MAX_HEADER = 1 << 26  # bytes of a box of headers that are looked at
 WINDOW = 1 << 16  # bytes that are read at a time to find the boxes of a file
@@ -61,12 +61,17 @@ LENGTH_AND_TIME = {False: np.dtype(">u4,>u4,>u4"), True: np.dtype(">u8,>u8,>u4")
 
 def index_bytes(opened: Opened) -> int:
     """About how much memory the headers of an MP4 or MOV ask for beyond what they take in the file; 0 for others."""
+    return index_bytes_and_tags(opened)[0]
+
+
+def index_bytes_and_tags(opened: Opened) -> tuple[int, int]:
+    """:func:`index_bytes`, and the number of texts about the recording, such as its title."""
     headers = _Headers(size_of(opened))
     for name, offset, size in _boxes_of(opened):
         if name in LOOKED_INTO or (name in SPARE and read_at(opened, offset + 4, 4) in MOVIE):
             content = read_at(opened, offset, min(size, MAX_HEADER))
             headers.take(name, memoryview(content))
-    return headers.total()
+    return headers.total(), headers.n_tags
 
 
 @dataclass
@@ -107,6 +112,7 @@ class _Headers:
     file_bytes: int
     movie_ticks: int = 1
     claimed: int = 0
+    n_tags: int = 0
     tracks: list[_Track] = field(default_factory=lambda: [_Track()])  # the first for tables in front of any
 
     def total(self) -> int:
@@ -118,6 +124,8 @@ class _Headers:
             return
         if name == b"trak":
             self.tracks.append(_Track())
+        elif name == b"ilst":
+            self.n_tags += sum(1 for _ in _boxes_in(content))
         if name in FIELDS:
             self._count(name, content)
         elif name in ODD_CONTAINERS:

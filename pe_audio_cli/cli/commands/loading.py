@@ -36,6 +36,8 @@ class Commands(MutableMapping[str, Any]):
         self._names = dict.fromkeys(PLACES)
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
         if name not in self._loaded:
             self._loaded[name] = _load(name, *PLACES[name])
         return self._loaded[name]
