@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "plot": ("matplotlib",),
     "ray": ("ray", "pyarrow"),
     "search": ("duckdb", "pyarrow"),
+    "serve": ("starlette", "uvicorn", "python_multipart"),
 }
 
 

@@ -38,6 +38,7 @@ NOT_RUN = {
     r"^(\w+=\S+ )?ray ": "test_examples.py checks examples/cluster.yaml; a node cannot be started beside others",
     r"--engine ray": "tests/cluster runs it",
     r" (-m|--model) (small|base|large)\b|models pull": "needs a network; tests/cli/test_models.py pulls from a stub",
+    r"^peaudio serve |^curl ": "tests/server runs servers, and curl against one",
     r"--install-completion": "changes the user's shell",
 }
 NEEDS = {"cut_events.sh": "ffmpeg", "nightly.sh": "flock"}  # programs that scripts call

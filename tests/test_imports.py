@@ -26,8 +26,9 @@ MIDDLE = AUDIO | {"models", "detection", "formats", "plots", "report"}
 UPPER = MIDDLE | {"inference", "outputs"}
 # Whom each subpackage may import, from the top down; "" is the package itself.
 MAY_IMPORT: dict[str, set[str]] = {
-    "": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api", "cli"},
-    "cli": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api"},
+    "": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api", "server", "cli"},
+    "cli": UPPER | {"index", "live", "evaluation", "learning", "cluster", "diagnosis", "api", "server"},
+    "server": UPPER | {"index", "api"},
     "api": UPPER | {"evaluation", "learning"},
     "learning": UPPER | {"index", "evaluation"},
     "index": UPPER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -67,6 +68,24 @@ def test_an_encoder_gives_each_thread_what_it_gives_one_alone(encoder: Encoder) 
         together = at_once([lambda each=each: everything(*each) for each in enumerate(lengths)])
         for expected, got in zip(alone, together, strict=True):
             assert all(np.array_equal(one, other) for one, other in zip(expected, got, strict=True))
+
+
+def test_torch_works_for_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number of threads, and cuDNN's flags, are the whole process's, and change within a call."""
+    monkeypatch.setenv("PEAUDIO_ENGINE", "torch")
+    encoder: Any = load_encoder(Checkpoint.open(TINY, "tiny"))
+    codec, within, most = encoder._codec, [], []
+
+    def noted(samples: Any) -> Any:
+        within.append(samples)
+        most.append(len(within))
+        time.sleep(0.02)  # so that another thread comes in, if it can
+        within.pop()
+        return codec(samples)
+
+    monkeypatch.setattr(encoder, "_codec", noted)
+    at_once([lambda: encoder.encode_codec(audio(0, 3))] * 4)
+    assert most == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch"])

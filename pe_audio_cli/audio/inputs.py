@@ -17,7 +17,7 @@ from pe_audio_cli.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["DataInput", "Input", "Inputs", "Samples", "listed"]
+__all__ = ["DataInput", "Input", "Inputs", "OwnFile", "Samples", "listed"]
 
 # One recording: a path, a folder, a pattern or an address; encoded bytes; a file opened for reading bytes; samples of
 # shape (samples,) or (samples, channels) and their rate in Hz.
@@ -35,12 +35,19 @@ class Samples:
     sample_rate: Any
 
 
+@dataclass(frozen=True, eq=False)
+class OwnFile:
+    """A file of the system's that is open for this recording alone: it is read as it is, without a copy."""
+
+    file: BinaryIO
+
+
 class DataInput(str):
     """The name of a recording passed from Python; ``content`` is the recording: bytes, an open file, or samples."""
 
-    content: bytes | bytearray | memoryview | BinaryIO | Samples
+    content: bytes | bytearray | memoryview | BinaryIO | OwnFile | Samples
 
-    def __new__(cls, name: str, content: bytes | bytearray | memoryview | BinaryIO | Samples) -> DataInput:
+    def __new__(cls, name: str, content: bytes | bytearray | memoryview | BinaryIO | OwnFile | Samples) -> DataInput:
         """Call ``content`` by a name, which need not be unique."""
         named = super().__new__(cls, name)
         named.content = content

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from pe_audio_cli._system import pread
 from pe_audio_cli.audio.addresses import fetch, is_address
-from pe_audio_cli.audio.inputs import DataInput, Samples
+from pe_audio_cli.audio.inputs import DataInput, OwnFile, Samples
 from pe_audio_cli.errors import InputError, RunError
 
 __all__ = ["check_readable", "open_recording", "rewound", "system_errors_of", "unreachable"]
@@ -37,6 +37,8 @@ def open_recording(file: str) -> BinaryIO:
         RunError: the temporary folder has no space for what comes through a pipe or from an address.
     """
     if isinstance(file, DataInput):
+        if isinstance(file.content, OwnFile):
+            return _again(file, file.content.file)
         return _to_temporary_file(_content(file))
     if file == "-":
         return _to_temporary_file(_standard_input())
@@ -100,7 +102,7 @@ def unreachable(file: str, error: OSError | ValueError) -> InputError:
 def _content(file: DataInput) -> Iterator[bytes | bytearray | memoryview]:
     """Yield the bytes that were passed."""
     name, content = str(file), file.content
-    assert not isinstance(content, Samples), "samples have no bytes to open"
+    assert not isinstance(content, (OwnFile, Samples)), "samples have no bytes to open"
     if isinstance(content, (bytes, bytearray, memoryview)):
         yield bytes(content) if isinstance(content, memoryview) else content  # a view need not be contiguous
         return
@@ -112,6 +114,14 @@ def _content(file: DataInput) -> Iterator[bytes | bytearray | memoryview]:
             what = "has nothing to give at the moment" if chunk is None else "is opened for text"
             raise InputError(name, "unreadable", f"this file {what}: open it for reading bytes, with mode 'rb'")
         yield chunk
+
+
+def _again(name: str, opened: BinaryIO) -> BinaryIO:
+    """Open a file of the system's once more, at its first byte; the given one stays open."""
+    with system_errors_of(str(name)):
+        again = os.fdopen(os.dup(opened.fileno()), "rb")
+        again.seek(0)
+        return again
 
 
 def _standard_input() -> Iterator[bytes]:

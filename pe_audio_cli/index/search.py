@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from pe_audio_cli.inference.tasks.query import TaughtLabel
     from pe_audio_cli.models.checkpoint import Checkpoint
-    from pe_audio_cli.models.encoder import DeviceOptions
+    from pe_audio_cli.models.encoder import DeviceOptions, Encoder
     from pe_audio_cli.models.text_cache import Encode
 
 __all__ = ["Index", "SearchOptions"]
@@ -149,6 +149,7 @@ class Index:
         file: str | os.PathLike[str],
         options: SearchOptions | None = None,
         device: DeviceOptions | None = None,
+        encoder: Encoder | None = None,
     ) -> SearchResult:
         """Return the windows most similar to a recording, by the cosine of their embeddings.
 
@@ -158,6 +159,7 @@ class Index:
             file: the recording.
             options: how many hits, and among which windows.
             device: where and how the audio tower runs.
+            encoder: that of the index's checkpoint, if it is loaded already.
 
         Raises:
             InputError: the recording cannot be read.
@@ -169,12 +171,10 @@ class Index:
         from pe_audio_cli.audio.framing import WindowOptions
         from pe_audio_cli.inference.runner import embed
         from pe_audio_cli.inference.tasks.base import EncodeOptions
-        from pe_audio_cli.models.backends.loading import load_encoder
 
         recording = addressed(os.fspath(file))
         cutting = WindowOptions(self.about.window_seconds, self.about.overlap_seconds)
-        with self._lock:
-            encoder = load_encoder(self._checkpoint(), device)
+        encoder = self.load_encoder(device) if encoder is None else encoder
         (embedded,) = embed([recording], encoder, "recording", EncodeOptions(cutting))
         if isinstance(embedded, FileError):
             raise InputError(embedded.file, embedded.kind, embedded.message)
@@ -183,6 +183,13 @@ class Index:
         vectors = QueryVectors(embedded.embeddings, nothing, partial(_alike, norm))
         (result,) = self._best([recording], vectors, "similarity", options)
         return replace(result, warnings=embedded.recording.warnings)
+
+    def load_encoder(self, device: DeviceOptions | None = None) -> Encoder:
+        """Load the index's checkpoint. Raises :class:`CheckpointError`, or :class:`StoreError` if it has changed."""
+        from pe_audio_cli.models.backends.loading import load_encoder
+
+        with self._lock:
+            return load_encoder(self._checkpoint(), device)
 
     @property
     def is_fresh(self) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -33,6 +34,12 @@ class CachingEncoder:
         self._texts: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes // TEXT_SHARE)
         self._codec: _LruCache[NDArray[np.float32]] = _LruCache(cache_bytes)
         self._windows: _LruCache[Embeddings] = _LruCache(cache_bytes)
+
+    def through(self, wrap: Callable[[Encoder], Encoder]) -> CachingEncoder:
+        """Return the same cache in front of the encoder that ``wrap`` makes of this one's, with the same numbers."""
+        other = copy.copy(self)
+        other._encoder = wrap(self._encoder)
+        return other
 
     def encode_text(self, labels: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings of shape ``(n_labels, dim)``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pe_audio_cli.errors import CheckpointError
 from pe_audio_cli.models.checkpoint import Checkpoint
@@ -15,7 +15,7 @@ from pe_audio_cli.models.registry import DEFAULT_MODEL, SHIPPED, SIZES, TASKS, T
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo, CachedRevisionInfo
 
-__all__ = ["Stored", "inventory"]
+__all__ = ["Stored", "inventory", "stored_object"]
 
 DEFAULT_REVISION = "main"
 
@@ -46,6 +46,19 @@ def inventory() -> list[Stored]:
         *(row for repo, (size, task) in named.items() for row in _of_size(repo, size, task, cache.get(repo))),
         *(row for repo in others for row in _whole(repo, repo, TASKS, cache[repo])),
     ]
+
+
+def stored_object(stored: Stored) -> dict[str, Any]:
+    """Return the object of a checkpoint, as ``peaudio models -f json`` prints it."""
+    return {
+        "schema": "peaudio.model/1",
+        "name": stored.name,
+        "for": stored.tasks,
+        "hub_id": stored.hub_id,
+        "revision": stored.revision,
+        "bytes": stored.n_bytes,
+        "folder": None if stored.folder is None else str(stored.folder),
+    }
 
 
 def _shipped() -> Iterator[Stored]:

@@ -23,6 +23,7 @@ PLACES = {
     "search": ("search", "search"),
     "teach": ("teach", "teach"),
     "labels": ("teach", "show_labels"),
+    "serve": ("serve", "serve"),
     "models": ("models", "models"),
     "doctor": ("doctor", "doctor"),
 }

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -43,10 +43,11 @@ def show(
     if context.invoked_subcommand is not None:
         return
     with begin(VerbosityFlags(), encodes_audio=False):
-        from pe_audio_cli.models.inventory import inventory
+        from pe_audio_cli.models.inventory import inventory, stored_object
 
         found = inventory()
-        print(json.dumps([_object(each) for each in found], indent=2) if format == "json" else _table(found, _width()))
+        objects = [stored_object(each) for each in found]
+        print(json.dumps(objects, indent=2) if format == "json" else _table(found, _width()))
 
 
 @models.command()
@@ -139,15 +140,3 @@ def _where(stored: Stored) -> str:
         return str(stored.folder)
     state = "unfinished" if stored.n_bytes else "not here"
     return f"{state}: peaudio models pull {stored.name} --for {stored.tasks[0]}"
-
-
-def _object(stored: Stored) -> dict[str, Any]:
-    return {
-        "schema": "peaudio.model/1",
-        "name": stored.name,
-        "for": stored.tasks,
-        "hub_id": stored.hub_id,
-        "revision": stored.revision,
-        "bytes": stored.n_bytes,
-        "folder": None if stored.folder is None else str(stored.folder),
-    }

@@ -1,0 +1,1 @@
+"""``peaudio serve``: a loaded model behind HTTP. Only this package imports starlette and uvicorn."""
