@@ -58,8 +58,8 @@ class ActionFlags:
         str | None,
         typer.Option(
             metavar="URL",
-            help="Publish the state of each label, mqtt://[USER:PASSWORD@]HOST[/TOPIC] or mqtts://, with Home "
-            "Assistant's discovery.",
+            help="Publish the state of each label, mqtt://HOST/TOPIC or mqtts://, in a way that Home Assistant finds "
+            "it.",
             rich_help_panel=PANEL,
         ),
     ] = None

@@ -32,6 +32,7 @@ LONGEST_ROLL = 60.0  # seconds before and after
 LATENESS = 30.0  # seconds by which detection, and a slow disk, may come after the sound
 MOST_WAITING = 1_000  # clips that are complete and not yet written
 CORRECTION = 0.1  # seconds
+TOO_LATE = f"when it is to be written: the event was found, or the disk writes, more than {LATENESS:g} s late"
 FULL_SCALE = 1 << 15
 
 Pcm16 = npt.NDArray[np.int16]
@@ -106,7 +107,7 @@ class ClipSaver:
     def _write(self, clip: _Clip) -> None:
         samples, n_lost = self._ring.read(clip.first, clip.end)
         if not len(samples):
-            self.failures.failed("the sound of an event was no longer kept when it was to be written: the disk is slow")
+            self.failures.failed(f"the sound of an event is no longer kept {TOO_LATE}")
             return
         try:
             path = _save(self._folder, clip.event, _flac(samples))
@@ -115,7 +116,7 @@ class ClipSaver:
             return
         if n_lost:
             seconds = n_lost / SAMPLE_RATE
-            self.failures.failed(f"the first {seconds:.1f} s of a clip were no longer kept: the disk is slow")
+            self.failures.failed(f"the first {seconds:.1f} s of an event are no longer kept {TOO_LATE}")
         else:
             self.failures.succeeded()
         self._on_saved(clip.event, str(path))
