@@ -15,7 +15,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,eval,mqtt,plot,ray,search,serve]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,eval,listen,mqtt,plot,ray,search,serve]'
 	@touch $@
 
 demo: $(INSTALLED) ## tag and localize the recordings in examples/

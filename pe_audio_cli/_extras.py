@@ -11,6 +11,7 @@ __all__ = ["EXTRAS", "require_extra"]
 # The modules that each extra of pyproject.toml installs and the package imports.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "eval": ("scipy", "sklearn", "tomlkit"),
+    "listen": ("sounddevice",),
     "mqtt": ("paho",),
     "parquet": ("pyarrow",),
     "plot": ("matplotlib",),

@@ -40,7 +40,13 @@ if TYPE_CHECKING:
     Rules: TypeAlias = "PerLabel[Any]"  # of TagOptions or of EventOptions, as the command has it
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, Rules, EncodeOptions], Iterator[Result]]
 
-__all__ = ["Batch"]
+__all__ = [
+    "Batch",
+    "label_files_of",
+    "label_options_of",
+    "warn_of_settings_for_another_model",
+    "warn_of_unfamiliar_labels",
+]
 
 
 SHOWN_LABELS = 10  # in a warning about labels
@@ -86,8 +92,8 @@ class Batch:
         from pe_audio_cli.outputs.side_outputs import OutputList
 
         runner = Runner(self.console, self.flags.output.fail_fast)
-        label_files = _label_files(self.flags.labels)
-        labels = gather_labels(_label_options(self.flags.labels))
+        label_files = label_files_of(self.flags.labels)
+        labels = gather_labels(label_options_of(self.flags.labels))
         if self.named is not None:
             self.rules(self.named)
             labels = labels or list(self.named.labels)
@@ -119,9 +125,9 @@ class Batch:
         runner.say_which_model(checkpoint)
         on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
         with self.console.progress(names) as progress, on as (encoder, engine):
-            self._warn_of_settings_for_another_model(tuned, encoder)
+            warn_of_settings_for_another_model(self.console, tuned, encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned, taught.labels)
-            self._warn_of_unfamiliar_labels(checkpoint, query)
+            warn_of_unfamiliar_labels(self.console, checkpoint, query)
             done = outputs.open(
                 {**self._settings(writer, encoder, labels, windows), **_rule_settings(tuned, rules, taught), **settings}
             )
@@ -160,22 +166,6 @@ class Batch:
     def _report_escaped_names(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
         for text, escaped in escaped_names(writer, labels, files).items():
             self.console.tell(f"{writer.name} writes {text!r} as {escaped!r}")
-
-    def _warn_of_unfamiliar_labels(self, checkpoint: Checkpoint, query: Query) -> None:
-        from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
-
-        unfamiliar = UnfamiliarLabels.open(checkpoint.folder)
-        for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
-            if label in query.taught:
-                continue
-            self.console.warn(
-                f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
-            )
-
-    def _warn_of_settings_for_another_model(self, tuned: SettingsFile, encoder: Encoder) -> None:
-        facts = encoder.facts
-        if tuned.fingerprint not in ("", facts.fingerprint):
-            self.console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune again")
 
     def _writer(self) -> type[Writer]:
         writer = writer_for(self._format(), self.command)
@@ -290,7 +280,27 @@ def _rule_settings(tuned: SettingsFile, rules: Rules, taught: TaughtLabels) -> R
     return {**said, "taught": taught.fingerprint} if taught.labels else said
 
 
-def _label_files(flags: LabelFlags) -> list[LabelFile]:
+def warn_of_unfamiliar_labels(console: Console, checkpoint: Checkpoint, query: Query) -> None:
+    """Warn of labels that mean little to a model that knows few."""
+    from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
+
+    unfamiliar = UnfamiliarLabels.open(checkpoint.folder)
+    for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
+        if label in query.taught:
+            continue
+        console.warn(
+            f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
+        )
+
+
+def warn_of_settings_for_another_model(console: Console, tuned: SettingsFile, encoder: Encoder) -> None:
+    """Warn of settings that were tuned for another checkpoint."""
+    facts = encoder.facts
+    if tuned.fingerprint not in ("", facts.fingerprint):
+        console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune again")
+
+
+def label_files_of(flags: LabelFlags) -> list[LabelFile]:
     """Read the files of taught labels, with imports that other runs do without."""
     if not flags.taught:
         return []
@@ -299,7 +309,8 @@ def _label_files(flags: LabelFlags) -> list[LabelFile]:
     return read_all(flags.taught)
 
 
-def _label_options(flags: LabelFlags) -> LabelOptions:
+def label_options_of(flags: LabelFlags) -> LabelOptions:
+    """Return the sources of labels that the flags name."""
     from pe_audio_cli.inference.labels import LabelOptions
 
     return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())

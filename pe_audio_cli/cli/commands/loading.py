@@ -17,6 +17,7 @@ __all__ = ["Commands"]
 PLACES = {
     "tag": ("tag", "tag"),
     "localize": ("localize", "localize"),
+    "listen": ("listen", "listen"),
     "eval": ("evaluate", "evaluate"),
     "embed": ("embed", "embed"),
     "index": ("index", "index"),
