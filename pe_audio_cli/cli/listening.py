@@ -33,7 +33,7 @@ EXTENSIONS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "tab
 
 @dataclass(frozen=True)
 class SourceFlags:
-    """What is listened to."""
+    """Flags of the source."""
 
     source: str | None
     device: str | None
@@ -43,7 +43,7 @@ class SourceFlags:
 
 @dataclass(frozen=True)
 class OutputFlags:
-    """Where events are written, and how."""
+    """Flags of the output."""
 
     path: str | None
     format: str | None
@@ -51,7 +51,7 @@ class OutputFlags:
 
 
 class Output(Protocol):
-    """What takes records."""
+    """The protocol of what takes records."""
 
     def write(self, record: Record) -> None:
         """Write a record at once."""

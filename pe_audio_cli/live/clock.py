@@ -1,4 +1,4 @@
-"""When things happened: seconds since the start, and the wall clock's time of them.
+"""The times of what happened: seconds since the start, and the wall clock's time of them.
 
 The wall clock is read once, at the start, and a monotonic clock from then on: whoever sets the wall clock meanwhile
 moves no event. Sound that is played faster or slower than it is recorded has the time of its samples.

@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(slots=True)
 class _Candidate:
-    """What may become an event: active from ``onset``, last in the frame before ``offset``."""
+    """A possible event, active from ``onset``, last in the frame before ``offset``."""
 
     onset: int
     offset: int

@@ -38,7 +38,7 @@ OnAudio: TypeAlias = "Callable[[NDArray[np.float32], int], None]"
 
 @dataclass(frozen=True)
 class Scene:
-    """What is listened for: a model, its labels, and how their events are found."""
+    """A model, its labels, and the rules by which their events are found."""
 
     encoder: Encoder
     query: Query
@@ -84,7 +84,7 @@ class _Stretch:
 
 @dataclass
 class Meter:
-    """What a display shows: ``level`` in dB of full scale, ``lag`` in seconds, and each label's latest probability."""
+    """Values for a display: ``level`` in dB of full scale, ``lag`` in seconds, and each label's latest probability."""
 
     level: float = LEAST_LEVEL
     lag: float = 0.0

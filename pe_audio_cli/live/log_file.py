@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """When a new file begins: each day, by local time, or before it would be larger than ``size`` bytes."""
+    """The rule of a new file: each day, by local time, or before it would be larger than ``size`` bytes."""
 
     daily: bool = False
     size: int | None = None

@@ -1,4 +1,4 @@
-"""What is written of live sound: JSON lines, CSV, or lines for people."""
+"""The written forms of live events: JSON lines, CSV, or lines for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a source: silence, what was lost, how late the listening is."""
+"""The fate of a source: silence, what was lost, how late the listening is."""
 
 from __future__ import annotations
 

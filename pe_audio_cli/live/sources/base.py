@@ -1,4 +1,4 @@
-"""What a source of live sound is, and its blocks on the way to the model."""
+"""The protocol of a source of live sound, and its blocks on the way to the model."""
 
 from __future__ import annotations
 
