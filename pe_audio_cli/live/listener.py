@@ -32,8 +32,8 @@ BEHIND_SECONDS, CAUGHT_UP_SECONDS = 2.0, 1.0  # how late the listening is when i
 
 Record: TypeAlias = LiveEvent | LiveStatus
 
-# Told of all sound: mono samples at 48 kHz, and the number of the first since the start.
-OnAudio: TypeAlias = "Callable[[NDArray[np.float32], int], None]"
+# Told of all sound: mono samples at 48 kHz, and the seconds since the start at which they begin.
+OnAudio: TypeAlias = "Callable[[NDArray[np.float32], float], None]"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Listener:
             stretch = self._stretch = self._begin(sound)
         self._arrived, self._gone = sound.arrived, None
         if self._on_audio is not None:
-            self._on_audio(sound.samples, round(stretch.end * SAMPLE_RATE))
+            self._on_audio(sound.samples, stretch.end)
         stretch.n_samples += len(sound.samples)
         if self._is_live:
             # A server may send the last seconds at once, which were recorded before they came.

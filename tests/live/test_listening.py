@@ -278,10 +278,10 @@ def test_a_stop_closes_the_events_within_a_second() -> None:
 
 
 def test_actions_hear_all_sound_with_its_time() -> None:
-    heard: list[tuple[int, int]] = []
+    heard: list[tuple[int, float]] = []
     source = Recorded([tone(1.5, 0.06), tone(0.5, 0.06)], is_live=False)
-    list(Session(source, scene(), lambda samples, first: heard.append((len(samples), first))).records(lambda: False))
-    assert heard == [(72_000, 0), (24_000, 72_000)]
+    list(Session(source, scene(), lambda samples, at: heard.append((len(samples), at))).records(lambda: False))
+    assert heard == [(72_000, 0.0), (24_000, 1.5)]
 
 
 def test_a_file_at_its_own_pace_takes_its_time(tmp_path: Path) -> None:

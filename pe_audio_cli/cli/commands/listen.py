@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_audio_cli import __version__
+from pe_audio_cli.cli.actions import ActionFlags, close_actions, open_actions
 from pe_audio_cli.cli.flags import (
     DeviceFlags,
     FlagsOf,
@@ -30,8 +32,6 @@ PANEL = "Events, in the order of processing"
 SOURCE_PANEL = "Source"
 LISTENING_PANEL = "Listening"
 
-CLOSE_SECONDS = 0.5  # for the actions, once all events have ended
-
 
 def _list_devices(wanted: bool) -> None:
     if not wanted:
@@ -50,6 +50,7 @@ def listen(
     model: ModelFlags,
     device: DeviceFlags,
     verbosity: VerbosityFlags,
+    actions: ActionFlags,
     live: Annotated[LiveOptions, FlagsOf(LiveOptions, LISTENING_PANEL)],
     events: Annotated[EventOptions, FlagsOf(EventOptions, PANEL)],
     source: Annotated[
@@ -135,7 +136,6 @@ def listen(
     """
     with begin(verbosity) as console:
         from pe_audio_cli.cli.listening import OutputFlags, SourceFlags, open_output, open_source, prepare_scene
-        from pe_audio_cli.live.actions.actions import Actions
         from pe_audio_cli.live.session import Session
 
         given = given_flags(context)
@@ -145,9 +145,10 @@ def listen(
 
         opened = open_source(SourceFlags(source, input_device, raw, pace), live)
         written = open_output(OutputFlags(output, format, rotate))
+        done = open_actions(actions, given)
         scene = prepare_scene(console, labels, model, device, live, rules)
-        actions = Actions()
-        _run(Session(opened, scene, actions.on_audio), written, actions, console)
+        done.begin(scene.query.labels, __version__)
+        _run(Session(opened, scene, done.on_audio), written, done, console)
 
 
 def _run(session: Session, output: Output, actions: Actions, console: Console) -> None:
@@ -164,4 +165,4 @@ def _run(session: Session, output: Output, actions: Actions, console: Console) -
                     tell(record)
         finally:
             output.close()
-            actions.close(CLOSE_SECONDS)
+            close_actions(actions, lambda: switch.pressed)
