@@ -9,8 +9,9 @@ would hide a voice that does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["Mixer"]
 
 SEGMENT_SECONDS = 0.25  # what is decided on at once
 MAX_SAMPLES = 1 << 20  # of all channels, in a segment: where there are many channels, it is shorter
+MAX_TOGETHER = 1 << 18  # of all channels, transformed at once, or a segment
 TRANSFORM_SECONDS = 0.0125  # at least, of a Fourier transform, and less than twice as much
 LOWEST_BAND = 100.0  # Hz at which the lowest octave begins; below, there is mostly wind and handling noise
 # The power of the channels' sum, relative to that where those are turned over that oppose the loudest: 1 where they
@@ -46,9 +48,15 @@ class _Bands:
 
     own: NDArray[Any]
     summed: NDArray[Any]
-    spectrum: NDArray[np.complexfloating[Any, Any]]  # (channels, n_transforms, n_bins)
+    unweighted: NDArray[np.complexfloating[Any, Any]]  # (channels, n_transforms, n_bins)
+    weights: Samples  # of the bins
     starts: NDArray[np.intp]  # the first bin of each band
     tells_phase: bool  # whether there are enough samples
+
+    @cached_property
+    def spectrum(self) -> NDArray[np.complexfloating[Any, Any]]:
+        """The weighted spectrum, of the shape of the other: few segments need it."""
+        return np.asarray(self.unweighted * self.weights)
 
     @property
     def may_cancel(self) -> bool:
@@ -110,7 +118,14 @@ class Mixer:
             self._seconds += len(samples) / sample_rate
             return samples[:, 0]
         n_segments = max(1, round(len(samples) / (SEGMENT_SECONDS * sample_rate)), samples.size // MAX_SAMPLES)
-        return np.concatenate([self._segment(segment) for segment in np.array_split(samples, n_segments)])
+        segments = np.array_split(samples, n_segments)
+        n_together = max(1, MAX_TOGETHER // segments[0].size)
+        mixed = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            for begin in range(0, n_segments, n_together):
+                some = segments[begin : begin + n_together]
+                mixed += map(self._segment, some, _bands(some, sample_rate))
+        return np.concatenate(mixed)
 
     @property
     def warnings(self) -> list[str]:
@@ -121,22 +136,24 @@ class Mixer:
         what = "there the louder one was used instead of their mean"
         return [f"its channels cancel each other (opposite phase) {when}: {what}"]
 
-    def _segment(self, samples: Samples) -> Samples:
+    def _segment(self, samples: Samples, bands: _Bands) -> Samples:
         before, seconds = self._weights, len(samples) / self._sample_rate
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._decide(samples, seconds)
-            self._seconds += seconds
-            self._weights = self._even if self._kept is None else self._kept
-            mixed = _weighted(samples, self._weights)
-            if before is not None and (before != self._weights).any():
-                n = min(len(samples), max(1, round(FADE_SECONDS * self._sample_rate)))
-                fade = np.arange(n) / n
-                mixed[:n] = fade * mixed[:n] + (1 - fade) * _weighted(samples[:n], before)
-            return mixed.astype(np.float32)
+        self._decide(bands, seconds)
+        self._seconds += seconds
+        self._weights = self._even if self._kept is None else self._kept
+        fades = before is not None and before is not self._weights and bool((before != self._weights).any())
+        if self._channels == 2 and self._kept is None and not fades:
+            # Halves are exact, and one sum is rounded alike in either type.
+            return samples[:, 0] * np.float32(0.5) + samples[:, 1] * np.float32(0.5)
+        mixed = _weighted(samples, self._weights)
+        if before is not None and fades:
+            n = min(len(samples), max(1, round(FADE_SECONDS * self._sample_rate)))
+            fade = np.arange(n) / n
+            mixed[:n] = fade * mixed[:n] + (1 - fade) * _weighted(samples[:n], before)
+        return mixed.astype(np.float32)
 
-    def _decide(self, samples: Samples, seconds: float) -> None:
+    def _decide(self, bands: _Bands, seconds: float) -> None:
         """Give the mean up, or take it up again."""
-        bands = _bands(samples, self._sample_rate)
         powers = bands.own.mean(axis=0)
         self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
         if self._kept is None and not bands.may_cancel:
@@ -183,20 +200,34 @@ def _weighted(samples: Samples, weights: NDArray[np.float64]) -> NDArray[np.floa
     return total
 
 
-def _bands(samples: Samples, sample_rate: int) -> _Bands:
+def _bands(segments: Sequence[Samples], sample_rate: int) -> list[_Bands]:
+    """The power of consecutive segments, which differ by a sample in length at most; all at once, which is quicker."""
     window, weights, starts, lowest = _transform(sample_rate)
-    size = len(window)
-    n_transforms = -(-len(samples) // size)
-    whole = np.zeros((samples.shape[1], n_transforms * size), np.float32)
-    # Differences, whose spectrum is flatter: or what rumbles below the lowest band would leak into it.
-    whole[:, 1 : len(samples)] = np.diff(samples.T)
+    size, longest = len(window), len(segments[0])
+    n_transforms = -(-longest // size)
+    whole = np.zeros((segments[0].shape[1], len(segments), n_transforms * size), np.float32)
+    for index, segment in enumerate(segments):
+        # Differences, whose spectrum is flatter: or what rumbles below the lowest band would leak into it.
+        np.subtract(segment[1:].T, segment[:-1].T, out=whole[:, index, 1 : len(segment)])
     # In the mean over all transforms, the power of the samples that fall into a band, at full scale 1.
     scale = np.sqrt(2 / (size * (window**2).sum() * n_transforms))
-    spectrum = np.fft.rfft(whole.reshape(-1, n_transforms, size) * (window * np.float32(scale)))
-    spectrum = spectrum[:, :, lowest:] * weights
-    own = _in_bands(_power(spectrum), starts)
-    summed = _in_bands(_power(spectrum.sum(axis=0)), starts)
-    return _Bands(own, summed, spectrum, starts, tells_phase=len(samples) >= size)
+    whole = whole.reshape(*whole.shape[:2], n_transforms, size)
+    whole *= window * np.float32(scale)
+    spectrum = np.fft.rfft(whole)[..., lowest:]
+    own = _weighted_powers(spectrum, weights, starts)
+    summed = _weighted_powers(spectrum.sum(axis=0), weights, starts)
+    return [
+        _Bands(own[:, index], summed[index], spectrum[:, index], weights, starts, tells_phase=len(segment) >= size)
+        for index, segment in enumerate(segments)
+    ]
+
+
+def _weighted_powers(spectrum: NDArray[Any], weights: Samples, starts: NDArray[np.intp]) -> NDArray[Any]:
+    """The power in bands, ``(..., n_bands)``, of spectra ``(..., n_transforms, n_bins)`` and the weights of bins."""
+    parts = spectrum.view(spectrum.real.dtype)  # the real and the imaginary ones in turns
+    squares = np.einsum("...tk,...tk->...k", parts, parts)
+    powers = (squares[..., 0::2] + squares[..., 1::2]) * weights**2
+    return np.asarray(np.add.reduceat(powers, starts, axis=-1))
 
 
 def _in_bands(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:

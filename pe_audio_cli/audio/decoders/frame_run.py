@@ -51,7 +51,7 @@ class FrameRun:
             return
         rate, channels, name = self.likeness
         sample_type, silence, full_scale = SAMPLE_FORMATS[name.removesuffix("p")]
-        samples = (_interleaved if name.endswith("p") else _packed)(self._frames, channels, sample_type)
+        samples = (_planar if name.endswith("p") else _packed)(self._frames, channels, sample_type)
         step = max(1, BLOCK_SAMPLES // channels)
         for done in range(0, len(samples), step):
             yield Block(_scaled(samples[done : done + step], silence, full_scale), rate)
@@ -62,15 +62,16 @@ def likeness_of(frame: AudioFrame) -> Likeness:
     return frame.sample_rate, frame.layout.nb_channels, frame.format.name
 
 
-def _interleaved(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
-    """Return the samples of planar frames, of shape ``(samples, channels)``."""
-    samples = np.empty((sum(frame.samples for frame in frames), channels), sample_type)
+def _planar(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
+    """Return the samples of planar frames, of shape ``(samples, channels)``, each channel in a row in memory."""
+    counts = [frame.samples for frame in frames]
+    samples = np.empty((channels, sum(counts)), sample_type)
     for channel in range(channels):
         # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
-        planes = ((memoryview(AudioPlane(frame, channel)), frame.samples) for frame in frames)
-        rows = [np.frombuffer(plane, sample_type, count) for plane, count in planes]
-        np.concatenate(rows, out=samples[:, channel])
-    return samples
+        planes = (memoryview(AudioPlane(frame, channel)) for frame in frames)
+        rows = [np.frombuffer(plane, sample_type, count) for plane, count in zip(planes, counts, strict=True)]
+        np.concatenate(rows, out=samples[channel])
+    return samples.T
 
 
 def _packed(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
