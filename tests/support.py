@@ -47,7 +47,7 @@ def peak_memory(script: Path, *arguments: str | Path) -> tuple[float, bytes]:
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """What the package logs, of any level."""
+    """The messages that the package logs, of any level."""
     logger, messages = logging.getLogger("pe_audio_cli"), []
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]

@@ -190,8 +190,7 @@ def test_the_commands_that_are_shown_have_these_flags(path: Path) -> None:
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", flags)) <= known
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
-@pytest.mark.parametrize("module", MODULES, ids=relative)
+@pytest.mark.parametrize("module", [*MODULES, *sorted((ROOT / "training").glob("*.py"))], ids=relative)
 def test_docstrings_say_what_a_thing_is_or_does(module: Path) -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     nodes = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
@@ -199,6 +198,7 @@ def test_docstrings_say_what_a_thing_is_or_does(module: Path) -> None:
     assert not [each for each in openings if re.match(r"(What|How|Whether|Where|Which|Who|When|Why)\b", each)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
 @pytest.mark.parametrize("script", SCRIPTS, ids=relative)
 def test_a_script_can_be_run(script: Path) -> None:
     assert os.access(script, os.X_OK)

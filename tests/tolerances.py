@@ -1,4 +1,4 @@
-"""How far two ways to compute the same may be apart, from how many numbers they add up and how these are rounded."""
+"""The distance between two ways to compute the same, from the count of numbers that they add up and their rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes of AudioSet, as the teacher names them, stand for which concept."""
+"""The classes of AudioSet, as the teacher names them, that stand for each concept."""
 
 from __future__ import annotations
 

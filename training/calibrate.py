@@ -46,7 +46,7 @@ class Calibration:
 
 
 def columns() -> list[int]:
-    """Where :data:`FIRST` stand among the kinds."""
+    """The numbers of :data:`FIRST` among the kinds."""
     return [KINDS.index((concept.id,)) for concept in FIRST]
 
 

@@ -101,7 +101,7 @@ def _rows(work: Path) -> list[dict[str, str]]:
 
 
 def _recordings(work: Path) -> str:
-    """How many clips and how many independent sources somebody has labelled with each concept."""
+    """The numbers of clips and of independent sources that somebody has labelled with each concept."""
     clips: Counter[str] = Counter()
     sources: defaultdict[str, set[str]] = defaultdict(set)
     for row in _rows(work):

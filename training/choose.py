@@ -1,4 +1,4 @@
-"""Which sounds are advertised: those that the audio tower hears in recordings that were kept from training.
+"""The sounds that are advertised: those that the audio tower hears in recordings that were kept from training.
 
 The bar, for each sound: at least :data:`FEWEST` recordings of as many origins hold it, by their label or because the
 teacher is sure of it; of two recordings, one that holds it and one that does not, the first gets the higher probability
@@ -30,7 +30,7 @@ NOT_BY_DEFAULT = ("silence", "noise")  # they are heard where nothing is
 
 @dataclass(frozen=True)
 class Heard:
-    """How well a concept is heard in recordings that were kept from training, of which ``positives`` hold it."""
+    """The accuracy for a concept in recordings that were kept from training, of which ``positives`` hold it."""
 
     id: str
     positives: int
@@ -40,7 +40,7 @@ class Heard:
 
     @property
     def well(self) -> bool:
-        """Whether it meets the bar."""
+        """True if it meets the bar."""
         return self.origins >= FEWEST and self.auroc >= AUROC and self.precision >= PRECISION
 
 

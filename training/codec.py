@@ -164,7 +164,7 @@ def write_logarithm(codec: PeAudioDacEncoder, network: LogNetwork) -> None:
 
 
 def level_gains() -> tuple[float, float]:
-    """What the two sums of sin^2 are multiplied with, so that each runs from 0 to about 1."""
+    """The factors of the two sums of sin^2, so that each runs from 0 to about 1."""
     return SCALES[0] / LOUD, SCALES[1] / LOUD
 
 

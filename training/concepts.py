@@ -561,7 +561,7 @@ _OLD = (
 
 
 def _more() -> tuple[Concept, ...]:
-    """What `mini` knows since its second version, from ``sounds.csv``."""
+    """The concepts that `mini` knows since its second version, from ``sounds.csv``."""
     with (Path(__file__).parent / "sounds.csv").open(newline="", encoding="utf-8") as table:
         return tuple(_concept(row["id"], row["label"], row["wordings"]) for row in csv.DictReader(table))
 

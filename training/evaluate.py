@@ -68,7 +68,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured, by name, with what was asked for."""
+    """The measured figures, by name, with those that were asked for."""
 
     rows: list[tuple[str, str, str]]
 
@@ -215,7 +215,7 @@ def resources(judge: Judge, folder: Path, figures: Figures) -> None:
 
 
 def measure(work: Path, folder: Path) -> Figures:
-    """What is not measured on strangers: ESC-10's fourth fold, speech, music and silence, size, speed and memory."""
+    """All other figures than those on strangers: ESC-10's fourth fold, speech, music, silence, size, speed, memory."""
     figures = Figures([])
     found = list(clips(work))
     judge = Judge(folder)

@@ -1,4 +1,4 @@
-"""What a finished text tower knows of the labels that it was trained for: see :mod:`pe_audio_cli.models.unfamiliar`.
+"""A finished text tower's data about the labels that it was trained for: see :mod:`pe_audio_cli.models.unfamiliar`.
 
 A phrase for a sound that the audio tower hears badly is no more familiar than one for no sound at all.
 """

@@ -190,11 +190,11 @@ class Recordings:
         return cls(items)
 
     def train(self, folds: Sequence[int]) -> list[Recording]:
-        """What may be trained on: everything that is not held out, with these folds of ESC-10."""
+        """The recordings for training: everything that is not held out, with these folds of ESC-10."""
         return [item for item in self.items if not item.held and (item.fold == 0 or item.fold in folds)]
 
     def kept(self) -> list[Recording]:
-        """What is kept from training, to measure on."""
+        """The recordings that are kept from training, to measure on."""
         return [item for item in self.items if item.held]
 
     def bank(self, folds: Sequence[int]) -> Bank:
@@ -217,7 +217,7 @@ class Recordings:
         return Bank(energies, worn, lengths, heard, ignored, _column("silence"), _column("noise"), _hiss(items))
 
     def weights(self, folds: Sequence[int]) -> torch.Tensor:
-        """How often to draw each: evenly from the concepts, and evenly from what the teacher hears where nobody knows.
+        """The weight of each: even over concepts, and even over what the teacher hears where nobody knows.
 
         Within a concept every group, that is every original recording, counts alike.
         """
@@ -234,7 +234,7 @@ class Recordings:
 
 
 def kept_back(group: str, fold: str) -> bool:
-    """Whether a group is kept from training, to measure on: one in ten, but for ESC-10 and what is made by rule."""
+    """True if a group is kept from training, to measure on: one in ten, but for ESC-10 and what is made by rule."""
     return not fold and not group.startswith("signals:") and zlib.crc32(group.encode()) % KEPT_BACK == 0
 
 
@@ -247,7 +247,7 @@ def _column(id: str) -> int:
 
 
 def believed(scores: torch.Tensor, concepts: Sequence[str] | None) -> torch.Tensor:
-    """How surely each concept is heard, ``(patches, n_concepts)``, by the teacher and by whoever labelled it."""
+    """The confidence in each concept, ``(patches, n_concepts)``, by the teacher and by whoever labelled it."""
     shift = torch.tensor([SHIFTS.get(id, SHIFT) for id in _IDS])
     found = torch.sigmoid(torch.logit(scores, 1e-4) + shift)
     found[:, _column("silence")] = 0  # that is read off the level
@@ -278,7 +278,7 @@ def open_questions(concepts: Sequence[str] | None) -> torch.Tensor:
 
 
 def _first(item: Recording) -> str:
-    """What the weights count a recording to: its first label, else what the teacher hears most, else nothing."""
+    """The concept of a recording for the weights: its first label, else what the teacher hears most, else nothing."""
     if item.concepts is not None:
         return item.concepts[0]
     loudest = believed(item.scores, None).amax(0)

@@ -44,7 +44,7 @@ def fit_codec(work: Path, steps: int = STEPS, seed: int = 0) -> Path:
 
 @torch.no_grad()
 def _pairs(work: Path, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the codec measures ``(n, bands, 2, time)`` and true energies ``(n, bands, time)`` of random excerpts."""
+    """The codec's measurements ``(n, bands, 2, time)`` and true energies ``(n, bands, time)`` of random excerpts."""
     dac = codec.filter_bank()
     filters = torch.tensor(np.stack([bands.filters(), bands.filters(np.pi / 2)]), dtype=torch.float32)
     with open(work / "manifest.csv", newline="", encoding="utf-8") as table:

@@ -63,7 +63,7 @@ def _last_weight(model: PeAudioModel) -> torch.Tensor:
 
 
 def _pairs(network: LogNetwork, recordings: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the network says and what is true, in one row each."""
+    """The network's answers and the truth, in one row each."""
     dac = codec.filter_bank()
     filters = torch.stack([torch.from_numpy(bands.filters(phase)).float() for phase in (0.0, torch.pi / 2)])
     said, true = [], []

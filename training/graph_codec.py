@@ -309,7 +309,7 @@ class CodecGraph:
 
 
 def _delays(kernel: Kernel, inputs: dict[int, int], rate: int) -> dict[int, int] | None:
-    """What a convolution that only moves samples makes of them; None if it does anything else.
+    """The result of a convolution that only moves samples; None if it does anything else.
 
     ``inputs`` are, by their channel, the samples of each block of ``rate`` that a convolution's inputs hold; the result
     are those that its outputs hold, of blocks of ``rate * stride``.

@@ -1,4 +1,4 @@
-"""What there is to learn from each clip: what the codec measures of it and what the teacher hears in it.
+"""The training data of each clip: the codec's measurements and the teacher's scores.
 
 ``python -m training.hear WORK TEACHER`` leaves, for each clip below ``WORK/clips``, a file below ``WORK/heard`` with
 

@@ -1,4 +1,4 @@
-"""What the audio tower tells apart: every concept that it knows, and the groups of them that have words of their own.
+"""The kinds that the audio tower tells apart: every concept that it knows, and the groups of them that have words.
 
 "An animal" cannot be made of the logits for dog, cow and rooster by a linear map, so it is a kind of its own.
 """
@@ -37,6 +37,6 @@ _MEMBERS = tuple(tuple(_KNOWN_IDS.index(id) for id in ids) for ids in KINDS[len(
 
 
 def any_of(heard: torch.Tensor) -> torch.Tensor:
-    """How surely each concept is heard, ``(..., concepts)``, to how surely each kind is, ``(..., kinds)``."""
+    """The confidence in each concept, ``(..., concepts)``, as that in each kind, ``(..., kinds)``."""
     groups = [heard[..., list(members)].amax(-1) for members in _MEMBERS]
     return torch.cat([heard, torch.stack(groups, -1)], -1) if groups else heard

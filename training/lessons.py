@@ -112,7 +112,7 @@ class Lessons:
     def _heard(
         self, scores: torch.Tensor, embeddings: torch.Tensor, concepts: list[list[tuple[str, ...] | None]]
     ) -> torch.Tensor:
-        """What the teacher believes, ``(n, patches, concepts)``; where all is labelled, it has no more than a say."""
+        """The teacher's beliefs, ``(n, patches, concepts)``; where all is labelled, it has no more than a say."""
         mapped = torch.from_numpy(as_kinds(scores.numpy(), self.names, _IDS))
         heard = self.teacher(mapped, embeddings)
         for row, sources in enumerate(concepts):
@@ -160,7 +160,7 @@ class Lessons:
 
 
 class Imitation(nn.Module):
-    """What the student's frames say of the teacher's scores and embeddings; falls away when training is done."""
+    """The student's predictions of the teacher's scores and embeddings, by frames; falls away when training is done."""
 
     def __init__(self, hidden: int, classes: int) -> None:
         super().__init__()

@@ -19,12 +19,12 @@ DECADES = 5.0  # a log energy of 1 stands for 0 dB, of -1 for -100 dB
 
 
 def log_energy(energy: torch.Tensor) -> torch.Tensor:
-    """What the codec is to compute: -1 at -100 dB and below, 1 at 0 dB."""
+    """The function that the codec is to compute: -1 at -100 dB and below, 1 at 0 dB."""
     return torch.log10(energy + FLOOR) / DECADES + 1
 
 
 def decibels(gain: float) -> float:
-    """How far a gain in dB shifts a log energy."""
+    """The shift of a log energy by a gain in dB."""
     return gain / (10 * DECADES)
 
 

@@ -62,7 +62,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """How wild the scenes are; levels in dB."""
+    """The variety of the scenes; levels in dB."""
 
     sources: tuple[float, ...] = (0.14, 0.5, 0.27, 0.09)  # chance of 0, 1, 2, 3 sources
     brief: float = 0.35  # share of sounds of which no more than a moment is heard
@@ -216,7 +216,7 @@ class Mixer:
         return torch.where(inside[:, None] > 0, log, torch.tensor(-1.0)), at
 
     def _moments(self, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which part of each recording is used: its first step and how many, of some only a moment."""
+        """The part of each recording that is used: its first step and how many, of some only a moment."""
         size = len(lengths)
         shortest, longest = (math.log(seconds * RATE) for seconds in self.options.moment)
         moment = torch.minimum(lengths, self._uniform(size, shortest, longest).exp())
@@ -231,7 +231,7 @@ class Mixer:
         return smooth + self._holes(size)
 
     def _holes(self, size: int) -> torch.Tensor:
-        """What narrow microphones, telephones and compression leave out, in dB, ``(size, bands, 1)``."""
+        """The attenuation by narrow microphones, telephones and compression, in dB, ``(size, bands, 1)``."""
         centre, width = self._uniform(size, 0, bands.N_BANDS), self._uniform(size, 1, 8)
         kind = torch.randint(3, (size,), generator=self.generator)
         at = torch.arange(bands.N_BANDS)
@@ -306,7 +306,7 @@ class Mixer:
 
 
 def clip_targets(frames: torch.Tensor) -> torch.Tensor:
-    """How surely each concept is heard in scenes, ``(n, concepts)``, from that in frames ``(n, concepts, frames)``.
+    """The confidence in each concept in scenes, ``(n, concepts)``, from that in frames ``(n, concepts, frames)``.
 
     What somebody has labelled counts in full; what the teacher believes to hear counts by its maximum and its mean.
     """

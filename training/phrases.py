@@ -1,4 +1,4 @@
-"""What the text tower reads: the concepts' wordings in many frames, and phrases that name none of the concepts.
+"""The texts that the text tower reads: the concepts' wordings in many frames, and phrases that name no concept.
 
 Everything is drawn from the word lists in this file and from WordNet by a seeded generator.
 """
@@ -21,7 +21,7 @@ HEADLESS = 0.35  # share of a concept's phrases that are a wording alone
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """How many phrases there are of each kind, at most."""
+    """The greatest number of phrases of each kind."""
 
     per_concept: int = 90
     per_hypernym: int = 6  # for each wording that stands for several concepts
@@ -274,18 +274,18 @@ def corpus(
 
 
 def _may_name(text: str) -> bool:
-    """Whether a wording of a concept stands in the text: the lists below are older than many a concept."""
+    """True if a wording of a concept is in the text: the lists below are older than many a concept."""
     words = f" {re.sub(r'[^a-z]+', ' ', text.lower())} "
     return any(f" {wording} " in words for wording in WORDINGS)
 
 
 def _judges(text: str) -> bool:
-    """Whether a text is among those that a finished tower is judged by."""
+    """True if a text is among those that a finished tower is judged by."""
     return text.lower() in JUDGING
 
 
 def _synonyms(wordnet: WordNet, rng: random.Random) -> list[Phrase]:
-    """What WordNet has for each concept, as it stands and in frames and styles, where it has it for no other."""
+    """The names in WordNet of each concept, as it stands and in frames and styles, where it has it for no other."""
     texts = {it.id: [text for text in wordnet.texts(it.id) if not _judges(text)] for it in CONCEPTS}
     claims = Counter(text for own in texts.values() for text in own)
     found = []

@@ -1,4 +1,4 @@
-"""What a linear map can tell from embeddings: whether each of many things is named, or which one of them."""
+"""A linear map of embeddings that tells whether each of many things is named, or which one of them."""
 
 from __future__ import annotations
 

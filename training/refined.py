@@ -39,7 +39,7 @@ class Refined:
     weight: torch.Tensor
 
     def __call__(self, mapped: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """How surely each concept is heard ``(..., concepts)``, of mapped scores and embeddings ``(..., 1024)``."""
+        """The confidence in each concept, ``(..., concepts)``, of mapped scores and embeddings ``(..., 1024)``."""
         shape = mapped.shape
         believes = believed(mapped.reshape(-1, shape[-1]), None)
         logits = torch.logit(believes, 1e-4)
@@ -84,7 +84,7 @@ def _of_clip(heard: torch.Tensor) -> torch.Tensor:
 
 
 def weights(items: Sequence[Recording]) -> torch.Tensor:
-    """How much each counts, 1 on average: every origin of a concept alike, and a concept for no more than some."""
+    """The weight of each, 1 on average: every origin of a concept alike, and a concept for no more than some."""
     keys = [(item.concepts[0] if item.concepts else "", item.group) for item in items]
     origins, size = Counter(id for id, _ in set(keys)), Counter(keys)
     whole = {id: NOBODY_KNOWS if not id else min(MOST_OF_A_CONCEPT, count) for id, count in origins.items()}

@@ -51,7 +51,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How wild the scenes are; levels in dB."""
+    """The variety of the scenes; levels in dB."""
 
     sources: tuple[float, ...] = (0.45, 0.37, 0.18)  # chance of 1, 2, 3 sources
     softer: float = 30.0  # by which the second and the third are softer than the first at most
@@ -69,7 +69,7 @@ class SceneOptions:
 
 
 class Sounds:
-    """What scenes are made of: files below ``work``, and how often each is drawn."""
+    """The material of scenes: files below ``work``, and how often each is drawn."""
 
     def __init__(self, work: Path, clips: Sequence[str], weights: Sequence[float], options: SceneOptions) -> None:
         self.work, self.clips, self.options = work, clips, options
@@ -141,7 +141,7 @@ class Sounds:
         return (10 ** (gain / 20)).astype(np.float32)
 
     def _worn(self, mixed: Array, rng: np.random.Generator) -> Array:
-        """What a low rate, a telephone or an MP3 leaves of a scene; of most all."""
+        """A scene after a low rate, a telephone or an MP3; most are unchanged."""
         chance = rng.random()
         if chance < self.options.phone:
             return resampled(resampled(mixed, bands.SAMPLE_RATE, PHONE), PHONE, bands.SAMPLE_RATE)[: len(mixed)]
@@ -171,7 +171,7 @@ def _noise(size: int, rng: np.random.Generator) -> Array:
 
 
 def seconds_of(shard: int) -> int:
-    """How long the scenes of a shard are: every fifth has long ones."""
+    """The length of the scenes of a shard: every fifth has long ones."""
     return 10 if shard % 5 == 4 else 5
 
 

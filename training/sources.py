@@ -173,12 +173,12 @@ class Library:
         )
 
     def path(self, name: str, concepts: str, source: Package) -> Path:
-        """Where a clip lies."""
+        """The place of a clip."""
         folder = UNLABELLED if concepts == NOBODY_KNOWS else concepts.split(";")[0] or "other"
         return self.work / "clips" / folder / f"{_plain(source.package)}-{_plain(name)}.flac"
 
     def has(self, name: str, concepts: str, source: Package) -> bool:
-        """Whether it has been written."""
+        """True if it has been written."""
         return self.path(name, concepts, source).exists()
 
 
@@ -278,7 +278,7 @@ def find(folder: Path, rules: Sequence[Rule]) -> dict[Rule, dict[str, list[Recor
 
 
 def take_of(name: str, match: re.Match[str]) -> str:
-    """What the pattern calls ``who``, else the name of the file without the number of the take."""
+    """The part that the pattern calls ``who``, else the name of the file without the number of the take."""
     named = match.groupdict().get("who")
     stem = re.sub(r"[-_ .]*\d*$", "", Path(name).stem)
     return (stem if named is None else named).lower()
@@ -457,7 +457,7 @@ def _licence(source: Package, version: str, homepage: str) -> dict[str, object]:
 
 
 def add_pool(library: Library, folder: Path) -> None:
-    """What ``pool.csv`` takes from a folder with ``sources.csv`` (file, repository, path, licence) and the files.
+    """The choice of ``pool.csv`` from a folder with ``sources.csv`` (file, repository, path, licence) and the files.
 
     A file that no decoder reads is left out.
     """

@@ -170,7 +170,7 @@ def recorded(scenes: Sequence[Scene], scores: Sequence[Array]) -> list[StrongRec
 def scene_figures(
     scenes: Sequence[Scene], scores: Sequence[Array], options: Mapping[str, EventOptions]
 ) -> dict[str, float]:
-    """How well events are found with the labels of the scene alone, and how many are printed with all of them."""
+    """The metrics of events with the labels of the scene alone, and the number printed with all of them."""
     found = recorded(scenes, scores)
     events, segments = np.zeros(3, np.int64), np.zeros(3, np.int64)
     printed = 0
@@ -209,7 +209,7 @@ def measure(judge: Judge, strangers: Sequence[Stranger], options: Mapping[str, E
 
 
 def event_rules(checkpoint: Path) -> dict[str, EventOptions]:
-    """What a checkpoint's ``settings.toml`` says of the labels; empty without one."""
+    """The settings of the labels in a checkpoint's ``settings.toml``; empty without one."""
     file = checkpoint / "settings.toml"
     if not file.is_file():
         return {}

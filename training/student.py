@@ -20,7 +20,7 @@ DROPOUT = 0.1  # of these channels, while training
 
 
 class Front(nn.Module):
-    """What the codec still has to do at 25 Hz, and the projection behind it: all of it learned.
+    """The codec's remaining work at 25 Hz, and the projection behind it: all of it learned.
 
     Stands in the place of the tower's embedder.
     """
@@ -68,7 +68,7 @@ class Student(nn.Module):
         return self.head(clip), self.head(frames)
 
     def hidden(self, energies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the embeddings are made of, ``(n, hidden)`` of the clips and ``(n, frames, hidden)`` of the frames."""
+        """The inputs of the heads, ``(n, hidden)`` of the clips and ``(n, frames, hidden)`` of the frames."""
         out = self.tower(energies)
         return out.pooler_output, out.last_hidden_state
 
@@ -90,7 +90,7 @@ def clip_products(student: Student, recordings: Sequence[torch.Tensor]) -> torch
 def rotate(
     q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the tower does to queries and keys for their place, by products of complex numbers."""
+    """The rotation of queries and keys by their place, by products of complex numbers."""
     half = cos.shape[-1] // 2  # the second half says the same
     turned = torch.complex(cos[..., :half].float(), sin[..., :half].float()).unsqueeze(unsqueeze_dim)
     pairs = (torch.view_as_complex(it.float().reshape(*it.shape[:-1], -1, 2)) for it in (q, k))

@@ -1,4 +1,4 @@
-"""What YAMNet hears: the teacher of the audio tower, which knows the 521 classes of AudioSet.
+"""The scores of YAMNet, the teacher of the audio tower, which knows the 521 classes of AudioSet.
 
 YAMNet (Google, Apache-2.0) takes patches of 0.975 s at 16 kHz; one is taken every 0.48 s. It is asked about recordings
 as they are (:mod:`training.hear`) and about scenes made of them (:mod:`training.scenes`), never about what

@@ -52,7 +52,7 @@ SPECIAL = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS"
 
 @dataclass(frozen=True)
 class TowerOptions:
-    """What is cut out of the teacher, and how it learns."""
+    """The parts that are taken from the teacher, and the options of training."""
 
     layers: tuple[int, ...] = (0, 5)  # of the teacher's, in this order
     pieces: int = 7000  # word pieces, special tokens and single characters included
@@ -85,7 +85,7 @@ class TextTower(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> TextTower:
-        """What :func:`build` wrote to ``WORK/text``, ready to encode."""
+        """The tower that :func:`build` wrote to ``WORK/text``, ready to encode."""
         parts = load_file(folder / "head.safetensors")
         tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         text_tower = cls(AutoModel.from_pretrained(folder), tokenizer, len(parts["recall.bias"]))
@@ -113,7 +113,7 @@ class TextTower(nn.Module):
 
     @torch.no_grad()
     def directions(self, texts: Sequence[str]) -> torch.Tensor:
-        """What the contrastive head makes of the features before it projects them, of length one, ``(n, width)``."""
+        """The features as the contrastive head normalizes them, before projection, of length one, ``(n, width)``."""
         return nn.functional.normalize(self.head.layer_norm(self.features(texts)), dim=-1)
 
     def fit_kinds(self, phrases: Sequence[Phrase], seed: int) -> None:
@@ -286,7 +286,7 @@ def train(
 
 
 def kind_targets(phrases: Sequence[Phrase], embeddings: torch.Tensor, seed: int) -> torch.Tensor:
-    """How surely each phrase names each kind of sound, ``(n, n_kinds)`` in [0, 1].
+    """The confidence that each phrase names each kind of sound, ``(n, n_kinds)`` in [0, 1].
 
     Where nobody has looked, that is what the teacher's embeddings say by what was learned from all other phrases.
     """

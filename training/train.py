@@ -77,7 +77,7 @@ class Stage:
 
     @property
     def file(self) -> str:
-        """What it leaves behind."""
+        """The files that it leaves behind."""
         return f"audio-{self.name}.pt"
 
 
@@ -273,7 +273,7 @@ def _share_weights(student: Student) -> None:
 
 
 def _furthest(done: float) -> float:
-    """How far the furthest process has come."""
+    """The progress of the furthest process."""
     if not dist.is_initialized():
         return done
     furthest = torch.tensor(done)
@@ -302,13 +302,13 @@ def _cross_entropy(logits: torch.Tensor, heard: torch.Tensor, weight: torch.Tens
 
 
 def _counts() -> torch.Tensor:
-    """How much each kind counts: the concepts that `mini` 1 had are what most people ask for."""
+    """The weight of each kind: the concepts that `mini` 1 had are what most people ask for."""
     first = {concept.id for concept in FIRST}
     return torch.tensor([FIRST_COUNT if first & set(ids) else 1.0 for ids in KINDS])
 
 
 def _ranking(logits: torch.Tensor, scenes: Scenes) -> torch.Tensor:
-    """Which of the concepts ``(n, concepts)`` it is: sharpens the order of the labels, which sigmoids leave to chance.
+    """The loss of the order of concepts ``(n, concepts)``, which sigmoids leave to chance.
 
     What somebody has labelled, or else what the teacher is surest of, shares the probability.
     """

@@ -105,7 +105,7 @@ class WordNet:
     folder: Path
 
     def texts(self, concept: str) -> list[str]:
-        """What names a concept, each once; empty for one without senses."""
+        """The names of a concept, each once; empty for one without senses."""
         return list(dict.fromkeys(self._texts(concept)))
 
     def other_texts(self, count: int, rng: random.Random) -> list[str]:

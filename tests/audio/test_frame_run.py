@@ -25,7 +25,7 @@ def frame(name: str, channels: int, samples: int, rate: int = 8_000, seed: int =
 
 
 def as_floats(one: av.AudioFrame) -> np.ndarray:
-    """What a frame holds, ``(samples, channels)``, by exact arithmetic and one rounding."""
+    """The content of a frame, ``(samples, channels)``, by exact arithmetic and one rounding."""
     channels, (kind, silence, full_scale) = (
         one.layout.nb_channels,
         SAMPLE_FORMATS[one.format.name.removesuffix("p")],

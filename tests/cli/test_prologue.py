@@ -1,4 +1,4 @@
-"""What every command begins with: what the package logs is shown as the user wants it, and only while it runs."""
+"""The beginning of every command: what the package logs is shown as the user wants it, and only while it runs."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Command:
-    """What a command of this process printed and how it ended."""
+    """The output and the exit code of a command of this process."""
 
     def __init__(self, *arguments: str | Path) -> None:
         ran = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -1,4 +1,4 @@
-"""What is said of a data type that the processor only emulates, and to whom."""
+"""The warning about a data type that the processor only emulates, and its readers."""
 
 import sys
 import warnings
