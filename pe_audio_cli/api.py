@@ -121,11 +121,12 @@ class Model:
             return TaughtLabels()
         from pe_audio_cli.learning.label_file import LabelFile, read_labels
         from pe_audio_cli.learning.use import taught_labels
+        from pe_audio_cli.models.registry import find_checkpoint
 
         files = [taught] if isinstance(taught, (str, os.PathLike, LabelFile)) else taught
-        facts = self.encoder(task).facts
+        checkpoint = find_checkpoint(self._options, task)
         opened = [each if isinstance(each, LabelFile) else read_labels(Path(each)) for each in files]
-        return taught_labels(opened, task, facts.fingerprint, facts.name)
+        return taught_labels(opened, task, checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width)
 
     @_takes(TagOptions)
     def tag(
@@ -330,7 +331,9 @@ class Teacher:
 
 
 def _embedder(encoder: Encoder, encoding: EncodeOptions) -> Callable[..., Iterator[EmbedResult | FileError]]:
-    return lambda files, unit: embed(files, encoder, unit, encoding)
+    from pe_audio_cli.learning.teacher import embeddings_of
+
+    return lambda data, unit: embeddings_of(data, unit, lambda files, per: embed(files, encoder, per, encoding))
 
 
 def load(

@@ -54,6 +54,8 @@ TEXTS = {
     "labels.txt": "a dog barking\nrain falling\n",
     "birds.txt": "a rooster crowing\na crow cawing\n",
     "labels.tsv": ANNOTATIONS,
+    "marks.csv": "file,label,start,end,probability,mark\n"
+    "recordings/dog.flac,a dog barking,0.000,5.000,0.95,yes\nrecordings/rain.ogg,a dog barking,0.000,5.000,0.1,no\n",
     "words.csv": "dog,a dog barking\nrain,rain falling\nrooster,a rooster crowing\n",
     "list.txt": "recordings/dog.flac\n",
 }

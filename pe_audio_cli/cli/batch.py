@@ -111,7 +111,8 @@ class Batch:
         if label_files:
             from pe_audio_cli.learning.use import taught_labels
 
-            taught = taught_labels(label_files, self.command, checkpoint.fingerprint, checkpoint.name)
+            about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
+            taught = taught_labels(label_files, self.command, *about)
         rules = self.rules(taught.settings(tuned) if self.command == "localize" else tuned)
         if page is not None:
             page.find_events_by(rules.default)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.evaluation.annotations.folder import Annotated, Annotations
+from pe_audio_cli.evaluation.marked import spans_of
 from pe_audio_cli.evaluation.metrics.bootstrap import mean_over_labels, resamples
 from pe_audio_cli.evaluation.metrics.measure import measure_clips, measure_strong
 from pe_audio_cli.evaluation.metrics.ranking import ranking
@@ -32,7 +33,8 @@ __all__ = ["CLIP_THRESHOLD", "Evaluation", "EvaluationOptions", "evaluate_scores
 
 CLIP_THRESHOLD = 0.5  # the default threshold of labels of whole recordings
 
-# The probabilities of one recording, (n_prompts, n_frames), or (n_prompts, 1) of the whole recording.
+# The probabilities of one recording, (n_prompts, n_frames), or (n_prompts, 1) of the whole recording, or
+# (n_prompts, n_spans) of its excerpts that were marked.
 Scores = NDArray[np.floating[Any]]
 
 
@@ -76,14 +78,14 @@ def evaluate_scores(
         evaluation.annotations.kind, evaluation.name, model, len(durations), round(sum(durations.values()), 3)
     )
     compute = _evaluate_events if evaluation.annotations.kind == "strong" else _evaluate_clips
-    result, truth = compute(evaluation, subject, scores, options)
-    return replace(result, compared=tuple(_compared(evaluation, scores, truth)))
+    result, truth, known = compute(evaluation, subject, scores, options)
+    return replace(result, compared=tuple(_compared(evaluation, scores, truth, known)))
 
 
 def _evaluate_events(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
-) -> tuple[EvaluationResult, NDArray[np.bool_]]:
-    """Return the result, and for each label the truth of all frames, ``(n_labels, n)``."""
+) -> tuple[EvaluationResult, NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Return the result, the truth of all frames for each label, ``(n_labels, n)``, and None: all of it is known."""
     labels = evaluation.labels
     recordings = [
         _recording(annotated, labels, evaluation.durations[annotated.file], each)
@@ -97,7 +99,7 @@ def _evaluate_events(
         base, folds = _base(evaluation, options.settings), assign_folds(_kinds(evaluation))
         result = replace(result, tuning=tune_strong(labels, recordings, own, base, folds, options.tune))
     truth = [np.concatenate([each.truth(label) for each in recordings]) for label in range(len(labels))]
-    return result, np.stack(truth)
+    return result, np.stack(truth), None
 
 
 def _recording(annotated: Annotated, labels: Sequence[str], seconds: float, scores: Scores) -> StrongRecording:
@@ -106,11 +108,11 @@ def _recording(annotated: Annotated, labels: Sequence[str], seconds: float, scor
 
 def _evaluate_clips(
     evaluation: Evaluation, subject: Subject, scores: Sequence[Scores], options: EvaluationOptions
-) -> tuple[EvaluationResult, NDArray[np.bool_]]:
-    """Return the result, and for each label the truth of all recordings, ``(n_labels, n)``."""
+) -> tuple[EvaluationResult, NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Return the result, the truth of all clips for each label, ``(n_labels, n)``, and where it is known."""
     labels = evaluation.labels
-    truth = np.array([[label in each.labels for label in labels] for each in evaluation.annotations.recordings])
-    clips = Clips(np.concatenate(scores, axis=1)[: len(labels)].T, truth)
+    clips = _clips(evaluation, np.concatenate(scores, axis=1)[: len(labels)].T)
+    truth = clips.truth
     own = [options.tags.of(label).threshold for label in labels]
     thresholds = [CLIP_THRESHOLD if threshold is None else threshold for threshold in own]
     counts = truth.sum(axis=0).tolist()
@@ -118,7 +120,20 @@ def _evaluate_clips(
     if options.tune is not None:
         base, folds = _base(evaluation, options.settings), assign_folds(_kinds(evaluation))
         result = replace(result, tuning=tune_clips(labels, clips, thresholds, base, folds, options.tune))
-    return replace(result, confusion=confusion_of(labels, clips)), truth.T
+    known = None if clips.known is None else clips.known.T
+    return replace(result, confusion=confusion_of(labels, clips)), truth.T, known
+
+
+def _clips(evaluation: Evaluation, scores: NDArray[np.floating[Any]]) -> Clips:
+    """The recordings with the scores of each, ``(n_recordings, n_labels)``, or the excerpts that were marked."""
+    recordings, labels = evaluation.annotations.recordings, evaluation.labels
+    if evaluation.annotations.kind != "marked":
+        return Clips(scores, np.array([[label in each.labels for label in labels] for each in recordings]))
+    spans = [span for each in recordings for span in spans_of(each)]
+    owners = np.repeat(np.arange(len(recordings)), [len(spans_of(each)) for each in recordings])
+    present = np.array([[label in span.present for label in labels] for span in spans])
+    known = np.array([[label in span.known for label in labels] for span in spans])
+    return Clips(scores, present, known, owners)
 
 
 def _kinds(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -131,7 +146,9 @@ def _base(evaluation: Evaluation, settings: SettingsFile) -> list[LabelSettings]
     return [replace(each, prompts=asked.texts) for each, asked in zip(known, evaluation.prompts, strict=False)]
 
 
-def _compared(evaluation: Evaluation, scores: Sequence[Scores], truth: NDArray[np.bool_]) -> Iterator[Compared]:
+def _compared(
+    evaluation: Evaluation, scores: Sequence[Scores], truth: NDArray[np.bool_], known: NDArray[np.bool_] | None
+) -> Iterator[Compared]:
     """Yield the ranking metrics of each template and each prompt, the best first."""
     weights = resamples(len(scores))
     owners = np.repeat(np.arange(len(scores)), [each.shape[1] for each in scores])
@@ -139,7 +156,9 @@ def _compared(evaluation: Evaluation, scores: Sequence[Scores], truth: NDArray[n
     ranked = {}
     for row, prompt in enumerate(alone, start=len(evaluation.labels)):
         of_prompt = np.concatenate([each[row] for each in scores])
-        area, precision = ranking(of_prompt, truth[evaluation.labels.index(prompt.label)], owners, weights)
+        label = evaluation.labels.index(prompt.label)
+        rows = slice(None) if known is None else known[label]
+        area, precision = ranking(of_prompt[rows], truth[label][rows], owners[rows], weights)
         ranked[prompt] = {"auroc": area, "average_precision": precision}
     found = []
     for template in dict.fromkeys(prompt.template for prompt in alone if prompt.template is not None):

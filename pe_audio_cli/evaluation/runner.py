@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pe_audio_cli.detection.label_settings import LabelSettings, SettingsFile
 from pe_audio_cli.errors import AnnotationError, RunError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, check_durations
 from pe_audio_cli.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate_scores
+from pe_audio_cli.evaluation.marked import MarkedSpan, of_spans, spans_of
 from pe_audio_cli.evaluation.prompts import read_map
 from pe_audio_cli.inference.labels import class_labels
 from pe_audio_cli.inference.runner import localize, tag
@@ -110,21 +112,13 @@ def evaluate(
     :class:`RunError` is raised and nothing is evaluated.
     """
     query = _query(evaluation, encoder, options.settings, taught or {})
-    files = [recording.file for recording in evaluation.annotations.recordings]
-    if evaluation.annotations.kind == "strong":
-        results: Iterator[LocalizeResult | TagResult | FileError] = localize(
-            files, encoder, query, EventOptions(), encoding, frames=True
-        )
-    else:
-        how = TagOptions(aggregate=options.tags.default.aggregate)
-        results = tag(files, encoder, query, how, encoding)
+    recordings = evaluation.annotations.recordings
     all_scores, scored = [], []
-    for recording, result in zip(evaluation.annotations.recordings, results, strict=True):
-        scores = _scores_of(result, query.labels)
+    for recording, scores in zip(recordings, _scores(evaluation, encoder, query, options, encoding), strict=True):
         if not isinstance(scores, FileError):
             all_scores.append(scores)
             scored.append(recording)
-        elif on_error is None or (not scored and recording.file == files[-1]):
+        elif on_error is None or (not scored and recording is recordings[-1]):
             raise RunError(f"{scores.file}: {scores.message}; nothing was evaluated")
         else:
             on_error(scores)
@@ -134,6 +128,40 @@ def evaluate(
     durations = {recording.file: evaluation.durations[recording.file] for recording in scored}
     left = replace(evaluation, annotations=annotations, durations=durations)
     return evaluate_scores(left, query.model_name(encoder), all_scores, options)
+
+
+def _scores(
+    evaluation: Evaluation, encoder: Encoder, query: Query, options: EvaluationOptions, encoding: EncodeOptions
+) -> Iterator[NDArray[np.float32] | FileError]:
+    """Yield the probabilities of each recording, for each prompt, or its error."""
+    recordings, kind = evaluation.annotations.recordings, evaluation.annotations.kind
+    files = [recording.file for recording in recordings]
+    how = TagOptions(aggregate=options.tags.default.aggregate)
+    if kind == "strong":
+        for events in localize(files, encoder, query, EventOptions(), encoding, frames=True):
+            yield _scores_of(events, query.labels)
+    elif kind == "weak":
+        for tags in tag(files, encoder, query, how, encoding):
+            yield _scores_of(tags, query.labels)
+    else:
+        found = of_spans(recordings, lambda inputs: tag(inputs, encoder, query, how, encoding), encoding.audio_track)
+        for _, of_recording in groupby(found, key=lambda pair: pair[0].annotated):
+            yield _of_all_spans([(span, _scores_of(result, query.labels)) for span, result in of_recording])
+
+
+def _of_all_spans(
+    scores: Sequence[tuple[MarkedSpan, NDArray[np.float32] | FileError]],
+) -> NDArray[np.float32] | FileError:
+    """Return the probabilities in all excerpts of a recording, ``(n_prompts, n_spans)``, or the error of one.
+
+    They are in the order of :func:`spans_of`.
+    """
+    columns = {}
+    for span, each in scores:
+        if isinstance(each, FileError):
+            return each
+        columns[span] = each
+    return np.concatenate([columns[span] for span in spans_of(scores[0][0].annotated)], axis=1)
 
 
 def _query(

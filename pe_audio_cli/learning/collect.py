@@ -72,8 +72,8 @@ def _within(annotations: Annotations, annotated: Annotated | None, duration: flo
 
     Raises :class:`AnnotationError` if all of them are beyond its end.
     """
-    if annotated is None:
-        return None
+    if annotated is None or annotated.marks:  # marks are checked where the excerpts are read
+        return annotated
     alone = replace(annotations, recordings=(annotated,), problems=(), clipped=())
     (left,) = check_durations(alone, {annotated.file: duration}, strict).recordings
     return left

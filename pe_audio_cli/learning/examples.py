@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pe_audio_cli.learning.fit import Words
 
 if TYPE_CHECKING:
-    from pe_audio_cli.evaluation.annotations.folder import Annotated, Reference
+    from pe_audio_cli.evaluation.annotations.folder import Annotated, Marked, Reference
     from pe_audio_cli.results import EmbedResult
 
 __all__ = ["COUNTER", "EXAMPLE", "UNKNOWN", "Examples", "examples_of_frames", "examples_of_windows", "joined"]
@@ -20,6 +20,7 @@ __all__ = ["COUNTER", "EXAMPLE", "UNKNOWN", "Examples", "examples_of_frames", "e
 EXAMPLE, COUNTER, UNKNOWN = 1, 0, -1  # what a row says about a label
 
 LEAST_HEARD = 0.5  # seconds of an event within a window, or half of it, for the window to be an example
+WHOLLY = 0.9  # of a mark or of a window: how much of one must be in the other, since times are rounded
 EDGE = 0.08  # seconds on either side of an onset or offset, which nobody annotates to the frame
 MOST_FRAMES = 100  # of a recording with and without each label: neighbouring frames tell much the same
 
@@ -69,8 +70,9 @@ def examples_of_windows(
 
     With times, a window is an example if half a second of an event lies in it, or half of the event, and a
     counter-example if none does. Without, the window that the words find most probable stands for the recording, and
-    nothing is known of the others (multiple-instance learning by the maximum). ``annotated`` is None for a recording in
-    which none of the labels is heard.
+    nothing is known of the others (multiple-instance learning by the maximum). A mark of a listener says that the label
+    is in each window that has all of the excerpt, or in no window that is a part of it; nothing is known of others.
+    ``annotated`` is None for a recording in which none of the labels is heard.
 
     Args:
         result: the embeddings of the windows.
@@ -78,6 +80,10 @@ def examples_of_windows(
         labels: the labels that are learned.
         words: what the labels are called.
     """
+    if annotated is not None and annotated.marks:
+        truth = _marked_windows(result, annotated.marks, labels)
+        rows = np.flatnonzero((truth != UNKNOWN).any(axis=1))
+        return _examples(result, labels, rows, truth)
     truth = np.full((len(result.starts), len(labels)), COUNTER, np.int8)
     spans = np.stack([result.starts, result.ends], axis=1)
     for column, references in _heard(annotated, labels).items():
@@ -96,9 +102,13 @@ def examples_of_frames(
 
     Frames within an event are examples and those outside are counter-examples; those within 80 ms of an edge are left
     out. Without times, the tenth of the frames that the words find most probable are examples, and nothing is known of
-    the others. Of each kind at most a hundred are kept, at equal distances. The arguments are those of
+    the others; so it is within an excerpt that a listener marked, and in one that was marked as wrong all frames are
+    counter-examples. Of each kind at most a hundred are kept, at equal distances. The arguments are those of
     :func:`examples_of_windows`.
     """
+    if annotated is not None and annotated.marks:
+        truth = _marked_frames(result, annotated.marks, labels, words)
+        return _examples(result, labels, _spread(truth), truth)
     truth = np.full((len(result.starts), len(labels)), COUNTER, np.int8)
     middles = (result.starts + result.ends) / 2
     for column, references in _heard(annotated, labels).items():
@@ -106,10 +116,37 @@ def examples_of_frames(
             truth[:, column] = _within(middles, references)
         else:
             truth[:, column] = UNKNOWN
-            n_likeliest = max(1, len(truth) // 10)
-            likeliest = np.argsort(-_by_words(result, words, column), kind="stable")
-            truth[likeliest[:n_likeliest], column] = EXAMPLE
+            truth[_likeliest(_by_words(result, words, column)), column] = EXAMPLE
     return _examples(result, labels, _spread(truth), truth)
+
+
+def _marked_windows(result: EmbedResult, marks: Sequence[Marked], labels: Sequence[str]) -> NDArray[np.int8]:
+    truth = np.full((len(result.starts), len(labels)), UNKNOWN, np.int8)
+    for mark in sorted(marks, key=lambda mark: mark.is_present):  # present in a part is present in the whole
+        shared = np.minimum(result.ends, mark.offset) - np.maximum(result.starts, mark.onset)
+        least = mark.offset - mark.onset if mark.is_present else result.ends - result.starts
+        truth[shared >= WHOLLY * least, labels.index(mark.label)] = EXAMPLE if mark.is_present else COUNTER
+    return truth
+
+
+def _marked_frames(
+    result: EmbedResult, marks: Sequence[Marked], labels: Sequence[str], words: Words
+) -> NDArray[np.int8]:
+    truth = np.full((len(result.starts), len(labels)), UNKNOWN, np.int8)
+    middles = (result.starts + result.ends) / 2
+    for mark in sorted(marks, key=lambda mark: mark.is_present):
+        column = labels.index(mark.label)
+        inside = np.flatnonzero((middles >= mark.onset) & (middles < mark.offset))
+        if mark.is_present and len(inside):
+            truth[inside[_likeliest(_by_words(result, words, column)[inside])], column] = EXAMPLE
+        elif not mark.is_present:
+            truth[inside, column] = COUNTER
+    return truth
+
+
+def _likeliest(logits: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The numbers of the highest tenth, at least one."""
+    return np.argsort(-logits, kind="stable")[: max(1, len(logits) // 10)]
 
 
 def _by_words(result: EmbedResult, words: Words, label: int) -> NDArray[np.float64]:
@@ -171,10 +208,11 @@ def _examples(result: EmbedResult, labels: Sequence[str], rows: NDArray[Any], tr
     return Examples(tuple(labels), (result.recording.file,), kept, owners, truth[rows])
 
 
-def joined(parts: Sequence[Examples]) -> Examples:
+def joined(parts: Sequence[Examples], *, by_row: bool = False) -> Examples:
     """All examples together, of all labels; rows say nothing of labels that their part does not have.
 
-    A recording may be in several parts: what a later one says of a label replaces what an earlier one says of it.
+    A recording may be in several parts: what a later one says of a label replaces what an earlier one says of it; with
+    ``by_row``, only what it says of the same embedding, since the later one judges parts of recordings.
     """
     labels = tuple(dict.fromkeys(label for part in parts for label in part.labels))
     numbers = {name: number for number, name in enumerate(dict.fromkeys(n for part in parts for n in part.recordings))}
@@ -184,11 +222,27 @@ def joined(parts: Sequence[Examples]) -> Examples:
         truth = np.full((len(part.truth), len(labels)), UNKNOWN, np.int8)
         truth[:, columns] = part.truth
         for later in parts[place + 1 :]:
-            again = np.isin(np.array(part.recordings), np.array(later.recordings))[part.owners]
+            again = _same_rows(part, later) if by_row else _same_recordings(part, later)
+            rows, of_later = np.nonzero(again)
             columns_of_later = np.array([labels.index(label) for label in later.labels], np.intp)
-            truth[np.ix_(np.flatnonzero(again), columns_of_later)] = UNKNOWN
+            truth[rows, columns_of_later[of_later]] = UNKNOWN
         told = (truth != UNKNOWN).any(axis=1)
         embeddings.append(part.embeddings[told])
         owners.append(np.array([numbers[name] for name in part.recordings], np.intp)[part.owners[told]])
         truths.append(truth[told])
     return Examples(labels, tuple(numbers), np.concatenate(embeddings), np.concatenate(owners), np.concatenate(truths))
+
+
+def _same_recordings(part: Examples, later: Examples) -> NDArray[np.bool_]:
+    """True for all labels of the later part in rows of recordings that it has too, ``(n, n_labels_of_later)``."""
+    rows = np.isin(np.array(part.recordings), np.array(later.recordings))[part.owners]
+    return np.repeat(rows[:, None], later.n_labels, axis=1)
+
+
+def _same_rows(part: Examples, later: Examples) -> NDArray[np.bool_]:
+    """True for the labels of which the later part says something in a row of the same embedding, as above."""
+    told = later.truth != UNKNOWN
+    known = {row.tobytes(): each for row, each in zip(later.embeddings, told, strict=True)}
+    nothing = np.zeros(later.n_labels, np.bool_)
+    rows = [known.get(row.tobytes(), nothing) for row in part.embeddings]
+    return np.array(rows, np.bool_).reshape(-1, later.n_labels)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -73,6 +74,15 @@ class TaughtFor:
     def labels(self) -> tuple[str, ...]:
         """The names of the labels."""
         return self.examples.labels
+
+    def check_width(self, file: str, model: str, width: int) -> None:
+        """Raise :class:`UsageError` if the vectors are not as wide as the embeddings of the checkpoint."""
+        own = self.learned.embeddings.shape[1]
+        if own != width:
+            raise UsageError(
+                f"{file} is damaged: its labels have {own} numbers each, and embeddings of {model} have {width}; teach "
+                "it again"
+            )
 
     def only(self, labels: Sequence[str]) -> TaughtFor:
         """Some of the labels, with the examples of these."""
@@ -170,8 +180,11 @@ class LabelFile:
             commands[command] = theirs if ours is None else ours.joined(theirs)
         return replace(self, commands=commands)
 
-    def for_checkpoint(self, command: Command, fingerprint: str, model: str) -> TaughtFor:
-        """The labels for a command and a checkpoint. Raises :class:`UsageError` if there are none."""
+    def for_checkpoint(self, command: Command, fingerprint: str, model: str, width: int) -> TaughtFor:
+        """The labels for a command and a checkpoint, whose embeddings have a width.
+
+        Raises :class:`UsageError` if there are none.
+        """
         taught = self.commands.get(command)
         if taught is None:
             others = " and ".join(self.commands)
@@ -183,6 +196,7 @@ class LabelFile:
                 f"{self.name} was taught for another checkpoint ({taught.model}) than this {model}: use it with "
                 f"-m {taught.model}, or teach it anew with peaudio teach ... -m {model}"
             )
+        taught.check_width(self.name, model, width)
         return taught
 
     def _check_known(self, labels: Sequence[str]) -> None:
@@ -306,16 +320,27 @@ def _outcome(described: Any) -> LabelOutcome:
         int(described["n_examples"]),
         int(described["n_counter_examples"]),
         bool(described["learned"]),
-        float(described["strength"]),
-        float(described["threshold"]),
+        _number(described["strength"]),
+        _number(described["threshold"]),
         words,
         examples,
-        {int(number): float(value) for number, value in described["curve"].items()},
+        {int(number): _number(value) for number, value in described["curve"].items()},
     )
 
 
 def _ranking(described: Any) -> Ranking:
-    return Ranking(*(Estimate(**described[name]) for name in ("average_precision", "auroc")))
+    return Ranking(*(_estimate(described[name]) for name in ("average_precision", "auroc")))
+
+
+def _estimate(described: Any) -> Estimate:
+    low, high = (None if described[name] is None else _number(described[name]) for name in ("low", "high"))
+    return Estimate(_number(described["value"]), low, high)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} where there should be a number")
+    return float(value)
 
 
 def _text(value: Any) -> str:

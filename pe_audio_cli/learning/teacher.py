@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.evaluation.marked import MarkedSpan, of_spans
 from pe_audio_cli.inference.tasks.query import embed_prompts
 from pe_audio_cli.learning.collect import UNIT_OF_COMMAND, from_embeddings
 from pe_audio_cli.learning.examples import Examples, joined
@@ -14,18 +18,20 @@ from pe_audio_cli.learning.fit import Words
 from pe_audio_cli.learning.label_file import TaughtFor
 from pe_audio_cli.learning.teach import teach
 from pe_audio_cli.options import EventOptions
+from pe_audio_cli.results import EmbedResult, FileError
 
 if TYPE_CHECKING:
     from pe_audio_cli.detection.label_settings import Command
     from pe_audio_cli.evaluation.annotations.folder import Annotations
     from pe_audio_cli.inference.tasks.embedding import Unit
     from pe_audio_cli.models.encoder import Encoder
-    from pe_audio_cli.results import EmbedResult, FileError
 
-    # Embeds recordings, one result or error for each: (files, unit).
-    Embed = Callable[[Sequence[str | FileError], Unit], Iterable[EmbedResult | FileError]]
+    # Embeds the recordings of teaching data, one result or error for each.
+    Embed = Callable[["TeachingData", Unit], Iterable[EmbedResult | FileError]]
+    # Embeds recordings, one result or error for each, in their order.
+    EmbedFiles = Callable[[Iterable[str | FileError], Unit], Iterable[EmbedResult | FileError]]
 
-__all__ = ["DEFAULT_THRESHOLDS", "TeachingData", "default_commands", "teach_for"]
+__all__ = ["DEFAULT_THRESHOLDS", "TeachingData", "default_commands", "embeddings_of", "teach_for"]
 
 # Of labels with too few examples to choose one by: that of localize, and for whole recordings that of eval.
 DEFAULT_THRESHOLDS: dict[Command, float] = {"tag": 0.5, "localize": EventOptions().threshold}
@@ -65,6 +71,34 @@ class TeachingData:
         return Words(embed_prompts(encoder, prompts), facts.logit_scale, facts.logit_bias), prompts
 
 
+def embeddings_of(
+    data: TeachingData, unit: Unit, embed: EmbedFiles, audio_track: int | None = None
+) -> Iterator[EmbedResult | FileError]:
+    """Yield the embeddings of each recording, of one that a listener has marked those of the marked excerpts."""
+    if data.annotations.kind != "marked":
+        yield from embed(data.files, unit)
+        return
+    asked = of_spans(data.annotations.recordings, lambda inputs: embed(inputs, unit), audio_track)
+    for annotated, results in groupby(asked, lambda pair: pair[0].annotated):
+        yield _together(annotated.file, list(results))
+    yield from embed(data.background, unit)
+
+
+def _together(file: str, results: Sequence[tuple[MarkedSpan, EmbedResult | FileError]]) -> EmbedResult | FileError:
+    """Return the embeddings of a recording's excerpts at their times in it, or the error of one."""
+    parts: list[EmbedResult] = []
+    for span, result in results:
+        if isinstance(result, FileError):
+            return result
+        times = {"starts": result.starts + span.onset, "ends": result.ends + span.onset}
+        parts.append(replace(result, **times))
+    recording = replace(parts[0].recording, file=file, duration=max(span.offset for span, _ in results))
+    starts, ends, embeddings = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "ends", "embeddings")
+    )
+    return replace(parts[0], recording=recording, starts=starts, ends=ends, embeddings=embeddings)
+
+
 def teach_for(
     command: Command,
     data: TeachingData,
@@ -95,10 +129,12 @@ def teach_for(
     if not labels:
         raise UsageError("the annotations have no label: there is nothing to learn")
     words, _ = data.words(encoder, labels)
-    results = embed(data.files, UNIT_OF_COMMAND[command])
+    if data.earlier is not None:
+        data.earlier.check_width("the file of labels", facts.name, words.embeddings.shape[1])
+    results = embed(data, UNIT_OF_COMMAND[command])
     examples = from_embeddings(results, data.annotations, labels, words, command, on_done, strict=data.strict)
     if data.earlier is not None:
-        examples = joined([data.earlier.examples, examples])
+        examples = joined([data.earlier.examples, examples], by_row=data.annotations.kind == "marked")
     _check(examples)
     words, prompts = data.words(encoder, examples.labels)
     taught = teach(examples, words, DEFAULT_THRESHOLDS[command], curve=data.curve)

@@ -19,15 +19,17 @@ def read_all(paths: Iterable[str | Path]) -> list[LabelFile]:
     return [read_labels(Path(path)) for path in paths]
 
 
-def taught_labels(files: Iterable[LabelFile], command: Command, fingerprint: str, model: str) -> TaughtLabels:
-    """Return the labels for a command and a checkpoint.
+def taught_labels(
+    files: Iterable[LabelFile], command: Command, fingerprint: str, model: str, width: int
+) -> TaughtLabels:
+    """Return the labels for a command and a checkpoint, of this fingerprint, name and width of embeddings.
 
     Raises :class:`UsageError` if a file was taught for another command or checkpoint, or two have the same label.
     """
     labels: dict[str, TaughtLabel] = {}
     thresholds: dict[str, float] = {}
     for file in files:
-        taught = file.for_checkpoint(command, fingerprint, model)
+        taught = file.for_checkpoint(command, fingerprint, model, width)
         for row, outcome in enumerate(taught.outcomes):
             if outcome.label in labels:
                 raise UsageError(f"{file.name} has a label {outcome.label!r} that another file has too: rename one")

@@ -1,22 +1,12 @@
-"""The writer of the HTML page.
-
-A page is one file that needs no network. Its style and scripts come from ``static``; the results are in ``<script>``
-elements of data, which a browser ignores until the page's own script reads them. A content security policy in the
-page's head lets no other script run, whatever a label contains.
-"""
+"""The writer of the HTML page of a report."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from itertools import islice
-from string import Template
 from typing import Any, TextIO
 
 import numpy as np
@@ -27,26 +17,19 @@ from pe_audio_cli.audio.framing import FRAMES_PER_SECOND
 from pe_audio_cli.detection.events import FrameRules, n_audio_frames
 from pe_audio_cli.formats.annotation import RavenWriter
 from pe_audio_cli.options import EventOptions
+from pe_audio_cli.report.frame import frame, json_text, write_bytes, write_element
 from pe_audio_cli.report.link import relative_url
-from pe_audio_cli.report.quantize import (
-    N_SHADES,
-    base64_text,
-    deflated,
-    pooled,
-    ranks,
-    shades,
-    threshold_index,
-    thresholds,
-)
-from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound, Spectrogram
+from pe_audio_cli.report.picture import spectrogram_bytes, spectrogram_facts
+from pe_audio_cli.report.quantize import deflated, pooled, ranks, threshold_index, thresholds
+from pe_audio_cli.results import FileError, LocalizeResult, Recording, Sound
 
 __all__ = ["EMBED_SECONDS", "PageOptions", "PageWriter"]
 
 logger = logging.getLogger(__name__)
 
-# Parts of one script: they run in this order and share one scope.
 SCRIPTS = (
     "dom.js",
+    "data.js",
     "events.js",
     "export.js",
     "recording.js",
@@ -57,7 +40,6 @@ SCRIPTS = (
     "list.js",
     "page.js",
 )
-HERTZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)  # that are marked
 SPECTROGRAM_COLUMNS = 1_024  # about as many as a page has pixels for them
 EXACT_FRAMES = 10_000_000  # of all labels, 9 h of twelve: in a longer recording the threshold cannot be moved
 POOLED_COLUMNS = 4_096  # for each label of such a recording
@@ -93,14 +75,15 @@ class PageWriter:
 
     def open(self) -> None:
         """Begin the page."""
-        head, self._tail = _frame()
+        head, self._tail = frame("page.html", ["page.css"], SCRIPTS)
         self.stream.write(head)
-        self._element('id="settings" type="application/json"', [_json(_settings(self._options.events, self._levels))])
+        settings = json_text(_settings(self._options.events, self._levels))
+        write_element(self.stream, 'id="settings" type="application/json"', [settings])
 
     def write(self, result: LocalizeResult | FileError) -> None:
         """Add a recording, whose frames and spectrogram must be there, or its error."""
         if isinstance(result, FileError):
-            self._element('class="recording" type="application/json"', [_json(_error(result))])
+            self._describe(_error(result))
         else:
             self._write_recording(result)
         self._n_written += 1
@@ -119,12 +102,12 @@ class PageWriter:
             **_facts(result),
             "frames": n_frames,
             "pool": pool,
-            "spectrogram": _spectrogram_facts(spectrogram),
+            "spectrogram": spectrogram_facts(spectrogram, SPECTROGRAM_COLUMNS),
             "link": self._link(recording) if sound is None else None,
             "soundType": None if sound is None else sound.media_type,
         }
-        self._element('class="recording" type="application/json"', [_json(facts)])
-        self._bytes("spectrogram", deflated([pooled(shades(spectrogram.levels), _columns(spectrogram)).tobytes()]))
+        self._describe(facts)
+        self._bytes("spectrogram", spectrogram_bytes(spectrogram, SPECTROGRAM_COLUMNS))
         rows = (ranks(result.frames[label][:n_frames], self._levels) for label in result.labels)
         self._bytes("ranks", deflated(pooled(row, pool).tobytes() for row in rows))
         if pool > 1:
@@ -154,13 +137,11 @@ class PageWriter:
             logger.warning("%s: the report cannot link to %s: embed its sound with --embed-audio", recording.file, what)
         return None
 
-    def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:
-        self._element(f'id="{name}-{self._n_written}" type="text/plain"', base64_text(pieces))
+    def _describe(self, facts: dict[str, Any]) -> None:
+        write_element(self.stream, 'class="recording" type="application/json"', [json_text(facts)])
 
-    def _element(self, attributes: str, texts: Iterable[str]) -> None:
-        self.stream.write(f"<script {attributes}>")
-        self.stream.writelines(texts)
-        self.stream.write("</script>\n")
+    def _bytes(self, name: str, pieces: Iterable[bytes]) -> None:
+        write_bytes(self.stream, f"{name}-{self._n_written}", pieces)
 
 
 def _settings(options: EventOptions, levels: Sequence[float]) -> dict[str, Any]:
@@ -195,24 +176,6 @@ def _error(error: FileError) -> dict[str, Any]:
     return {"file": error.file, "error": error.message}
 
 
-def _columns(spectrogram: Spectrogram) -> int:
-    """Return the number of a spectrogram's columns that one column of the page covers."""
-    return -(-len(spectrogram.levels) // SPECTROGRAM_COLUMNS)
-
-
-def _spectrogram_facts(spectrogram: Spectrogram) -> dict[str, Any]:
-    """Its shape, the width of a column in seconds, and how high up the picture, from 0 to 1, some frequencies are."""
-    width, (n_columns, n_bands) = _columns(spectrogram), spectrogram.levels.shape
-    heights = (np.interp(HERTZ, spectrogram.frequencies, np.arange(n_bands)) + 0.5) / n_bands
-    return {
-        "columns": -(-n_columns // width),
-        "bands": n_bands,
-        "seconds": width * spectrogram.column_seconds,
-        "shades": N_SHADES,
-        "heights": dict(zip(HERTZ, heights.round(4).tolist(), strict=True)),
-    }
-
-
 def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32]:
     """Return the first events, int32 ``(n, 4)``: onset and offset frame, index of the label, rank of the peak."""
     places = {label: place for place, label in enumerate(result.labels)}
@@ -226,33 +189,3 @@ def _events(result: LocalizeResult, levels: Sequence[float]) -> NDArray[np.int32
         for event in islice(result.events, LISTED_EVENTS)
     ]
     return np.array(rows, np.int32).reshape(-1, 4)
-
-
-def _json(value: Any) -> str:
-    r"""JSON that no HTML parser takes for the end of its element, nor for anything else: ``<`` is ``\u003c``."""
-    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
-
-
-def _frame() -> tuple[str, str]:
-    """Return the HTML before the recordings, and the HTML after them."""
-    here = files(__package__).joinpath("static")
-    style = here.joinpath("page.css").read_text("utf-8")
-    script = '"use strict";\n' + "\n".join(_bare(here.joinpath(name).read_text("utf-8")) for name in SCRIPTS)
-    template = Template(here.joinpath("page.html").read_text("utf-8"))
-    mark = "\0"
-    page = template.substitute(
-        style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), recordings=mark
-    )
-    head, tail = page.split(mark)
-    return head, tail
-
-
-def _bare(script: str) -> str:
-    """Return a script without indentation and comment lines, to keep pages small."""
-    lines = (line.strip() for line in script.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "* ", "*/")))
-
-
-def _hash(text: str) -> str:
-    """Return the hash source of an inline element (https://www.w3.org/TR/CSP3/#match-element-to-source-list)."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -95,6 +95,61 @@ def test_weak_labels_and_a_folder_for_each_class(tmp_path: Path) -> None:
     assert result["confusion"] == {"labels": ["loud", "loudest"], "counts": [[3, 0], [3, 0]]}
 
 
+def marks(folder: Path, *rows: str) -> Path:
+    (folder / "marks.csv").write_text("file,label,start,end,probability,mark\n" + "".join(f"{row}\n" for row in rows))
+    return folder / "marks.csv"
+
+
+def test_marked_excerpts_are_evaluated_by_themselves(tmp_path: Path) -> None:
+    bursts(tmp_path / "a.wav", 4.0, 48_000, (2, 4, 0.09))
+    bursts(tmp_path / "b.wav", 4.0, 48_000, (0, 4, 0.05))
+    rows = ["a.wav,loud,2.0,4.0,1,yes", "a.wav,loud,0.0,2.0,1,no", "b.wav,loud,1.0,3.0,1,yes"]
+    more = [
+        "b.wav,louder,1.0,3.0,1,no",
+        "a.wav,louder,2.0,4.0,1,yes",
+        "b.wav,loud,0.0,1.0,1,unsure",
+        "b.wav,loud,3,4,,",
+    ]
+    result = Ran("eval", marks(tmp_path, *rows, *more), "-f", "json").result
+    assert (result["kind"], result["n_recordings"]) == ("marked", 2) and "confusion" not in result
+    assert {row["label"]: row["count"] for row in result["labels"]} == {"loud": 2, "louder": 1}
+    for row in result["labels"]:  # a sound of the whole of a.wav would be too quiet for `louder`
+        assert {name: row["figures"][name]["value"] for name in ("auroc", "precision", "recall")} == {
+            "auroc": 1.0,
+            "precision": 1.0,
+            "recall": 1.0,
+        }
+    assert sum(bin["count"] for bin in result["reliability"]) == 5, "of each excerpt, what was marked"
+    assert "marked excerpts" in Ran("eval", tmp_path / "marks.csv", "-f", "table").out
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.wav,loud,0,2,1,perhaps", "the mark 'perhaps' is none of yes, no, unsure"),
+        ("a.wav,loud,2,1,1,no", "is not before the offset"),
+        ("a.wav,loud,0,1,1,no", "contradicts the mark of"),
+        ("a.wav,loud,3,9,1,no", "beyond the end"),
+        ("nothing.wav,loud,0,1,1,no", "there is no recording 'nothing.wav'"),
+    ],
+)
+def test_a_bad_mark_is_named_by_its_row(tmp_path: Path, row: str, said: str) -> None:
+    bursts(tmp_path / "a.wav", 4.0, 48_000, (2, 4, 0.09))
+    path = marks(tmp_path, "a.wav,loud,0,1,1,yes", row)
+    ran = Ran("eval", path, "-f", "json")
+    assert ran.code == 0 and f"{path}, row 3: " in ran.err and said in ran.err
+    strict = Ran("eval", path, "--strict")
+    assert strict.code == 2 and strict.out == "" and said in strict.err
+
+
+def test_marks_that_say_nothing_are_told(tmp_path: Path) -> None:
+    bursts(tmp_path / "a.wav", 1.0, 48_000, (0, 1, 0.09))
+    ran = Ran("eval", marks(tmp_path, "a.wav,loud,0,1,1,unsure"))
+    assert ran.code == 2 and "no mark but unsure" in ran.err
+    tuned = Ran("eval", marks(tmp_path, "a.wav,loud,0,1,1,yes"), "--tune", tmp_path / "x.toml")
+    assert tuned.code == 2 and "chosen for their scores" in tuned.err and not (tmp_path / "x.toml").exists()
+
+
 def test_what_is_amiss_with_a_recording_is_said_once(folder: Path) -> None:
     Ran("localize", folder, "-l", "loud", "-f", "audacity", "-o", f"{folder}/")
     quiet = folder / "quiet.wav"

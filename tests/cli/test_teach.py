@@ -130,6 +130,40 @@ def test_an_index_teaches_without_its_recordings(sounds, taught, tmp_path) -> No
     assert np.array_equal(theirs.learned.embeddings, ours.learned.embeddings)
 
 
+def test_marks_teach_without_an_index_from_the_excerpts_alone(sounds, tmp_path) -> None:
+    """Each recording is a buzz and a noise; what is marked are halves."""
+    rows = ["file,label,start,end,probability,mark"]
+    for seed in range(6):
+        halves = [soundfile.read(sounds / where / f"{seed}.wav")[0] for where in ("classes/klaxo", "background")]
+        soundfile.write(tmp_path / f"{seed}.wav", np.concatenate(halves), 48_000)
+        rows += [f"{seed}.wav,klaxo,0.0,0.8,0.5,yes", f"{seed}.wav,klaxo,0.8,1.6,0.5,no"]
+    (tmp_path / "marks.csv").write_text("\n".join([*rows, "0.wav,klaxo,0.4,1.2,0.5,unsure"]))
+    ran = Result("teach", tmp_path / "marks.csv", "-o", tmp_path / "m.labels", "--for", "both", "-f", "json")
+    assert ran.code == 0, ran
+    for each in json.loads(ran.out)["labels"]:
+        assert (each["examples"], each["counter_examples"]) == (6, 6)
+        assert each["taught"]["average_precision"]["value"] >= each["words"]["average_precision"]["value"]
+    windows = read_labels(tmp_path / "m.labels").commands["tag"].examples
+    alone = Result("embed", sounds / "classes" / "klaxo" / "0.wav", "-o", tmp_path / "x.npz")
+    assert alone.code == 0 and len(windows.embeddings) == 12
+    with np.load(tmp_path / "x.npz") as archive:  # an excerpt is embedded as a recording of its own
+        ours = windows.embeddings[0].astype(np.float32)
+        assert ours == pytest.approx(archive["embedding"][0].astype(np.float16).astype(np.float32), rel=2e-3, abs=1e-4)
+
+
+def test_further_marks_of_a_recording_are_added_to_the_earlier_ones(sounds, tmp_path) -> None:
+    for seed in range(4):
+        halves = [soundfile.read(sounds / where / f"{seed}.wav")[0] for where in ("classes/klaxo", "background")]
+        soundfile.write(tmp_path / f"{seed}.wav", np.concatenate(halves), 48_000)
+    header = "file,label,start,end,probability,mark\n"
+    (tmp_path / "one.csv").write_text(header + "0.wav,klaxo,0,0.8,,yes\n1.wav,klaxo,0.8,1.6,,no\n")
+    (tmp_path / "two.csv").write_text(header + "0.wav,klaxo,0.8,1.6,,no\n1.wav,klaxo,0,0.8,,yes\n")
+    assert Result("teach", tmp_path / "one.csv", "-o", tmp_path / "m.labels").code == 0
+    ran = Result("teach", "--add", tmp_path / "two.csv", tmp_path / "m.labels", "-f", "json")
+    assert ran.code == 0, ran
+    assert read_labels(tmp_path / "m.labels").commands["tag"].examples.truth[:, 0].tolist() == [1, 0, 0, 1]
+
+
 def test_labels_without_evidence_give_the_probabilities_of_their_words(sounds, tmp_path) -> None:
     """Whatever is learned from contradictory examples is dropped, and the words are kept to the last digit."""
     rows = ["file,label"] + [f"background/{seed}.wav,{WORDS[seed % 2]}" for seed in range(6)]
@@ -151,6 +185,21 @@ def test_labels_without_evidence_give_the_probabilities_of_their_words(sounds, t
                 assert all(probabilities[tag["label"]] == tag["probability"] for tag in plain["tags"])
             else:
                 assert all(learned["frames"][label] == plain["frames"][label] for label in labels)
+    kept_by_tag = [label for label, own in kept if own == "tag"]
+    index = tmp_path / "x.index"
+    assert Result("index", sounds / "classes", sounds / "background", "--index", index).code == 0
+    asked = ["--index", index, "-k", "all", "-f", "jsonl"]
+    with_words, with_file = (
+        Result("search", *kept_by_tag, *asked, *more).objects for more in ([], ["--taught", tmp_path / "n.labels"])
+    )
+    assert [each["hits"] for each in with_words] == [each["hits"] for each in with_file]
+    plain, learned = (
+        json.loads(Result("eval", sounds / "noise.csv", "-f", "json", *more).out)
+        for more in (["--threshold", "0.5"], ["--threshold", "0.5", "--taught", tmp_path / "n.labels"])
+    )
+    for one, other in zip(plain["labels"], learned["labels"], strict=True):
+        if one["label"] in kept_by_tag:
+            assert one["figures"] == other["figures"] and one["reliability"] == other["reliability"]
 
 
 def test_more_examples_are_added_to_those_in_the_file(sounds, taught, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""What recordings say about labels, window by window and frame by frame."""
+"""The evidence of recordings about labels, window by window and frame by frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_audio_cli.evaluation.annotations.folder import Annotated, Reference
+from pe_audio_cli.evaluation.annotations.folder import Annotated, Marked, Reference
 from pe_audio_cli.learning.examples import (
     COUNTER,
     EXAMPLE,
@@ -113,3 +113,50 @@ def test_chosen_recordings_keep_their_own_rows() -> None:
     kept = all_of_it.chosen(np.array([True, False, True]))
     assert kept.recordings == ("a.wav", "c.wav") and kept.owners.tolist() == [0, 1]
     assert kept.truth.tolist() == [[1], [1]]
+
+
+def marked(*marks: tuple[str, float, float, bool]) -> Annotated:
+    return Annotated("a.wav", tuple(sorted({label for label, *_ in marks})), marks=tuple(Marked(*m) for m in marks))
+
+
+def test_a_mark_tells_of_the_windows_that_hold_it_or_that_it_holds() -> None:
+    windows = embedded([(0, 10), (10, 20), (20, 30), (0, 30)])
+    found = examples_of_windows(
+        windows, marked(("dog", 0, 10, True), ("dog", 10, 20, False), ("rain", 12, 14, False)), LABELS, WORDS
+    )
+    # The long window holds the dog. Of the third nothing is known, nor is there rain in a whole window.
+    assert found.truth.tolist() == [[EXAMPLE, UNKNOWN], [COUNTER, UNKNOWN], [EXAMPLE, UNKNOWN]]
+    assert np.array_equal(found.embeddings, windows.embeddings[[0, 1, 3]].astype(np.float16))
+
+
+def test_a_mark_tells_of_frames_within_its_excerpt() -> None:
+    found = frames(20.0)
+    audio = found.embeddings
+    truth = examples_of_frames(found, marked(("dog", 0, 10, True), ("rain", 10, 12, False)), LABELS, WORDS)
+    likeliest = np.argsort(-audio[:250, 0].astype(np.float64))[:25]
+    dogs = truth.embeddings[truth.truth[:, 0] == EXAMPLE]
+    assert {row.tobytes() for row in dogs} == {row.tobytes() for row in audio[likeliest].astype(np.float16)}
+    assert (truth.truth[:, 0] != COUNTER).all()
+    assert (truth.truth[:, 1] == COUNTER).sum() == 50 and (truth.truth[:, 1] != EXAMPLE).all()
+
+
+def test_later_marks_replace_what_was_said_of_the_same_window_and_label() -> None:
+    audio = np.eye(4, 3, dtype=np.float32)
+    earlier = examples_of_windows(
+        embedded([(0, 10), (10, 20), (20, 30), (30, 40)], audio),
+        marked(("dog", 0, 10, True), ("dog", 10, 20, True), ("rain", 10, 20, True)),
+        LABELS,
+        WORDS,
+    )
+    later = examples_of_windows(
+        embedded([(10, 20), (20, 30)], audio[1:3]), marked(("dog", 10, 20, False), ("dog", 20, 30, True)), LABELS, WORDS
+    )
+    both = joined([earlier, later], by_row=True)
+    said = {
+        (row.tobytes(), label): {int(t) for t in both.truth[(both.embeddings == row).all(axis=1), label]} - {UNKNOWN}
+        for row in audio[:3].astype(np.float16)
+        for label in (0, 1)
+    }
+    rows = [row.tobytes() for row in audio[:3].astype(np.float16)]
+    assert [said[row, 0] for row in rows] == [{EXAMPLE}, {COUNTER}, {EXAMPLE}]
+    assert [said[row, 1] for row in rows] == [set(), {EXAMPLE}, set()]

@@ -93,8 +93,9 @@ def test_labels_are_taken_out_renamed_and_joined() -> None:
         (lambda file: file.renamed({"dog": "x", "owl": "x"}), "the same name"),
         (lambda file: file.joined(a_file(tag=taught("owl"))), "has a label 'owl' too"),
         (lambda file: file.joined(a_file(tag=taught("cat", fingerprint="other"))), "for one of them"),
-        (lambda file: file.for_checkpoint("tag", "other", "base"), "another checkpoint"),
-        (lambda file: file.for_checkpoint("localize", "abc", "mini"), "not for localize"),
+        (lambda file: file.for_checkpoint("tag", "other", "base", 5), "another checkpoint .* peaudio teach .* -m base"),
+        (lambda file: file.for_checkpoint("localize", "abc", "mini", 5), "not for localize"),
+        (lambda file: file.for_checkpoint("tag", "abc", "mini", 4), "5 numbers each, and embeddings of mini have 4"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(change: object, message: str) -> None:
@@ -128,6 +129,10 @@ def damage(path: Path, kind: str) -> None:
         described["outcomes"][1]["label"] = "dog"
     elif kind == "number for text":
         described["outcomes"][0]["label"] = 5
+    elif kind == "text for a figure":
+        described["outcomes"][0]["words"]["auroc"]["value"] = "high"
+    elif kind == "no finite figure":
+        described["outcomes"][0]["curve"] = {"1": float("nan")}
     elif kind == "no commands":
         entry["commands"] = {}
     elif kind == "list":
@@ -156,6 +161,8 @@ KINDS = (
     "missing",
     "twice",
     "number for text",
+    "text for a figure",
+    "no finite figure",
 )
 KINDS += ("list", "no commands", "no entry", "newer", "cut", "empty", "text")
 

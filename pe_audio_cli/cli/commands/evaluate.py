@@ -57,6 +57,10 @@ Weak labels, without times:
 
 {_listed("weak")}
 
+Judgements of excerpts, each of which is then evaluated by itself:
+
+{_listed("marked")}
+
 Example: peaudio eval labels.tsv --audio recordings/ --map words.csv --tune out.toml
 """
 
@@ -103,7 +107,8 @@ def evaluate(
         checkpoint, windows = _find_model(flags, read, console)
         taught = TaughtLabels()
         if label_files:
-            taught = taught_labels(label_files, _task(read), checkpoint.fingerprint, checkpoint.name)
+            about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
+            taught = taught_labels(label_files, _task(read), *about)
         if named is None or taught.labels:
             used = carried_settings(checkpoint.folder, _task(read)) if named is None else named
             options, prompts = options_and_prompts(taught.settings(used))
@@ -196,6 +201,8 @@ def _evaluation_options(
     if read.kind == "strong":
         events = settings.event_options(replace(EventOptions(), **given), given, tidy=flags.tidy)
         return EvaluationOptions(events=events, settings=settings, tune=tune)
+    if read.kind == "marked" and tune is not None:
+        raise UsageError("marks are of hits that were chosen for their scores: tune with annotations of recordings")
     if flags.tidy or given.keys() - {"threshold"} or (tune is not None and tune.postprocessing):
         raise UsageError("these annotations have no times, so there are no events: leave out the event options")
     default = TagOptions(threshold=given.get("threshold", CLIP_THRESHOLD), aggregate=flags.aggregate)

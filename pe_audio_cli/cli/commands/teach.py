@@ -17,13 +17,14 @@ from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import OutputError, UsageError, first_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pe_audio_cli.cli.console import Console, Progress
     from pe_audio_cli.detection.label_settings import Command
     from pe_audio_cli.evaluation.annotations.folder import Annotations
     from pe_audio_cli.inference.tasks.embedding import Unit
     from pe_audio_cli.learning.label_file import LabelFile, TaughtFor
+    from pe_audio_cli.learning.teacher import TeachingData
     from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder
     from pe_audio_cli.results import EmbedResult, FileError
@@ -220,8 +221,8 @@ class _Teaching:
         with self._console.progress(names) as progress:
             encoder = self._encoder(checkpoint)
 
-            def embed(files: Sequence[str | FileError], unit: Unit) -> Iterable[EmbedResult | FileError]:
-                return self._embeddings(files, unit, command, encoder, progress)
+            def embed(data: TeachingData, unit: Unit) -> Iterable[EmbedResult | FileError]:
+                return self._embeddings(data, unit, command, encoder, progress)
 
             return teach_for(command, data, encoder, embed, lambda result: self._done(result, progress))
 
@@ -233,19 +234,20 @@ class _Teaching:
         return self._encoders[checkpoint.folder]
 
     def _embeddings(
-        self, files: Sequence[str | FileError], unit: Unit, command: Command, encoder: Encoder, progress: Progress
+        self, data: TeachingData, unit: Unit, command: Command, encoder: Encoder, progress: Progress
     ) -> Iterable[EmbedResult | FileError]:
         from pe_audio_cli.inference.runner import embed, window_options
         from pe_audio_cli.inference.tasks.base import EncodeOptions
+        from pe_audio_cli.learning.teacher import embeddings_of
 
         if self._learning.index is not None:
             from pe_audio_cli.learning.indexed import indexed_embeddings
 
-            return indexed_embeddings(self._learning.index, files, encoder.facts)
+            return indexed_embeddings(self._learning.index, data.files, encoder.facts)
         windows = window_options(command, seconds(self._windows.window), self._windows.overlap)
         track = self._learning.audio_track
         encoding = EncodeOptions(windows, self._device.batch_size, progress.chunk, audio_track=track)
-        return embed(files, encoder, unit, encoding)
+        return embeddings_of(data, unit, lambda files, unit: embed(files, encoder, unit, encoding), track)
 
     def _done(self, result: EmbedResult | FileError, progress: Progress) -> None:
         from pe_audio_cli.outputs.base import file_of

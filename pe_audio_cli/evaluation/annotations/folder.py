@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pe_audio_cli._paths import exists, is_dir
@@ -13,7 +13,7 @@ from pe_audio_cli.evaluation.annotations.formats import Kind, read_file, read_fo
 from pe_audio_cli.evaluation.annotations.recording_locator import RecordingLocator
 from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem
 
-__all__ = ["SLACK", "Annotated", "Annotations", "Reference", "check_durations", "read_annotations"]
+__all__ = ["SLACK", "Annotated", "Annotations", "Marked", "Reference", "check_durations", "read_annotations"]
 
 SLACK = 0.1  # seconds by which an offset may exceed the end: annotations and encoders round a recording's length
 MOST_BEYOND = 0.5  # seconds, up to which an offset is clipped with a warning: some of DESED exceed the end by 0.115
@@ -28,18 +28,30 @@ class Reference:
     offset: float
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Marked:
+    """An excerpt, in seconds, of which a listener has said whether a label is present."""
+
+    label: str
+    onset: float
+    offset: float
+    is_present: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Annotated:
     """A recording with its labels and events, sorted.
 
     ``labels`` are all labels, ``references`` their times if the annotation has any; those of one label do not overlap.
-    ``rows`` are the rows of the annotation.
+    ``rows`` are the rows of the annotation. A recording of which excerpts were judged has ``marks`` instead of
+    ``references``, and ``labels`` are those that a listener was asked for; nothing is known of the rest of it.
     """
 
     file: str
     labels: tuple[str, ...]
     references: tuple[Reference, ...] = ()
     rows: tuple[AnnotationRow, ...] = ()
+    marks: tuple[Marked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Annotations:
     @property
     def single_label(self) -> bool:
         """True if each recording has exactly one label."""
-        return all(len(recording.labels) == 1 for recording in self.recordings)
+        return self.kind != "marked" and all(len(recording.labels) == 1 for recording in self.recordings)
 
 
 def read_annotations(path: str, audio: str | None = None, strict: bool = True) -> Annotations:
@@ -100,7 +112,12 @@ def read_annotations(path: str, audio: str | None = None, strict: bool = True) -
         raise AnnotationError(messages)
     if not rows:
         raise AnnotationError([f"{path} has no annotations of any recording"])
-    return replace(_assembled(rows), problems=tuple(messages))
+    if len({row.mark is None for of_recording in rows.values() for row in of_recording}) > 1:
+        raise AnnotationError([f"{path} mixes the marks of a review with other annotations: use them one by one"])
+    annotations = _assembled(rows)
+    if not annotations.recordings:
+        raise AnnotationError([f"{path} has no mark but unsure: mark some hits with yes or no"])
+    return replace(annotations, problems=tuple(messages))
 
 
 def check_durations(annotations: Annotations, durations: Mapping[str, float], strict: bool = True) -> Annotations:
@@ -168,7 +185,8 @@ def _without_contradictions(
         for row in of_recording:
             first = seen.setdefault((row.label, row.onset, row.offset), row)
             if first is not row:
-                problems.append(Problem(row.where, f"a duplicate of {first.where}"))
+                what = "a duplicate of" if first.mark == row.mark else "contradicts the mark of"
+                problems.append(Problem(row.where, f"{what} {first.where}"))
         if len(seen) > 1 and (None, None, None) in seen:
             silent = seen.pop((None, None, None))
             what = f"it says that {silent.name} has no labels, but other rows have some"
@@ -178,13 +196,18 @@ def _without_contradictions(
 
 
 def _assembled(rows: Mapping[str, Sequence[AnnotationRow]]) -> Annotations:
-    n_events = sum(row.onset is not None for of_recording in rows.values() for row in of_recording)
     recordings = tuple(_annotated(file, of_recording) for file, of_recording in rows.items())
+    if any(row.mark is not None for of_recording in rows.values() for row in of_recording):
+        return Annotations("marked", tuple(recording for recording in recordings if recording.marks))
+    n_events = sum(row.onset is not None for of_recording in rows.values() for row in of_recording)
     n_apart = sum(len(recording.references) for recording in recordings)
     return Annotations("strong" if n_events else "weak", recordings, n_events - n_apart)
 
 
 def _annotated(file: str, rows: Sequence[AnnotationRow]) -> Annotated:
+    if any(row.mark is not None for row in rows):
+        marks = tuple(sorted(_marks(rows)))
+        return Annotated(file, tuple(sorted({mark.label for mark in marks})), rows=tuple(rows), marks=marks)
     labels = tuple(sorted({row.label for row in rows if row.label is not None}))
     references = [
         Reference(row.label, row.onset, row.offset)
@@ -192,6 +215,13 @@ def _annotated(file: str, rows: Sequence[AnnotationRow]) -> Annotated:
         if row.label is not None and row.onset is not None and row.offset is not None
     ]
     return Annotated(file, labels, tuple(_joined(references)), tuple(rows))
+
+
+def _marks(rows: Sequence[AnnotationRow]) -> Iterator[Marked]:
+    """The judgements of excerpts; one of which a listener was unsure says nothing."""
+    for row in rows:
+        if row.label is not None and row.onset is not None and row.offset is not None and row.mark != "unsure":
+            yield Marked(row.label, row.onset, row.offset, row.mark == "yes")
 
 
 def _joined(references: Iterable[Reference]) -> list[Reference]:

@@ -26,7 +26,7 @@ from pe_audio_cli.results import FileError
 
 __all__ = ["FORMATS", "AnnotationFormat", "Kind", "read_file", "read_folder", "read_text"]
 
-Kind: TypeAlias = Literal["strong", "weak"]
+Kind: TypeAlias = Literal["strong", "weak", "marked"]
 
 MOST_BYTES = 256 << 20  # of annotations; those of all of AudioSet-strong are a fifth of that
 BEGINNING = 65536  # characters of a file from which its format is detected
@@ -77,6 +77,7 @@ FORMATS = (
     AnnotationFormat("strong", "Praat", "a.wav, and a.TextGrid, whose intervals with text in them are events"),
     AnnotationFormat("strong", "subtitles", "a.mp4, and a.vtt or a.srt, whose cues are events"),
     AnnotationFormat("strong", "RTTM", "SPEAKER a 1 onset duration <NA> <NA> a_label <NA> <NA>, in which _ is a blank"),
+    AnnotationFormat("marked", "a review page of search", "file,label,start,end,probability,mark"),
     AnnotationFormat("weak", "a row for each label", "file,label"),
     AnnotationFormat("weak", "UrbanSound8K", "slice_file_name,fsID,start,end,salience,fold,classID,class"),
     AnnotationFormat("weak", "a row for each recording", "file,label with label1;label2 in its cells"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["AnnotationRow", "Problem", "decimal_point", "event_row", "seconds", "tag_row"]
+__all__ = ["MARKS", "AnnotationRow", "Problem", "decimal_point", "event_row", "marked_row", "seconds", "tag_row"]
+
+MARKS = ("yes", "no", "unsure")  # what a listener says of a label in an excerpt
 
 # float() takes more, such as 1_0 for ten or nan, which in a table is a typing mistake.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
@@ -17,7 +19,8 @@ class AnnotationRow:
     """One row of an annotation, about the recording that it calls ``name``.
 
     A strong label has an ``onset`` and an ``offset`` in seconds, a weak one has None for both; ``label`` None says that
-    the recording was annotated and has no event. ``where`` is the row's location, for messages.
+    the recording was annotated and has no event. ``where`` is the row's location, for messages. ``mark``, one of
+    ``MARKS``, is a listener's judgement of whether the label is present there; None is an annotation of what is heard.
     """
 
     where: str
@@ -25,6 +28,7 @@ class AnnotationRow:
     label: str | None
     onset: float | None = None
     offset: float | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,17 @@ def event_row(where: str, name: str, label: object, onset: object, offset: objec
     if not isinstance(label, str) or not label.strip():
         return Problem(where, "there is no label")
     return AnnotationRow(where, name, label.strip(), start, end)
+
+
+def marked_row(where: str, name: str, label: str, times: tuple[str, str], mark: str) -> AnnotationRow | Problem | None:
+    """Return the row of an excerpt that was judged by a listener; None for one that was not judged yet."""
+    row = event_row(where, name, label, *times)
+    known = mark.strip().lower()
+    if isinstance(row, Problem) or not known:
+        return row if known else None
+    if known not in MARKS:
+        return Problem(where, f"the mark {mark!r} is none of {', '.join(MARKS)}")
+    return replace(row, mark=known)
 
 
 def tag_row(where: str, name: str, label: str) -> AnnotationRow | Problem:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row, tag_row
+from pe_audio_cli.evaluation.annotations.rows import AnnotationRow, Problem, event_row, marked_row, tag_row
 from pe_audio_cli.formats.escaping import text_of_cell
 
 __all__ = ["Line", "cell", "column", "first_line", "is_event_table", "read_lines", "read_table", "separator_of"]
@@ -32,11 +32,13 @@ LABEL = (
     "common name",
     "common_name",
 )
+MARK = ("mark",)  # yes, no or unsure, of the review page
 # The columns of UrbanSound8K, whose start and end are times in the recording on Freesound that the slice was cut from,
 # not in the slice.
 OF_SLICES = ({"slice_file_name"}, {"fsid", "classid"})
 SEVERAL = ("event_labels", "labels")  # columns in which commas separate labels too, as in DCASE and FSD50K
-OURS = ["file", "label", "start", "end", "probability"]
+OURS = ["file", "label", "start", "end"]
+OUR_MORE = (["probability"], ["probability", "mark"], ["similarity", "mark"])  # columns of `localize`, and of a review
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The indices of the columns in use; ``onset`` and ``offset`` are None in a table of weak labels."""
+    """The indices of the columns in use; ``onset`` and ``offset`` are None in a table of weak labels.
+
+    ``mark`` is None in tables that do not come from a review.
+    """
 
     file: int | None
     label: int
@@ -57,6 +62,7 @@ class _Columns:
     offset: int | None
     several: bool
     ours: bool
+    mark: int | None
 
 
 def read_table(place: str, text: str, name: str) -> Iterator[AnnotationRow | Problem]:
@@ -161,8 +167,10 @@ def _columns(header: Line) -> _Columns | Problem:
         )
     if (onset is None) != (offset is None):
         return Problem(header.where, "the header has a column of onsets or one of offsets, but not both")
+    mark = column(header.cells, MARK) if onset is not None else None
     several = header.cells[label].strip().lower() in SEVERAL
-    return _Columns(file, label, onset, offset, several, header.cells == OURS)
+    ours = header.cells[: len(OURS)] == OURS and header.cells[len(OURS) :] in OUR_MORE
+    return _Columns(file, label, onset, offset, several, ours, mark)
 
 
 def _rows(line: Line, columns: _Columns, recording: str) -> Iterator[AnnotationRow | Problem]:
@@ -172,7 +180,11 @@ def _rows(line: Line, columns: _Columns, recording: str) -> Iterator[AnnotationR
         name = recording
     if columns.ours:
         name, label = text_of_cell(name), text_of_cell(label)
-    if columns.onset is None:
+    if columns.mark is not None:
+        row = marked_row(line.where, name, label, (onset, offset), cell(line, columns.mark))
+        if row is not None:
+            yield row
+    elif columns.onset is None:
         labels = label.replace(",", ";") if columns.several else label
         for each in labels.split(";"):
             yield tag_row(line.where, name, each)

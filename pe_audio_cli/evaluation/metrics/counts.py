@@ -57,8 +57,12 @@ def segment_counts(recordings: Sequence[StrongRecording], label: int, options: E
 
 
 def clip_counts(clips: Clips, label: int, threshold: float) -> Counts:
-    """Recordings in which the label is at or above the threshold, as in ``peaudio tag``, and those that have it."""
-    found, truth = clips.scores[:, label] >= threshold, clips.truth[:, label]
+    """Clips in which the label is at or above the threshold, as in ``peaudio tag``, and those that have it.
+
+    Only clips count in which the truth about the label is known.
+    """
+    rows = clips.rows(label)
+    found, truth = clips.scores[rows, label] >= threshold, clips.truth[rows, label]
     return np.stack([found & truth, found, truth], axis=1).astype(np.int64)
 
 

@@ -62,17 +62,17 @@ def measure_strong(recordings: Sequence[StrongRecording], options: Sequence[Even
 
 
 def measure_clips(clips: Clips, thresholds: Sequence[float]) -> Figures:
-    """Figures of whole recordings; ``thresholds`` are those of each label."""
-    n_recordings = len(clips.scores)
-    weights, owners = resamples(n_recordings), np.arange(n_recordings)
+    """Figures of whole recordings, or of excerpts; ``thresholds`` are those of each label."""
+    n_recordings = int(clips.recordings.max()) + 1
+    weights = resamples(n_recordings)
     columns: list[dict[str, NDArray[np.float64]]] = []
     sums = []
     for label, threshold in enumerate(thresholds):
-        scores, truth = clips.scores[:, label], clips.truth[:, label]
+        rows = clips.rows(label)
+        scores, truth, owners = clips.scores[rows, label], clips.truth[rows, label], clips.recordings[rows]
         sums.append(reliability_sums(scores, truth))
-        columns.append(
-            {**_ranked(scores, truth, owners, weights), **_hits(weights, clip_counts(clips, label, threshold))}
-        )
+        counts = clip_counts(clips, label, threshold)
+        columns.append({**_ranked(scores, truth, owners, weights), **_hits(weights[:, owners], counts)})
     labels, overall = _stacked(columns)
     if clips.single_label:
         overall |= {f"top{k}": weights @ in_top(clips, k) / n_recordings for k in TOPS if k < len(thresholds)}

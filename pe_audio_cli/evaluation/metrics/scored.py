@@ -50,15 +50,30 @@ class StrongRecording:
 
 @dataclass(frozen=True)
 class Clips:
-    """Recordings with weak labels: ``scores`` and ``truth``, of shape ``(n_recordings, n_labels)``."""
+    """Recordings, or excerpts of them, with weak labels: ``scores`` and ``truth``, of shape ``(n_clips, n_labels)``.
+
+    ``known``, of the same shape, is True where the truth is known; None is everywhere. ``owners``, ``(n_clips,)``,
+    number the recordings that excerpts are of; None is a recording for each clip.
+    """
 
     scores: NDArray[np.floating[Any]]
     truth: NDArray[np.bool_]
+    known: NDArray[np.bool_] | None = None
+    owners: NDArray[np.intp] | None = None
 
     @property
     def single_label(self) -> bool:
         """True if each recording has exactly one label."""
-        return bool((self.truth.sum(axis=1) == 1).all())
+        return self.known is None and bool((self.truth.sum(axis=1) == 1).all())
+
+    @property
+    def recordings(self) -> NDArray[np.intp]:
+        """The number of each clip's recording, ``(n_clips,)``."""
+        return np.arange(len(self.scores)) if self.owners is None else self.owners
+
+    def rows(self, label: int) -> NDArray[np.intp]:
+        """The numbers of the clips in which the truth about a label is known."""
+        return np.arange(len(self.scores)) if self.known is None else np.flatnonzero(self.known[:, label])
 
 
 def references_of(annotated: Annotated, labels: Sequence[str], duration: float) -> list[Spans]:

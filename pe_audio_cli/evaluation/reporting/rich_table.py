@@ -62,7 +62,7 @@ def _parts(result: EvaluationResult) -> Iterator[RenderableType]:
 
 
 def _heading(subject: Subject) -> Text:
-    kind = {"strong": "events", "weak": "whole recordings"}[subject.kind]
+    kind = {"strong": "events", "weak": "whole recordings", "marked": "marked excerpts"}[subject.kind]
     facts = (f"{subject.n_recordings} recordings", f"{subject.seconds / 60:.1f} min", kind, f"model {subject.model}")
     name = terminal_text(subject.annotations)
     return Text.assemble((name, "bold"), "  ", (terminal_text(" · ".join(facts)), "dim"), overflow="fold")
@@ -92,7 +92,7 @@ def _left_out(lack: str, labels: Sequence[str]) -> Iterator[RenderableType]:
 
 
 def _reliability(result: EvaluationResult) -> RenderableType:
-    items = {"strong": "frames", "weak": "recordings"}[result.subject.kind]
+    items = {"strong": "frames", "weak": "recordings", "marked": "excerpts"}[result.subject.kind]
     grid = _table("probability", f"labels of {items}", "mean", "annotated")
     for each in result.reliability:
         grid.add_row(f"{each.low:.1f} to {each.high:.1f}", str(each.count), f"{each.mean:.3f}", f"{each.share:.3f}")

@@ -28,8 +28,22 @@ function csvText(events) {
     fixed(event.end, 3),
     event.probability === null ? "" : event.probability.toFixed(2),
   ]);
-  const lines = [["file", "label", "start", "end", "probability"], ...rows];
-  return lines.map((row) => row.map(csvCell).join(",") + "\n").join("");
+  return csvLines([["file", "label", "start", "end", "probability"], ...rows]);
+}
+
+/** Rows of cells as CSV. */
+function csvLines(rows) {
+  return rows.map((row) => row.map(csvCell).join(",") + "\n").join("");
+}
+
+/** The rows of cells in CSV, as `csvLines` and spreadsheets write them. */
+function csvRows(text) {
+  const rows = [[]];
+  for (const [, quoted, plain, end] of text.replace(/^\ufeff/, "").matchAll(/(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r?\n|$)/g)) {
+    rows[rows.length - 1].push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end !== ",") rows.push([]);
+  }
+  return rows.filter((row) => row.length > 1);
 }
 
 /** An Audacity label track. */

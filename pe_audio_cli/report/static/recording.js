@@ -121,18 +121,6 @@ function overlap(one, other) {
   return one.label === other.label && one.onset < other.offset && other.onset < one.offset;
 }
 
-function bytesOf(id) {
-  const text = atob(document.getElementById(id).text);
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
-  return bytes;
-}
-
-async function inflated(id) {
-  const stream = new Blob([bytesOf(id)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 /** Read the data of the page, and derive values from it: `values` are the probabilities of ranks. */
 function readPage() {
   const settings = JSON.parse(document.getElementById("settings").text);
