@@ -90,8 +90,7 @@ def _together(file: str, results: Sequence[tuple[MarkedSpan, EmbedResult | FileE
     for span, result in results:
         if isinstance(result, FileError):
             return result
-        times = {"starts": result.starts + span.onset, "ends": result.ends + span.onset}
-        parts.append(replace(result, **times))
+        parts.append(replace(result, starts=result.starts + span.onset, ends=result.ends + span.onset))
     recording = replace(parts[0].recording, file=file, duration=max(span.offset for span, _ in results))
     starts, ends, embeddings = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "ends", "embeddings")
