@@ -6,7 +6,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from pe_audio_cli._system import is_alive
 from pe_audio_cli.live.actions.base import Kind, Notice
 from pe_audio_cli.live.event import LiveEvent
 
@@ -49,6 +51,14 @@ def eventually(is_so: Callable[[], object], seconds: float = 30.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def runs(pid: int) -> bool:
+    """Return True for a process that is alive and no zombie, which nobody may collect in a container."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return is_alive(pid) and not Path("/proc/self").exists()
 
 
 @contextlib.contextmanager

@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from live.actions.heard import ODD_LABELS, eventually, notice, warnings
+from live.actions.heard import ODD_LABELS, eventually, notice, runs, warnings
 
-from pe_audio_cli._system import is_alive
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.live.actions.command import Command
 
@@ -121,14 +120,6 @@ def test_what_is_left_in_the_background_ends_with_the_command(tmp_path: Path) ->
     command.notify(notice())
     command.close(60)
     assert eventually(lambda: not runs(int((tmp_path / "pid").read_text())))
-
-
-def runs(pid: int) -> bool:
-    """Return True for a process that is alive and no zombie, which nobody may collect in a container."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return is_alive(pid) and not Path("/proc/self").exists()
 
 
 @posix
