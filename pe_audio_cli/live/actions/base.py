@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-from pe_audio_cli.formats.base import PROBABILITY_DECIMALS, TIME_DECIMALS
 from pe_audio_cli.live.event import LiveEvent
+from pe_audio_cli.live.records import record_object
 
 __all__ = ["Action", "Failures", "Kind", "Notice"]
 
@@ -30,21 +30,8 @@ class Notice:
 
     def fields(self) -> dict[str, Any]:
         """The object of the schema ``peaudio.listen/1``."""
-        event = self.event
-        values = {
-            "schema": "peaudio.listen/1",
-            "type": "event",
-            "event": self.kind,
-            "label": event.label,
-            "taught": event.taught or None,
-            "start": round(event.onset, TIME_DECIMALS),
-            "started_at": event.started_at,
-            "end": None if event.offset is None else round(event.offset, TIME_DECIMALS),
-            "ended_at": event.ended_at,
-            "probability": round(event.probability, PROBABILITY_DECIMALS),
-            "clip": self.clip,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+        shape = record_object(self.event) | {"event": self.kind}
+        return shape if self.clip is None else shape | {"clip": self.clip}
 
 
 class Action(Protocol):
