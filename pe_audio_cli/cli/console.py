@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from pe_audio_cli.cli.live_view import LiveView
     from pe_audio_cli.models.download import OnBytes
 
 __all__ = ["Console", "Progress", "broken_at_words", "terminal_width"]
@@ -48,6 +49,7 @@ class Console:
         self.verbose = verbose
         self._quiet = quiet
         self._bar: RichProgress | None = None
+        self._view: LiveView | None = None
 
     def error(self, message: str) -> None:
         """Print an error in one line, even under --quiet; the traceback with --verbose."""
@@ -90,6 +92,15 @@ class Console:
             self._bar = None
 
     @contextlib.contextmanager
+    def beside(self, view: LiveView | None) -> Iterator[None]:
+        """Let messages be printed above a view that is on the terminal meanwhile."""
+        self._view = view
+        try:
+            yield
+        finally:
+            self._view = None
+
+    @contextlib.contextmanager
     def download(self) -> Iterator[OnBytes]:
         """A bar as soon as something is fetched, where standard error is a terminal; otherwise silence."""
         if self._quiet or not _on_terminal():
@@ -112,7 +123,9 @@ class Console:
         if _on_terminal():
             line = broken_at_words(line, terminal_width(sys.stderr))
         with contextlib.suppress(OSError, ValueError):  # who cannot be told anything is not told that either
-            if self._bar is not None:
+            if self._view is not None:
+                self._view.print(line)
+            elif self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
             elif sys.stderr is not None:  # print would take standard output instead
                 print(line, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -164,12 +163,10 @@ class _Stream:
 
     def __init__(self, header: str, text: Callable[[Record], str]) -> None:
         self._header, self._text = header, text
-        self.pause: Callable[[], AbstractContextManager[Any]] = nullcontext  # of what else is on the terminal
 
     def write(self, record: Record) -> None:
-        with self.pause():
-            sys.stdout.write(self._header + self._text(record))
-            sys.stdout.flush()
+        sys.stdout.write(self._header + self._text(record))
+        sys.stdout.flush()
         self._header = ""
 
     def close(self) -> None:

@@ -116,10 +116,12 @@ class Inbox:
         """Lose the older half of the sound, and leave a note of how much in its place."""
         place = next(place for place, item in enumerate(self._items) if isinstance(item, Sound))
         lost = 0.0
-        while self._seconds > HELD_SECONDS / 2 and place < len(self._items) and isinstance(self._items[place], Sound):
-            seconds = self._items[place].seconds or 0.0
+        while self._seconds > HELD_SECONDS / 2 and place < len(self._items):
+            item = self._items[place]
+            if not isinstance(item, Sound):
+                break
             del self._items[place]
-            lost, self._seconds = lost + seconds, self._seconds - seconds
+            lost, self._seconds = lost + item.seconds, self._seconds - item.seconds
         self._items.insert(place, _skipped(lost))
 
 

@@ -29,6 +29,11 @@ class Session:
         self._inbox = Inbox(loses=source.is_live)
         self.listener = Listener(scene, self._clock, source.is_live, on_audio)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that are listened for."""
+        return self._scene.query.labels
+
     def records(self, is_stopped: Callable[[], bool]) -> Iterator[Record]:
         """Yield what happens as it happens, until the source ends or ``is_stopped``; all events have an end then.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.cli.listening import Output
     from pe_audio_cli.detection.label_settings import SettingsFile
     from pe_audio_cli.live.actions.actions import Actions
+    from pe_audio_cli.live.listener import Record
     from pe_audio_cli.live.session import Session
     from pe_audio_cli.options import PerLabel
 
@@ -148,21 +150,31 @@ def listen(
         done = open_actions(actions, given)
         scene = prepare_scene(console, labels, model, device, live, rules)
         done.begin(scene.query.labels, __version__)
-        _run(Session(opened, scene, done.on_audio), written, done, console)
+        _run(Session(opened, scene, done.on_audio), written, done, console, verbosity.quiet)
 
 
-def _run(session: Session, output: Output, actions: Actions, console: Console) -> None:
+def _run(session: Session, output: Output, actions: Actions, console: Console, quiet: bool) -> None:
     """Write what happens until the source ends, or a signal stops the listening."""
+    from pe_audio_cli.cli.live_view import live_view
     from pe_audio_cli.cli.signals import stop_switch
-    from pe_audio_cli.live.event import LiveEvent
 
     with stop_switch(lambda soon: None, lambda: console.error("the source does not let go")) as switch:
         try:
-            for record in session.records(lambda: switch.pressed):
-                output.write(record)
-                if isinstance(record, LiveEvent):
-                    tell = actions.on_start if record.offset is None else actions.on_end
-                    tell(record)
+            with live_view(session.listener, session.labels, quiet) as view, console.beside(view):
+                for record in session.records(lambda: switch.pressed):
+                    with nullcontext() if view is None else view.paused():
+                        output.write(record)
+                    _tell(record, actions)
+                    if view is not None:
+                        view.note(record)
         finally:
             output.close()
             close_actions(actions, lambda: switch.pressed)
+
+
+def _tell(record: Record, actions: Actions) -> None:
+    """Tell actions of an event."""
+    from pe_audio_cli.live.event import LiveEvent
+
+    if isinstance(record, LiveEvent):
+        (actions.on_start if record.offset is None else actions.on_end)(record)

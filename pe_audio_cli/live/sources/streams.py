@@ -16,7 +16,7 @@ from av.container import InputContainer
 from pe_audio_cli.audio.addresses import Address
 from pe_audio_cli.audio.decoders.base import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Block, check_header
 from pe_audio_cli.audio.decoders.ffmpeg import DEMUXERS
-from pe_audio_cli.audio.decoders.frame_run import FrameRun
+from pe_audio_cli.audio.decoders.frame_run import FrameRun, likeness_of
 from pe_audio_cli.errors import InputError, UsageError
 from pe_audio_cli.live.sources.base import block_seconds, mono
 
@@ -180,15 +180,16 @@ def _decoded(name: str, container: InputContainer) -> Iterator[Block]:
         except av.error.InvalidDataError:  # a packet that came damaged; the next may be whole
             continue
         for frame in frames:
-            check_header(name, frame.sample_rate, frame.layout.nb_channels)
-            if not run.goes_on_with(frame):
+            likeness = likeness_of(frame)
+            rate, channels, _ = likeness
+            if likeness != run.likeness:
+                check_header(name, rate, channels)
                 yield from run.blocks()
-                run, n_samples = FrameRun(), 0
-            run.append(frame)
+                run, n_samples = FrameRun(likeness), 0
             n_samples += frame.samples
-            if n_samples >= block_seconds(frame.layout.nb_channels) * frame.sample_rate:
+            if run.append(frame, frame.samples) or n_samples >= block_seconds(channels) * rate:
                 yield from run.blocks()
-                run, n_samples = FrameRun(), 0
+                run, n_samples = FrameRun(likeness), 0
     yield from run.blocks()
 
 
