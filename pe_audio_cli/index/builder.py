@@ -20,7 +20,7 @@ from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import OutputError, RunError, StoreError, UsageError
 from pe_audio_cli.formats.escaping import utf8_text
 from pe_audio_cli.index.database import About, Database, IndexedRecording
-from pe_audio_cli.index.files import check_index, clear_way, place_of, sweep_folders
+from pe_audio_cli.index.files import check_index, clear_way, log_of, place_of, sweep_folders
 from pe_audio_cli.index.vectors import refresh, sweep, vectors_path
 from pe_audio_cli.outputs.base import file_of
 from pe_audio_cli.outputs.feature_store import FeatureStore
@@ -81,6 +81,7 @@ class IndexBuilder:
         self._forgets = False
         self.n_forgotten = 0
         place = place_of(path)
+        self._last_change = max(map(_changed, (place, log_of(place))))
         self.store = FeatureStore(place)
         if _paths.exists(place):
             check_index(path)
@@ -104,8 +105,8 @@ class IndexBuilder:
         Vanished are those in the index that lie at or below ``paths`` and are known to be gone: their folder is there,
         and they are not in it. A path at which nothing was found makes none vanish, and a folder that is not there or
         cannot be looked into neither: it may be a disk that is not mounted. So may one that is empty, where nothing is
-        left of all that the index has below a path. Raises :class:`UsageError` for standard input, which nobody could
-        find again.
+        left of all that the index has below a path, or nothing was removed since the index was last written. Raises
+        :class:`UsageError` for standard input, which nobody could find again.
         """
         todo: dict[str, str | FileError] = {}
         for item in found:
@@ -120,7 +121,7 @@ class IndexBuilder:
         below = [[path for path in self._before if _is_below(path, root)] for root in roots]
         all_lost = {path for paths in below if self._now.keys().isdisjoint(paths) for path in paths}
         lost = {path for paths in below for path in paths} - self._now.keys()
-        found_at = {path: _look(path, may_be_unmounted=path in all_lost) for path in sorted(lost)}
+        found_at = {path: _look(path, 0 if path in all_lost else self._last_change) for path in sorted(lost)}
         vanished = [path for path, where in found_at.items() if where is Whereabouts.GONE]
         out_of_sight = [path for path, where in found_at.items() if where is Whereabouts.UNKNOWN]
         return Plan(list(todo.values()), len(self._now) - len(todo), vanished, out_of_sight)
@@ -286,18 +287,19 @@ class Whereabouts(Enum):
     UNKNOWN = "unknown"
 
 
-def _look(key: str, may_be_unmounted: bool) -> Whereabouts:
+def _look(key: str, since: int) -> Whereabouts:
     """Return the state of the recording with this ``key``: gone only if all files that it may be certainly are.
 
-    An empty folder says nothing if it ``may_be_unmounted``: the place of a disk is such a folder.
+    An empty folder that was not changed ``since`` says nothing, nor does any where that is 0: the place of a disk is
+    such a folder.
     """
     if is_address(key):
         return Whereabouts.UNKNOWN
-    found = {_look_at(path, may_be_unmounted) for path in _spellings(key)}
+    found = {_look_at(path, since) for path in _spellings(key)}
     return next(each for each in (Whereabouts.THERE, Whereabouts.UNKNOWN, Whereabouts.GONE) if each in found)
 
 
-def _look_at(path: str, may_be_unmounted: bool) -> Whereabouts:
+def _look_at(path: str, since: int) -> Whereabouts:
     try:
         os.lstat(path)
         return Whereabouts.THERE
@@ -311,9 +313,17 @@ def _look_at(path: str, may_be_unmounted: bool) -> Whereabouts:
             names = {entry.name for entry in entries}
     except _paths.Unusable:
         return Whereabouts.UNKNOWN
-    if not names and may_be_unmounted:
+    if not names and (not since or _changed(Path(folder)) <= since):
         return Whereabouts.UNKNOWN
     return Whereabouts.THERE if name in names else Whereabouts.GONE
+
+
+def _changed(path: Path) -> int:
+    """When a file or the entries of a folder were last changed, in nanoseconds; 0 if that is not known."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except _paths.Unusable:
+        return 0
 
 
 def _spelled(windows: WindowOptions) -> str:

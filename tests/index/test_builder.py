@@ -213,6 +213,16 @@ def test_an_empty_folder_may_be_the_place_of_a_disk_that_held_all_of_it(sounds, 
     assert ("c.wav" in names(tmp_path / "i")) == (not left)
 
 
+def test_an_empty_folder_from_which_nothing_was_removed_may_be_the_place_of_a_disk(sounds, tmp_path):
+    update(tmp_path / "i", sounds)
+    (sounds / "sub" / "c.wav").unlink()
+    earlier = (tmp_path / "i").stat().st_mtime - 60
+    os.utime(sounds / "sub", (earlier, earlier))
+    plan = update(tmp_path / "i", sounds, prune=True)
+    assert (plan.vanished, plan.out_of_sight) == ([], [str(sounds / "sub" / "c.wav")])
+    assert names(tmp_path / "i") == ["a.wav", "b.wav", "c.wav"]
+
+
 @pytest.mark.parametrize("trouble", ["folder cannot be listed", "disk fails", "link leads to nothing"])
 def test_what_cannot_be_looked_for_stays(sounds, tmp_path, monkeypatch, trouble):
     update(tmp_path / "i", sounds)
