@@ -85,6 +85,12 @@ def imported_names(path: Path) -> Iterator[str]:
             yield str(node.module).partition(".")[0]
 
 
+def test_no_release_of_fsspec_is_allowed_that_runs_code_of_references() -> None:
+    ranges = [each.specifier for each in REQUIREMENTS if each.name == "fsspec"]
+    assert ranges
+    assert not any(each.contains(old) for each in ranges for old in ("2025.12.0", "2026.3.0"))
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_each_requirement_has_one_pin_within_its_range(python: str) -> None:
     for requirement in (each for each in REQUIREMENTS if applies(each, EXTRAS, python)):

@@ -27,6 +27,7 @@ def start(*arguments: str | Path, seconds: float = 0.0, limit: int | None = None
 
     def prepare() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup would leave ignored
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
@@ -108,7 +109,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not(folder,
     assert tree(target) == tree(tmp_path / f"whole-{name.rstrip('/')}")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_ends_after_the_recording_in_hand(folder, tmp_path, stop):
     with start("tag", folder, "-l", "loud", "-f", "jsonl", seconds=0.2) as process:
         first = process.stdout.readline()
