@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.inference.taught import TaughtLabels
     from pe_audio_cli.learning.label_file import LabelFile
     from pe_audio_cli.models.checkpoint import Checkpoint
-    from pe_audio_cli.models.encoder import Encoder
+    from pe_audio_cli.models.encoder import Encoder, EncoderFacts
     from pe_audio_cli.models.registry import TaskName
     from pe_audio_cli.options import PerLabel
     from pe_audio_cli.outputs.base import Output
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.outputs.side_outputs import SideOutput
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
+    from pe_audio_cli.server.client import ServedModel
 
     Rules: TypeAlias = "PerLabel[Any]"  # of TagOptions or of EventOptions, as the command has it
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, Rules, EncodeOptions], Iterator[Result]]
@@ -44,6 +45,7 @@ __all__ = [
     "Batch",
     "label_files_of",
     "label_options_of",
+    "unfamiliar_label",
     "warn_of_settings_for_another_model",
     "warn_of_unfamiliar_labels",
 ]
@@ -98,11 +100,11 @@ class Batch:
             self.rules(self.named)
             labels = labels or list(self.named.labels)
         windows = window_options(self.command, seconds(self.flags.windows.window), self.flags.windows.overlap)
-        writer = self._writer()
+        writer = self.writer()
         found = find_recordings(self.flags.inputs.named())
         names = [file if isinstance(file, str) else file.file for file in found]
-        self._check_places(names)
-        output = self._output(writer, names)
+        self.check_places(names)
+        output = self.output(writer, names)
         pictures = self._pictures(names, output.known, with_default_labels=not (labels or label_files))
         page = self._page()
         checkpoint = runner.find_checkpoint(self.flags.model, self.command)
@@ -121,7 +123,7 @@ class Batch:
         labels = taught.joined_to(labels) or list(checkpoint.default_labels)
         check_labels(labels)
         check_labels_differ(writer, labels)
-        self._report_escaped_names(writer, labels, names)
+        self.report_escaped_names(writer, labels, names)
         self._warn_of_missing_glyphs(labels, names)
         runner.say_which_model(checkpoint)
         on = runner.machines(checkpoint, self.flags.model, self.command, self.flags.device, self.flags.engine)
@@ -130,7 +132,11 @@ class Batch:
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned, taught.labels)
             warn_of_unfamiliar_labels(self.console, checkpoint, query)
             done = outputs.open(
-                {**self._settings(writer, encoder, labels, windows), **_rule_settings(tuned, rules, taught), **settings}
+                {
+                    **self.settings_of_model(encoder.facts, writer, labels, windows),
+                    **_rule_settings(tuned, rules, taught),
+                    **settings,
+                }
             )
             if outputs.remark is not None:
                 self.console.tell(outputs.remark)
@@ -147,28 +153,30 @@ class Batch:
             runner.go(ask(todo, encoder, query, rules, encoding), outputs, progress)
         runner.end(names)
 
-    def _settings(
-        self, writer: type[Writer], encoder: Encoder, labels: list[str], windows: WindowOptions
+    def settings_of_model(
+        self, model: EncoderFacts | ServedModel, writer: type[Writer], labels: list[str], windows: WindowOptions
     ) -> RunSettings:
-        """Return all flags and facts that change results."""
+        """Return all flags and facts that change results, but for the rules."""
         return {
             "command": self.command,
             "format": writer.name,
             "labels": labels,
             "template": self.flags.labels.template,
             "model": self.flags.model.model,
-            "fingerprint": encoder.facts.fingerprint,
-            "backend": encoder.facts.backend,
+            "fingerprint": model.fingerprint,
+            "backend": model.backend,
             "window": windows.window,
             "overlap": windows.overlap,
             "audio_track": self.flags.inputs.audio_track,
         }
 
-    def _report_escaped_names(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+    def report_escaped_names(self, writer: type[Writer], labels: Sequence[str], files: Sequence[str]) -> None:
+        """Tell of labels and names that the format has to spell otherwise."""
         for text, escaped in escaped_names(writer, labels, files).items():
             self.console.tell(f"{writer.name} writes {text!r} as {escaped!r}")
 
-    def _writer(self) -> type[Writer]:
+    def writer(self) -> type[Writer]:
+        """Return the format. Raises :class:`UsageError` if it cannot be told, or cannot hold what was asked for."""
         writer = writer_for(self._format(), self.command)
         if self.frames and not writer.frames:
             holders = " or ".join(format.name for format in WRITERS if format.frames)
@@ -190,7 +198,8 @@ class Batch:
             raise UsageError(f"cannot infer the format from {path}: choose one with --format")
         return name
 
-    def _check_places(self, names: Sequence[str]) -> None:
+    def check_places(self, names: Sequence[str]) -> None:
+        """Raise :class:`UsageError` for outputs that exclude each other, or would replace what is read."""
         flags = self.flags.output
         places = {
             "--output": flags.path,
@@ -209,7 +218,8 @@ class Batch:
             named, {"one of the recordings": names, **self.flags.labels.files, **self.flags.inputs.files}
         )
 
-    def _output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+    def output(self, writer: type[Writer], names: Sequence[str]) -> Output:
+        """Return the output. Raises :class:`UsageError` if it cannot be made."""
         from pathlib import Path
 
         from pe_audio_cli.outputs.file import FileOutput
@@ -289,9 +299,12 @@ def warn_of_unfamiliar_labels(console: Console, checkpoint: Checkpoint, query: Q
     for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
         if label in query.taught:
             continue
-        console.warn(
-            f"{checkpoint.name} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
-        )
+        console.warn(unfamiliar_label(checkpoint.name, label))
+
+
+def unfamiliar_label(model: str, label: str) -> str:
+    """Return the warning of a label that a model was not trained for."""
+    return f"{model} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
 
 
 def warn_of_settings_for_another_model(console: Console, tuned: SettingsFile, encoder: Encoder) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "LabelFlags",
     "ModelFlags",
     "Offline",
+    "RemoteFlags",
     "Revision",
     "VerbosityFlags",
     "WindowFlags",
@@ -347,6 +348,21 @@ class EngineFlags:
 
 
 @dataclass(frozen=True)
+class RemoteFlags:
+    """The flag of a server."""
+
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Let a running server, such as http://127.0.0.1:8765, do the work; results are the same. Its token is "
+            "taken from PEAUDIO_TOKEN.",
+            rich_help_panel="Model",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class WindowFlags:
     """Flags of the windows."""
 
@@ -442,6 +458,7 @@ class BatchFlags:
     model: ModelFlags
     device: DeviceFlags
     engine: EngineFlags
+    remote: RemoteFlags
     windows: WindowFlags
     output: OutputFlags
     console: VerbosityFlags

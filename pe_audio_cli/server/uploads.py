@@ -23,7 +23,7 @@ from pe_audio_cli.server.refusals import Refusal
 __all__ = ["Asked", "read_request"]
 
 MOST_JSON = 4 << 20  # bytes of JSON, or of a field of a form
-MOST_PARTS = 1_000
+MOST_PARTS = 10_000
 FILE_FIELD = "file"
 STANDARD_INPUT = "-"  # what an upload without a name is called, as on the command line
 

@@ -108,4 +108,10 @@ def localize(
 
         page = None if report is None else PageOptions(report, events, embed_audio)
         batch = Batch("localize", flags, console, settings, rules, frames=frames, plot=plot, report=page)
-        batch.run(ask, {"frames": frames})
+        if flags.remote.server is None:
+            batch.run(ask, {"frames": frames})
+        else:
+            from pe_audio_cli.cli.remote import given_options, run_on_server
+
+            switches = [(name, "true") for name, is_on in (("tidy", tidy), ("frames", frames)) if is_on]
+            run_on_server(batch, [*given_options(events, given), *switches])

@@ -67,4 +67,9 @@ def tag(
 
         per_window = options.per_window
         batch = Batch("tag", flags, console, settings, rules, per_window=per_window, plot=plot, most_shown=most_shown)
-        batch.run(ask, {})
+        if flags.remote.server is None:
+            batch.run(ask, {})
+        else:
+            from pe_audio_cli.cli.remote import given_options, run_on_server
+
+            run_on_server(batch, given_options(options, given))
