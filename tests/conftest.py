@@ -32,6 +32,7 @@ hypothesis.settings.load_profile("any machine")
 LONGEST = (
     "audio/test_mutations.py",
     "cluster/test_ray_engine.py",
+    "live/test_long_run.py",
     "cli/test_endurance.py",
     "cli/test_commands.py",
     "report/test_browser.py",

@@ -94,6 +94,15 @@ def test_the_kinds_of_errors_are_those_that_the_exception_lists() -> None:
     assert set(schema["properties"]["error"]["properties"]["kind"]["enum"]) == STATUS.keys()
 
 
+def test_what_happens_in_live_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pe_audio_cli.live.listener.SILENT_LEVEL", -20.0)  # of which the scene has more than a second
+    ran = CliRunner().invoke(app, ["listen", str(RECORDINGS / "scene.mp3"), "-f", "jsonl", "--silence", "1"])
+    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    kinds = {each.get("event", each.get("status")) for each in found}
+    assert {"listening", "start", "end", "silence", "sound", "ended"} <= kinds, ran.stderr
+    assert check(found) == {"peaudio.listen/1"}
+
+
 def test_hits_of_words_and_of_a_recording(tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="there is no index to search: pip install 'pe-audio-cli[search]'")
     index = tmp_path / "sounds.index"

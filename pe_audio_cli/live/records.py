@@ -15,7 +15,7 @@ from pe_audio_cli.live.listener import Record
 
 __all__ = ["CSV_HEADER", "FORMATS", "record_object"]
 
-CSV_COLUMNS = ("type", "event", "label", "start", "end", "started_at", "ended_at", "probability", "message")
+CSV_COLUMNS = ("type", "event", "label", "onset", "offset", "started_at", "ended_at", "probability", "message")
 
 
 def record_object(record: Record) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def record_object(record: Record) -> dict[str, Any]:
     if isinstance(record, LiveEvent):
         shape |= {"type": "event", "event": _event(record), "label": record.label}
         shape |= {"taught": True} if record.taught else {}
-        shape |= {"start": _seconds(record.onset), "started_at": record.started_at}
+        shape |= {"onset": _seconds(record.onset), "started_at": record.started_at}
         if record.offset is not None:
-            shape |= {"end": _seconds(record.offset), "ended_at": record.ended_at}
+            shape |= {"offset": _seconds(record.offset), "ended_at": record.ended_at}
         return shape | {"probability": round(record.probability, PROBABILITY_DECIMALS)}
     shape |= {"type": "status", "status": record.status, "at": _seconds(record.at), "time": record.time}
     shape |= {} if record.seconds is None else {"seconds": _seconds(record.seconds)}
@@ -40,7 +40,7 @@ def _json(record: Record) -> str:
 def _csv(record: Record) -> str:
     shape = record_object(record)
     if not isinstance(record, LiveEvent):
-        shape |= {"event": record.status, "start": shape["at"], "started_at": record.time}
+        shape |= {"event": record.status, "onset": shape["at"], "started_at": record.time}
     return _row([_cell(shape.get(name, "")) for name in CSV_COLUMNS])
 
 

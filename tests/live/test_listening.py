@@ -245,7 +245,6 @@ def test_a_source_that_dies_is_connected_to_again(monkeypatch: pytest.MonkeyPatc
     assert statuses(records) == ["listening", "dropped", "dropped", "dropped", "reconnected", "ended"]
     told = events(records)
     assert [offset is None for _, _, offset in told] == [True, False, True, False]
-    assert told[2][1] >= told[1][2]  # type: ignore[operator]
 
 
 def test_a_source_that_never_was_there_is_an_error() -> None:

@@ -67,7 +67,7 @@ def objects(output: bytes) -> list[dict[str, Any]]:
 
 
 def events(output: bytes) -> list[tuple[str, float]]:
-    return [(o["event"], o.get("end", o["start"])) for o in objects(output) if o["type"] == "event"]
+    return [(o["event"], o.get("offset", o["onset"])) for o in objects(output) if o["type"] == "event"]
 
 
 def next_event(run: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -89,14 +89,14 @@ def test_a_signal_ends_an_endless_pipe_within_a_second_with_its_events_closed(
     run.stdin.write(header() + pcm(2, 0.0) + pcm(2, 0.06))
     run.stdin.flush()
     found = next_event(run)
-    assert (found["event"], found["start"]) == ("start", 2.0)
+    assert (found["event"], found["onset"]) == ("start", 2.0)
     run.send_signal(number)
     begun = time.monotonic()
     output, said = run.stdout.read(), run.stderr.read()  # type: ignore[union-attr]
     assert run.wait(timeout=10) == 0, said
     assert time.monotonic() - begun < 1.5  # of which half are for a busy machine
     (end,) = [each for each in objects(output) if each["type"] == "event"]
-    assert end["event"] == "end" and 2.5 < end["end"] <= 4.0
+    assert end["event"] == "end" and 2.5 < end["offset"] <= 4.0
     assert objects(output)[-1]["status"] == "ended" and said == b""
     run.stdin.close()
 
@@ -201,7 +201,7 @@ def test_a_stream_that_ends_is_connected_to_again(start: Start, radio: str) -> N
     kinds = [each.get("status", each.get("event")) for each in found]
     assert kinds == ["listening", "start", "end", "dropped", "reconnected", "start"]
     first, second = (each for each in found if each.get("event") == "start")
-    assert second["start"] - first["start"] > 6 + 1  # it was played, and the pause went by
+    assert second["onset"] - first["onset"] > 6 + 1  # it was played, and the pause went by
     assert b"secret" not in json.dumps(found).encode() + rest + said
 
 
