@@ -34,6 +34,8 @@ PARTS = re.compile(r"(?P<scheme>[^:]*(?:::[^/]*)?://)(?P<authority>[^/?#]*)(?P<p
 UNESCAPED = re.compile(
     r"(?P<scheme>[^:]*(?:::[^/]*)?://)(?P<user>[^@/?#\[]*:(?!\d*(?:[/?#]|$))[^@]*[/?#].*)@(?P<rest>.*)", re.DOTALL
 )
+SEPARATOR = re.compile(r"(&|;(?=[^&;=]*=))")  # of parameters
+PATH_PARAMETER = re.compile(r";([^;/=]*)=?([^;/]*)")  # of a segment of a path: RFC 3986, section 3.3
 WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 GONE = 410  # what HTTP says where something was once, as it says 404 where nothing is
 HIDDEN = "***"
@@ -144,7 +146,9 @@ def _get(full: str, copy: str, progress: Any, stall: float) -> None:
         from fsspec.implementations.http import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall, sock_read=stall)
-        options["client_kwargs"] = {"timeout": timeout}
+        # Not as gzip, of which a few kilobytes would fill the disk.
+        as_it_is = {"headers": {"Accept-Encoding": "identity"}, "auto_decompress": False}
+        options["client_kwargs"] = {"timeout": timeout, **as_it_is}
     # Not url_to_fs, which takes chains of addresses apart and follows them.
     filesystem = kind(**{**kind._get_kwargs_from_urls(full), **options})
     filesystem.get_file(kind._strip_protocol(full), copy, callback=progress.callback())
@@ -226,10 +230,11 @@ def _split(full: str) -> tuple[str, list[str]]:
     query, hash_mark, fragment = parts["rest"].partition("#")
     kept_query, query_secrets = _without_secrets(query.removeprefix("?"))
     kept_fragment, fragment_secrets = _without_secrets(fragment)
-    public = parts["scheme"] + host + parts["path"]
+    path, path_secrets = _path_without_secrets(parts["path"])
+    public = parts["scheme"] + host + path
     public += f"?{kept_query}" if kept_query else ""
     public += f"{hash_mark}{kept_fragment}" if kept_fragment else ""
-    return public, [*secrets, *query_secrets, *fragment_secrets]
+    return public, [*secrets, *path_secrets, *query_secrets, *fragment_secrets]
 
 
 def _without_unescaped_password(full: str) -> tuple[str, list[str]]:
@@ -241,17 +246,35 @@ def _without_unescaped_password(full: str) -> tuple[str, list[str]]:
     return match["scheme"] + match["rest"], [match["user"], user, password]
 
 
+def _path_without_secrets(path: str) -> tuple[str, list[str]]:
+    """A path without the parameters of its segments that grant access, as of a session, and their values."""
+    secrets = [match[2] for match in PATH_PARAMETER.finditer(path) if _grants_access(match[1])]
+    return PATH_PARAMETER.sub(lambda match: "" if _grants_access(match[1]) else match[0], path), secrets
+
+
 def _without_secrets(query: str) -> tuple[str, list[str]]:
-    pieces = [piece.partition("=") for piece in query.split("&")]
-    names = [unquote_plus(name).lower() for name, _, _ in pieces]
-    secret = [SECRET.search(name) is not None for name in names]
-    if not any(secret):
+    """A query without the parameters that grant access, and their values; `;` separates parameters as well as `&`."""
+    first, *others = SEPARATOR.split(query)
+    pieces = [("", first), *zip(others[::2], others[1::2], strict=True)]
+    named = [(separator, piece, *piece.partition("=")[::2]) for separator, piece in pieces]
+    if not any(_grants_access(name) for _, _, name, _ in named):
         return query, []
-    dropped = [
-        is_secret or BESIDE_SECRET.search(name) is not None for is_secret, name in zip(secret, names, strict=True)
+    secrets = [value for _, _, name, value in named if _grants_access(name)]
+    kept = [
+        (separator, piece)
+        for separator, piece, name, _ in named
+        if not _grants_access(name) and BESIDE_SECRET.search(_plain(name)) is None
     ]
-    kept = ["".join(piece) for piece, drop in zip(pieces, dropped, strict=True) if not drop]
-    return "&".join(kept), [value for (_, _, value), is_secret in zip(pieces, secret, strict=True) if is_secret]
+    return "".join(("" if n == 0 else separator) + piece for n, (separator, piece) in enumerate(kept)), secrets
+
+
+def _grants_access(name: str) -> bool:
+    return SECRET.search(_plain(name)) is not None
+
+
+def _plain(name: str) -> str:
+    """The name of a parameter as it is meant."""
+    return unquote_plus(name).lower()
 
 
 def _scrubbed(text: str, full: str) -> str:

@@ -26,8 +26,8 @@ class Limits:
             holds up to half a second of it in a byte.
         packet_bytes: a packet of compressed sound, as the container holds it.
         frame_bytes: a frame of decoded sound, all channels together.
-        packets_without_sound: compressed packets of which the decoder makes nothing, in a row; each with sound takes
-            ten off, for what calls and meetings leave out.
+        packets_without_sound: packets of which the decoder makes nothing, or less than 1 ms, in a row; each with sound
+            takes ten off, for what calls and meetings leave out.
         tags: texts about a recording, such as its title, whose number costs FFmpeg its square in time.
         index_bytes: what the headers of an MP4, those of its fragments too, make the decoder hold beyond their size.
         stall_seconds: how long an address may take until the next bytes arrive; in all it may take as long as it takes.

@@ -16,6 +16,8 @@ __all__ = ["read_manifest"]
 
 COLUMNS = ("file", "path", "url")  # of a table, the first of these that it has
 MOST_BYTES = 1 << 30  # of a text file: ten million paths
+MOST_ROWS = 10_000_000  # of a table
+LONGEST = 1 << 16  # bytes of a path or an address
 UTF_16_AND_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # a UTF-32-LE one begins as UTF-16's
 
 
@@ -70,13 +72,34 @@ def _column(manifest: Path) -> list[str]:
         try:
             table: Any = parquet.ParquetFile(opened)
             name = _name_of_column(manifest, table.schema_arrow)
-            named: list[object] = table.read([name])[name].to_pylist()
+            _check_size(manifest, table)
+            named = [each for batch in table.iter_batches(columns=[name]) for each in _texts(manifest, batch.column(0))]
         except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, RecursionError) as error:
             # Arrow says with any of these that the file is damaged.
             raise UsageError(f"the manifest {manifest} is no Parquet table, or damaged: write it again") from error
     texts = [each for each in named if isinstance(each, str)]
     if len(texts) < len(named):
         raise UsageError(f"the manifest {manifest} has rows in the column {name} that are not text")
+    return texts
+
+
+def _check_size(manifest: Path, table: Any) -> None:
+    """Raise :class:`UsageError` for more rows than anybody has recordings: a few kilobytes can claim billions."""
+    if table.metadata.num_rows > MOST_ROWS:
+        raise UsageError(f"the manifest {manifest} has more than {MOST_ROWS:,} rows: split it")
+
+
+def _texts(manifest: Path, column: Any) -> list[object]:
+    """The values of some rows. Raises :class:`UsageError` for a text that is no path: each row repeats it in memory."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    values = column.dictionary if isinstance(column, pa.DictionaryArray) else column
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        longest = compute.max(compute.binary_length(values)).as_py()
+        if longest is not None and longest > LONGEST:
+            raise UsageError(f"the manifest {manifest} has a text of {longest:,} bytes for a path: correct it")
+    texts: list[object] = column.to_pylist()
     return texts
 
 

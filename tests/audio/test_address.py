@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
+import gzip
 import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import fsspec
@@ -21,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import write_tone
 
-from pe_audio_cli.audio.addresses import SCHEMES, Address, addressed, is_address, reached_by
+from pe_audio_cli.audio.addresses import SCHEMES, Address, addressed, fetch, is_address, reached_by
 from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.errors import InputError, RunError
@@ -45,6 +47,21 @@ class Guarded(Silent):
             self.send_error(403, "no")
             return
         super().do_GET()
+
+
+class Packed(Silent):
+    """Sends ten megabytes of zeros packed into ten kilobytes, whether that was accepted or not."""
+
+    accepted: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        content = gzip.compress(bytes(10_000_000))
+        self.accepted.append(self.headers.get("Accept-Encoding"))
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
 
 class Slow(BaseHTTPRequestHandler):
@@ -297,6 +314,11 @@ def test_what_is_at_an_address_is_not_looked_for_here(monkeypatch: pytest.Monkey
         ("https://host/get?id=7&TOKEN=abcd#t=3", "https://host/get?id=7#t=3"),
         ("https://host/get?id=7&%74oken=abcd", "https://host/get?id=7"),
         ("https://host/get#access_token=abcd&state=1", "https://host/get#state=1"),
+        ("https://host/a.wav;jsessionid=abcd;v=1?id=7", "https://host/a.wav;v=1?id=7"),
+        ("https://host/x;sid=abcd/a.wav;%74oken=abcd", "https://host/x/a.wav"),
+        ("https://host/get?id=7;token=ab;cd;part=2", "https://host/get?id=7;part=2"),
+        ("https://host/get?token=abcd;id=7&part=2", "https://host/get?id=7&part=2"),
+        ("https://host/a;b.wav?q=1;2", "https://host/a;b.wav?q=1;2"),
         ("https://host/get?id=7&expires=never", "https://host/get?id=7&expires=never"),
         ("https://host/get?author=eve&q=a%20b&&", "https://host/get?author=eve&q=a%20b&&"),
         ("simplecache::https://a:b@host/a.wav", "simplecache::https://host/a.wav"),
@@ -358,6 +380,14 @@ def test_secrets_open_what_they_guard_and_are_told_to_nobody(tmp_path: Path, gua
         assert "403" in error.message
         for secret in ("alice", "wonder", "under", "t0psecret", "wr0ngsecret"):
             assert secret not in str(error)
+
+
+def test_what_a_server_has_packed_does_not_grow(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    with contextlib.contextmanager(serving)(Packed) as site:
+        fetch(f"{site}/a.wav", str(tmp_path / "copy"))
+    assert (tmp_path / "copy").stat().st_size < 100_000
+    assert set(Packed.accepted) == {"identity"}
 
 
 @pytest.mark.parametrize(

@@ -552,6 +552,15 @@ def test_frames_without_sound_have_a_limit(recordings: Recordings, head: bytes) 
     assert time.thread_time() - begin < 10
 
 
+def test_packets_of_single_samples_have_a_limit(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEAUDIO_MAX_PACKETS_WITHOUT_SOUND", "1000")
+    for size, count in ((8, 1_500), (7, 900)):  # a millisecond, and less
+        file = packets(recordings.folder / "a.mkv", [bytes(size)] * count, [n / 1_000 for n in range(count)])
+        assert heard(file)[0] >= size * count / 8_000
+    file = packets(recordings.folder / "a.mkv", [bytes(7)] * 1_500, [n / 1_000 for n in range(1_500)])
+    assert "PEAUDIO_MAX_PACKETS_WITHOUT_SOUND" in refusal(file)
+
+
 def test_what_is_broken_between_sound_is_passed_over(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEAUDIO_MAX_PACKETS_WITHOUT_SOUND", "12")
     content = recordings.encode("a.aac", "aac", recordings.noise(480_000), 48_000).read_bytes()

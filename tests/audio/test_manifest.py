@@ -132,3 +132,26 @@ def test_without_pyarrow_a_table_names_the_extra_that_brings_it(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'pe-audio-cli\[parquet\]', or list"):
         read_manifest(tmp_path / "list.parquet")
+
+
+def test_a_small_table_that_claims_millions_of_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("pe_audio_cli.audio.manifest.MOST_ROWS", 1_000)
+    for rows in (1_000, 1_001):
+        column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int8()), pa.array(["a.wav"]))
+        parquet.write_table(pa.table({"path": column}), tmp_path / f"{rows}.parquet")
+    assert read_manifest(tmp_path / "1000.parquet") == ["a.wav"] * 1_000
+    with pytest.raises(UsageError, match="more than 1,000 rows"):
+        read_manifest(tmp_path / "1001.parquet")
+
+
+@pytest.mark.parametrize("by_number", [False, True], ids=["texts", "numbers of texts"])
+def test_a_text_that_rows_repeat_in_memory_is_refused(tmp_path: Path, by_number: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = pa.array(["a.wav", "x" * 100_000])
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1], pa.int8()), texts) if by_number else texts
+    parquet.write_table(pa.table({"path": column}), tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match="a text of 100,000 bytes"):
+        read_manifest(tmp_path / "list.parquet")

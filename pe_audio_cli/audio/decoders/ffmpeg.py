@@ -33,6 +33,7 @@ __all__ = ["FFmpegDecoder"]
 MOST_TRACKS = 16  # that a warning lists
 GAP_SECONDS = 0.02  # half a frame: time stamps this far ahead of the sound are a gap in it, not rounding
 AMR_HEADER_BYTES = 1  # of a frame, which may have no more: RFC 4867, section 5.3
+SHORTEST = 1_000  # packets in a second: those of codecs last 2.5 ms at least
 PACKETS_FOR_SOUND = 10  # without sound, that one with sound makes up for
 SAMPLE_BYTES = 4  # of a decoded sample, in most formats
 MP3_TAG, MP3_TAG_BYTES = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S), 256
@@ -196,7 +197,7 @@ class FFmpegDecoder:
         self._n_without_sound = max(0, self._n_without_sound + (-PACKETS_FOR_SOUND if has_sound else 1))
         if self._n_without_sound > self._limits.packets_without_sound:
             message = (
-                f"{self._n_without_sound:,} packets after {self._seconds:.3f} s hold no sound: "
+                f"{self._n_without_sound:,} packets after {self._seconds:.3f} s hold no sound, or less than 1 ms: "
                 f"{remedy('packets_without_sound')}"
             )
             raise InputError(self._file, "decode", message)
@@ -217,7 +218,8 @@ class FFmpegDecoder:
                     self._refused = self._refused or isinstance(error, av.ArgumentError)
                 if broken:
                     self._broken.append(self._seconds)
-                self._count_without_sound(bool(frames) and packet.size > least)
+                samples = sum(frame.samples for frame in frames) if packet.size > least else 0
+                self._count_without_sound(samples * SHORTEST >= self._rate)
                 yield from frames
         except av.FFmpegError as error:
             self._ended = error.strerror or "it makes no sense"
