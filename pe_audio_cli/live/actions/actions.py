@@ -17,7 +17,9 @@ from pe_audio_cli.live.event import LiveEvent
 
 __all__ = ["Actions"]
 
-CLIPS_SHARE = 0.5  # of the time to close: then the other actions have the rest to tell of the clips
+# Of the time to close: clips are written first, so that the other actions can tell of them, and these end a little
+# before the time is over, to say what they have not done.
+CLIPS_SHARE, ACTIONS_SHARE = 0.5, 0.85
 
 
 class Actions:
@@ -65,9 +67,11 @@ class Actions:
         deadline = time.monotonic() + timeout
         if self._clips is not None:
             clips = self._clips
-            _guarded(lambda: clips.close(timeout * CLIPS_SHARE), clips.failures)
+            share = CLIPS_SHARE if self._actions else ACTIONS_SHARE
+            _guarded(lambda: clips.close(timeout * share), clips.failures)
+        end = deadline - timeout * (1 - ACTIONS_SHARE)
         threads = [
-            threading.Thread(target=_close, args=(action, deadline), name="peaudio-close", daemon=True)
+            threading.Thread(target=_close, args=(action, end), name="peaudio-close", daemon=True)
             for action in self._actions
         ]
         for thread in threads:

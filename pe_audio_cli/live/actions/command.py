@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shlex
@@ -23,6 +24,7 @@ __all__ = ["LONGEST_RUN", "Command"]
 LONGEST_RUN = 3600.0  # seconds that a command may be given
 MOST_RUNNING = 8  # commands at the same time
 GRACE_SECONDS = 0.5  # between the request to end, when the time is over, and the end
+START_SECONDS = 0.1  # for a command to start, at the end
 MOST_WAITING = 100  # events of one label, while a command runs for an earlier one
 
 
@@ -52,6 +54,7 @@ class Command:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
+        atexit.register(self._kill_all)  # however the listening ends, and whether or not close() had the time
 
     def notify(self, notice: Notice) -> None:
         """Run the command as soon as none runs for this label."""
@@ -59,16 +62,21 @@ class Command:
 
     def close(self, timeout: float) -> None:
         """Let commands end for ``timeout`` seconds, then kill them."""
-        n_left = self._lanes.close(timeout)
-        with self._lock:
-            self._closed = True
-            running = list(self._running)
+        n_left = self._lanes.close(timeout) + self._kill_all()
+        atexit.unregister(self._kill_all)
+        if n_left:
+            self.failures.failed(f"at the end {self._program} was killed, or not begun, for {n_left} events")
+
+    def _kill_all(self) -> int:
+        """Kill all that runs, and keep more from starting; return the number of commands."""
+        is_ours = self._lock.acquire(timeout=START_SECONDS)  # else a program that never starts holds it
+        self._closed = True
+        running = tuple(self._running)
+        if is_ours:
+            self._lock.release()
         for process in running:
             _kill_group(process)
-        if n_left or running:
-            self.failures.failed(
-                f"at the end {self._program} was killed, or not begun, for {n_left + len(running)} events"
-            )
+        return len(running)
 
     def _run(self, notice: Notice) -> None:
         began = time.monotonic()

@@ -5,38 +5,19 @@ from __future__ import annotations
 import logging
 
 import pytest
-from live.actions.heard import heard, notice, warnings
+from live.actions.heard import heard, warnings
 
 from pe_audio_cli.live.actions import base
 from pe_audio_cli.live.actions.base import Failures, Notice
 from pe_audio_cli.live.event import LiveEvent
+from pe_audio_cli.live.records import record_object
 
 
-def test_only_what_is_known_is_told() -> None:
-    assert notice("start").fields() == {
-        "schema": "peaudio.listen/1",
-        "type": "event",
-        "event": "start",
-        "label": "a dog barking",
-        "start": 1.0,
-        "started_at": "2026-11-28T12:00:01.000+01:00",
-        "probability": 0.9,
-    }
-    learned = LiveEvent("my dog", 1.0, "S", 0.9, 0.0, "E", taught=True)  # an offset of 0 is one
-    assert Notice("clip", learned, "x.flac").fields() == {
-        "schema": "peaudio.listen/1",
-        "type": "event",
-        "event": "clip",
-        "label": "my dog",
-        "taught": True,
-        "start": 1.0,
-        "started_at": "S",
-        "end": 0.0,
-        "ended_at": "E",
-        "probability": 0.9,
-        "clip": "x.flac",
-    }
-    assert heard().offset is None
+def test_the_object_is_that_of_the_output_with_its_kind_and_the_clip() -> None:
+    for kind, event in (("start", heard()), ("end", heard(offset=2.5))):
+        assert Notice(kind, event).fields() == record_object(event)  # type: ignore[arg-type]
+    learned = LiveEvent("my dog", 1.0, "S", 0.9, taught=True)  # that was cut: it goes on
+    assert Notice("clip", learned, "x.flac").fields() == record_object(learned) | {"event": "clip", "clip": "x.flac"}
 
 
 def test_a_streak_is_one_warning_and_its_end_is_told(

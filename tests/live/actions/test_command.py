@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from live.actions.heard import ODD_LABELS, eventually, notice, runs, warnings
 
 from pe_audio_cli.errors import UsageError
+from pe_audio_cli.live.actions.base import Notice
 from pe_audio_cli.live.actions.command import Command
+from pe_audio_cli.live.records import record_object
 
 # Appends its arguments and the event to a file, as one line that no other process breaks.
 NOTE = """
@@ -21,7 +24,7 @@ event = {name: value for name, value in os.environ.items() if name.startswith("P
 with open(sys.argv[1], "ab", buffering=0) as file:
     file.write((json.dumps([sys.argv[2:], event]) + "\\n").encode())
 """
-FIELDS = {"EVENT", "LABEL", "START", "END", "STARTED_AT", "ENDED_AT", "PROBABILITY", "CLIP", "TAUGHT"}
+VARIABLES = {f"PEAUDIO_{name.upper()}" for name in notice("end", clip="x").fields()}
 posix = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 
 
@@ -42,7 +45,7 @@ def noted(path: Path) -> list[tuple[list[str], dict[str, str]]]:
         return []
     runs = [json.loads(line) for line in path.read_text().splitlines()]
     return [
-        (arguments, {name[8:]: value for name, value in event.items() if name[8:] in FIELDS})
+        (arguments, {name[8:]: value for name, value in event.items() if name in VARIABLES})
         for arguments, event in runs
     ]
 
@@ -55,19 +58,19 @@ def test_the_event_is_in_the_environment_and_nothing_is_left_to_a_shell(tmp_path
         command.notify(notice("end"))
         command.notify(notice("clip", clip="/clips/x y.flac"))
         command.close(60)
-    event = {
-        "LABEL": "a dog barking",
-        "START": "1.0",
-        "STARTED_AT": "2026-11-28T12:00:01.000+01:00",
-        "PROBABILITY": "0.9",
-    }
-    ended = {"END": "2.5", "ENDED_AT": "2026-11-28T12:00:02.500+01:00"}
     assert noted(tmp_path / "noted") == [
-        ([literal], event | {"EVENT": "start"}),
-        ([literal], event | ended | {"EVENT": "end"}),
-        ([literal], event | ended | {"EVENT": "clip", "CLIP": "/clips/x y.flac"}),
+        ([literal], expected(notice("start"))),
+        ([literal], expected(notice("end"))),
+        ([literal], expected(notice("end")) | {"EVENT": "clip", "CLIP": "/clips/x y.flac"}),
     ]
+    assert expected(notice("start"))["STARTED_AT"] == "2026-11-28T12:00:01.000+01:00"
     assert told == []
+
+
+def expected(of: Notice) -> dict[str, str]:
+    """The variables of an event, without what their names begin with: the output's object."""
+    shape = record_object(of.event)
+    return {name.upper(): str(value) for name, value in shape.items() if name not in ("schema", "type")}
 
 
 def test_any_label_is_passed_on(tmp_path: Path, script: Path) -> None:
@@ -198,3 +201,26 @@ def test_a_burst_of_thousands_never_makes_the_caller_wait(tmp_path: Path, script
 def test_what_cannot_be_run_is_refused_at_the_start(command: str, timeout: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Command(command, timeout)
+
+
+NEVER_CLOSED = """
+import sys, time
+from pathlib import Path
+from pe_audio_cli.live.actions.base import Notice
+from pe_audio_cli.live.actions.command import Command
+from pe_audio_cli.live.event import LiveEvent
+pids = Path(sys.argv[1])
+command = Command(f"sh -c 'sleep 1000 & echo $! > {pids}; wait'", 600)
+command.notify(Notice("start", LiveEvent("a dog", 0.0, "", 0.9)))
+while not pids.exists() or not pids.read_text():
+    time.sleep(0.01)
+raise KeyboardInterrupt
+"""
+
+
+@posix
+def test_nothing_is_left_of_a_run_that_ends_in_a_hurry(tmp_path: Path) -> None:
+    """As by a second Ctrl-C, or on a machine too busy to close everything in time."""
+    pids = tmp_path / "pids"
+    subprocess.run([sys.executable, "-c", NEVER_CLOSED, str(pids)], capture_output=True, timeout=100)
+    assert eventually(lambda: not runs(int(pids.read_text())))
