@@ -38,7 +38,7 @@ NOT_RUN = {
     r"^(\w+=\S+ )?ray ": "test_examples.py checks examples/cluster.yaml; a node cannot be started beside others",
     r"--engine ray": "tests/cluster runs it",
     r" (-m|--model) (small|base|large)\b|models pull": "needs a network; tests/cli/test_models.py pulls from a stub",
-    r"^peaudio serve |^curl ": "tests/server runs servers, and curl against one",
+    r"^peaudio serve |^curl |--server ": "tests/server runs servers, and commands against them",
     r"^peaudio listen (-l|rtsp:)": "needs a microphone, a camera or a broker; tests/live has stand-ins of each",
     r"--install-completion": "changes the user's shell",
 }

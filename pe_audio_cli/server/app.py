@@ -119,7 +119,7 @@ class Ask:
         try:
             format = accepted(request.headers.get("accept", ""), self._default)
             try:
-                question = await asyncio.to_thread(self._read, asked, format)  # it may read a list of labels
+                question = self._read(asked, format)
             except Exception as error:
                 raise refusal_of(error, asked.name if asked.upload else "") from error
             ticket = Ticket(client, self._service.limits.timeout)

@@ -120,7 +120,7 @@ def decode_embeddings(stream: BinaryIO, n_bytes: int, file: str) -> EmbedResult:
             raise ValueError("of another length")
         recording = _recording_of(head, file)
         times = np.frombuffer(stream.read(2 * n * TIME.itemsize), TIME).reshape(2, n)
-        rows = np.memmap(stream, NUMBER, "r", at + 2 * n * TIME.itemsize, (n, width))  # type: ignore[call-overload]
+        rows = np.memmap(stream, NUMBER, "r", at + 2 * n * TIME.itemsize, (n, width))
         return EmbedResult(recording, str(head["model"]), str(head["fingerprint"]), times[0], times[1], rows)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(repr(error)) from error

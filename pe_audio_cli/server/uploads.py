@@ -72,9 +72,8 @@ async def read_request(request: Request, limits: ServerLimits) -> Asked:
             message = "the server's temporary folder is full: free space there, or set TMPDIR to another folder"
             raise Refusal("no-space", message) from error
         raise
-    name = asked.values.pop("name", None)
-    if name is not None:
-        asked.name = str(name[-1])
+    if named := asked.values.pop("name", []):
+        asked.name = str(named[-1])
     return asked
 
 
