@@ -36,7 +36,8 @@ UNESCAPED = re.compile(
 )
 SEPARATOR = re.compile(r"(&|;(?=[^&;=]*=))")  # of parameters
 PATH_PARAMETER = re.compile(r";([^;/=]*)=?([^;/]*)")  # of a segment of a path: RFC 3986, section 3.3
-WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+# Of limited length, or a long word would be looked through from each of its letters on.
+WITHIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}://[^\s'\"<>]+")
 GONE = 410  # what HTTP says where something was once, as it says 404 where nothing is
 HIDDEN = "***"
 MAX_REASON = 200  # characters of what a library says; it may repeat what a server sent
