@@ -118,7 +118,8 @@ def _clean(value: Any) -> Any:
 def _schema(options: WriteOptions) -> Any:
     import pyarrow as pa
 
-    tags = pa.list_(pa.struct({"label": pa.string(), "probability": pa.float64()}))
+    taught = {"taught": pa.bool_()}  # true, or null for labels that are words
+    tags = pa.list_(pa.struct({"label": pa.string(), "probability": pa.float64(), **taught}))
     spans = {"start": pa.float64(), "end": pa.float64()}
     columns = {
         "file": pa.string(),
@@ -133,7 +134,7 @@ def _schema(options: WriteOptions) -> Any:
         if options.per_window:
             columns["per_window"] = pa.list_(pa.struct({**spans, "tags": tags}))
     else:
-        event = pa.struct({"label": pa.string(), **spans, "probability": pa.float64()})
+        event = pa.struct({"label": pa.string(), **spans, "probability": pa.float64(), **taught})
         threshold = pa.struct({"label": pa.string(), "threshold": pa.float64()})
         columns |= {"frame_seconds": pa.float64(), "threshold": pa.float64(), "thresholds": pa.list_(threshold)}
         columns["events"] = pa.list_(event)

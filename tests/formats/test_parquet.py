@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,25 @@ def as_json(results: Iterable[Result], options: WriteOptions) -> list[dict]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def test_taught_labels_are_marked(tagged: TagResult, localized: LocalizeResult, tmp_path: Path) -> None:
+    label = tagged.tags[0].label
+    results = [replace(tagged, taught=frozenset([label]))]
+    row = written(tmp_path / "tags.parquet", results, WriteOptions("tag")).to_dicts()[0]
+    assert [tag["taught"] for tag in row["tags"]] == [True, *[None] * (len(tagged.tags) - 1)]
+    event = localized.events[0].label
+    results = [replace(localized, taught=frozenset([event]))]
+    row = written(tmp_path / "events.parquet", results, WriteOptions("localize")).to_dicts()[0]
+    assert [each["taught"] for each in row["events"]] == [
+        True if each.label == event else None for each in localized.events
+    ]
+
+
 @pytest.mark.parametrize("runs", RUNS, indirect=True)
 def test_a_row_says_what_a_line_of_json_says(runs: tuple[str, bool, list[Result]], tmp_path: Path) -> None:
     command, per_window, results = runs
@@ -47,7 +67,7 @@ def test_a_row_says_what_a_line_of_json_says(runs: tuple[str, bool, list[Result]
     assert len(rows) == len(expected) == 3
     for row, line in zip(rows, expected, strict=True):
         assert line.pop("schema").startswith("peaudio.")
-        assert {name: value for name, value in row.items() if value is not None} == line
+        assert without_nulls(row) == line
     assert rows[1]["error"]["kind"] == "decode"
 
 
