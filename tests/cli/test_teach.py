@@ -164,42 +164,66 @@ def test_further_marks_of_a_recording_are_added_to_the_earlier_ones(sounds, tmp_
     assert read_labels(tmp_path / "m.labels").commands["tag"].examples.truth[:, 0].tolist() == [1, 0, 0, 1]
 
 
-def test_labels_without_evidence_give_the_probabilities_of_their_words(sounds, tmp_path) -> None:
-    """Whatever is learned from contradictory examples is dropped, and the words are kept to the last digit."""
+@pytest.fixture(scope="module")
+def unhelped(sounds, tmp_path_factory) -> tuple[Path, set[tuple[str, str]]]:
+    """A file of labels that contradictory examples do not help, and those of them that keep their words."""
     rows = ["file,label"] + [f"background/{seed}.wav,{WORDS[seed % 2]}" for seed in range(6)]
     (sounds / "noise.csv").write_text("\n".join(rows))
-    ran = Result("teach", sounds / "noise.csv", "-o", tmp_path / "n.labels", "--for", "both", "-f", "json")
+    file = tmp_path_factory.mktemp("unhelped") / "n.labels"
+    ran = Result("teach", sounds / "noise.csv", "-m", MODEL, "-o", file, "--for", "both", "-f", "json")
     assert ran.code == 0, ran
     kept = {(each["label"], each["command"]) for each in json.loads(ran.out)["labels"] if not each["learned"]}
-    assert kept  # random recordings: for one of four, words do as well or better
-    for command in ("tag", "localize"):
-        labels = [label for label, own in kept if own == command]
-        if not labels:
-            continue
-        flags = ["-f", "jsonl", *(["--frames", "--threshold", "0.3"] if command == "localize" else [])]
-        with_words = Result(command, sounds / "classes", *(f"--label={label}" for label in labels), *flags).objects
-        with_file = Result(command, sounds / "classes", "--taught", tmp_path / "n.labels", *flags).objects
-        for plain, learned in zip(with_words, with_file, strict=True):
-            if command == "tag":
-                probabilities = {tag["label"]: tag["probability"] for tag in learned["tags"]}
-                assert all(probabilities[tag["label"]] == tag["probability"] for tag in plain["tags"])
-            else:
-                assert all(learned["frames"][label] == plain["frames"][label] for label in labels)
-    kept_by_tag = [label for label, own in kept if own == "tag"]
+    assert any(command == "tag" for _, command in kept)  # random recordings: words do as well or better
+    return file, kept
+
+
+@pytest.mark.parametrize("command", ["tag", "localize"])
+def test_labels_without_evidence_give_the_probabilities_of_their_words(sounds, unhelped, command) -> None:
+    file, kept = unhelped
+    labels = [label for label, own in kept if own == command]
+    if not labels:
+        pytest.skip("examples have helped all labels of this command")
+    flags = ["-f", "jsonl", *(["--frames", "--threshold", "0.3"] if command == "localize" else [])]
+    with_words = Result(command, sounds / "classes", *(f"--label={label}" for label in labels), *flags).objects
+    with_file = Result(command, sounds / "classes", "--taught", file, *flags).objects
+    for plain, learned in zip(with_words, with_file, strict=True):
+        if command == "tag":
+            probabilities = {tag["label"]: tag["probability"] for tag in learned["tags"]}
+            assert all(probabilities[tag["label"]] == tag["probability"] for tag in plain["tags"])
+        else:
+            assert all(learned["frames"][label] == plain["frames"][label] for label in labels)
+
+
+def test_labels_without_evidence_find_in_an_index_what_their_words_find(sounds, unhelped, tmp_path) -> None:
+    file, kept = unhelped
+    labels = [label for label, own in kept if own == "tag"]
     index = tmp_path / "x.index"
     assert Result("index", sounds / "classes", sounds / "background", "--index", index).code == 0
     asked = ["--index", index, "-k", "all", "-f", "jsonl"]
-    with_words, with_file = (
-        Result("search", *kept_by_tag, *asked, *more).objects for more in ([], ["--taught", tmp_path / "n.labels"])
-    )
+    with_words, with_file = (Result("search", *labels, *asked, *more).objects for more in ([], ["--taught", file]))
     assert [each["hits"] for each in with_words] == [each["hits"] for each in with_file]
+    assert [each.get("taught") for each in with_file] == [True] * len(labels)
+
+
+def test_labels_without_evidence_are_evaluated_as_their_words_are(sounds, unhelped) -> None:
+    file, kept = unhelped
+    threshold = ["--threshold", "0.5"]
     plain, learned = (
-        json.loads(Result("eval", sounds / "noise.csv", "-f", "json", *more).out)
-        for more in (["--threshold", "0.5"], ["--threshold", "0.5", "--taught", tmp_path / "n.labels"])
+        json.loads(Result("eval", sounds / "noise.csv", "-f", "json", *threshold, *more).out)
+        for more in ([], ["--taught", file])
     )
     for one, other in zip(plain["labels"], learned["labels"], strict=True):
-        if one["label"] in kept_by_tag:
+        if (one["label"], "tag") in kept:
             assert one["figures"] == other["figures"] and one["reliability"] == other["reliability"]
+
+
+def test_a_taught_label_wins_over_words_of_its_name(sounds, taught) -> None:
+    file = sounds / "classes" / "klaxo" / "0.wav"
+    words, learned, both = (
+        Result("tag", file, *flags, "-f", "jsonl").objects[0]["tags"]
+        for flags in (["-l", "klaxo"], ["--taught", taught], ["-l", "klaxo", "--taught", taught])
+    )
+    assert both == learned != words
 
 
 def test_more_examples_are_added_to_those_in_the_file(sounds, taught, tmp_path) -> None:
@@ -263,6 +287,19 @@ def test_a_recording_that_cannot_be_decoded_is_left_out_and_told(sounds, tmp_pat
     assert json.loads(ran.out)["labels"][1]["examples"] == 2
     strict = Result("teach", tmp_path / "c", "-o", tmp_path / "y.labels", "--strict")
     assert strict.code == 2 and not (tmp_path / "y.labels").exists()
+
+
+def test_annotations_of_a_longer_recording_are_left_out_and_told(sounds, tmp_path) -> None:
+    rows = ["classes/klaxo/0.wav\t0.0\t0.8\tklaxo", "classes/klaxo/1.wav\t0\t60\tklaxo"]
+    more = ["classes/klaxo/2.wav\t0.0\t0.8\tklaxo", "classes/klaxo/2.wav\t5\t6\tklaxo"]
+    (sounds / "long.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "\n".join(rows + more) + "\n")
+    background = ["--background", sounds / "background", "--for", "tag"]
+    ran = Result("teach", sounds / "long.tsv", *background, "-o", tmp_path / "x.labels", "-f", "json")
+    assert ran.code == 0 and json.loads(ran.out)["labels"][0]["examples"] == 2
+    told = [line for line in ran.err.splitlines() if "beyond the end" in line]
+    assert [line.partition("row ")[2][0] for line in told] == ["3", "5"]
+    strict = Result("teach", sounds / "long.tsv", *background, "-o", tmp_path / "y.labels", "--strict")
+    assert strict.code == 2 and "beyond the end" in strict.err and not (tmp_path / "y.labels").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not tested on Windows")
