@@ -135,9 +135,12 @@ def test_taught_labels_and_what_they_find(tmp_path: Path) -> None:
     events = printed("localize", RECORDINGS / "scene.mp3", "--taught", labels, "--threshold", "0.01", "-f", "json")
     assert CliRunner().invoke(app, ["index", str(RECORDINGS), "--index", str(index)]).exit_code == 0
     hits = printed("search", "--taught", labels, "--index", index, "-f", "json")
+    live = CliRunner().invoke(app, ["listen", str(RECORDINGS / "scene.mp3"), "--taught", str(labels), "-f", "jsonl"])
+    heard = [json.loads(line) for line in live.stdout.splitlines()]
     assert tags[0]["tags"][0]["taught"] and events[0]["events"][0]["taught"] and hits[0]["taught"]
-    assert check([told, *tags, *events, *hits]) == {
-        f"peaudio.{name}/1" for name in ("labels", "tag", "localize", "search")
+    assert all(each["taught"] for each in heard if each["type"] == "event") and len(heard) > 2, live.stderr
+    assert check([told, *tags, *events, *hits, *heard]) == {
+        f"peaudio.{name}/1" for name in ("labels", "tag", "localize", "search", "listen")
     }
 
 

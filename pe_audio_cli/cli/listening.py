@@ -121,7 +121,8 @@ def prepare_scene(
     if files:
         from pe_audio_cli.learning.use import taught_labels
 
-        taught = taught_labels(files, "localize", checkpoint.fingerprint, checkpoint.name)
+        about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
+        taught = taught_labels(files, "localize", *about)
     found = rules(taught.settings(tuned))
     asked = taught.joined_to(asked) or list(checkpoint.default_labels)
     check_labels(asked)
