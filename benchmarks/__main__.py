@@ -21,6 +21,7 @@ from benchmarks import (
     decoding,
     encoder,
     labels,
+    light,
     linear,
     machine,
     memory,
@@ -41,7 +42,8 @@ HEAD = (
     f"`PeAudioConfig`, as in the published checkpoints, with random weights. {HOW_TO_READ}"
 )
 BENCHMARKS = (
-    *(codec, encoder, ranking, recording, decoding, linear, memory, startup, labels, search, clap, mini, cuda, cluster),
+    *(codec, encoder, ranking, recording, decoding, linear, memory, startup, light),
+    *(labels, search, clap, mini, cuda, cluster),
 )
 
 

@@ -31,7 +31,7 @@ class Commands:
 
     def python(self, name: str, *arguments: str | Path) -> Program:
         """A run of Python."""
-        return Program(name, [sys.executable, *arguments], self._environment)
+        return Program(name, [sys.executable, *arguments], self.environment)
 
     def tag(self, name: str, folder: Path, recording: Path, labels: Sequence[str], *more: str) -> Program:
         """``peaudio tag`` on one recording, with the checkpoint in ``folder``."""
@@ -46,14 +46,15 @@ class Commands:
     ) -> Program:
         wanted: list[str] = [part for label in labels for part in ("--label", label)]
         flags = ["-m", str(folder), "--device", "cpu", "--threads", str(self.options.threads), "-q", *more]
-        return Program(name, [*peaudio(), "tag", *inputs, *wanted, *flags], self._environment)
+        return Program(name, [*peaudio(), "tag", *inputs, *wanted, *flags], self.environment)
 
     def search(self, name: str, index: Path, query: str) -> Program:
         """``peaudio search`` for ten hits."""
-        return Program(name, [*peaudio(), "search", query, "--index", index, "-q"], self._environment)
+        return Program(name, [*peaudio(), "search", query, "--index", index, "-q"], self.environment)
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables of all programs."""
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **os.environ,

@@ -18,7 +18,18 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from pe_audio_cli.models.kernels.malloc import configure_malloc
 
-__all__ = ["Child", "Contender", "Measurement", "Program", "Run", "Runner", "alternate", "peak_memory", "running"]
+__all__ = [
+    "Child",
+    "Contender",
+    "Measurement",
+    "Program",
+    "Run",
+    "Runner",
+    "alternate",
+    "cpu_of_children",
+    "peak_memory",
+    "running",
+]
 
 Work: TypeAlias = Callable[[Any], Any]  # what is timed: a request, such as samples, to an output
 GOODBYE = None
@@ -164,6 +175,14 @@ def _serve(pipe: Any, contender: Contender, threads: int) -> None:
         start = time.perf_counter()
         output = work(*message)
         pipe.send(Run(time.perf_counter() - start, output, peak_memory()))
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all children that have ended."""
+    import resource  # which Windows lacks
+
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_memory(process: int | Literal["self"] = "self") -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from benchmarks.contender import Run, alternate
+from benchmarks.contender import Run, alternate, cpu_of_children
 from benchmarks.full_width import ROOT
 from benchmarks.options import Options, run_alone
 from benchmarks.sound import noise
@@ -45,10 +45,10 @@ class Processes:
 
     def run(self, request: Any = None) -> Run:
         """Raise :class:`subprocess.CalledProcessError` if one fails."""
-        begin = _cpu_of_children()
+        begin = cpu_of_children()
         for command in self.commands:
             subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
-        return Run(_cpu_of_children() - begin, None)
+        return Run(cpu_of_children() - begin, None)
 
 
 def measure(options: Options) -> str:
@@ -100,13 +100,6 @@ def _written(file: Path, duration: float, channels: int) -> Path:
         for begin in range(0, len(every), RATE):  # libsndfile's encoder of Vorbis overflows its stack otherwise
             opened.write(every[begin : begin + RATE])
     return file
-
-
-def _cpu_of_children() -> float:
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperCommand
 
 from pe_audio_cli._paths import unnameable
+from pe_audio_cli.cli.conversion import convert_late
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.registry import choices
 from pe_audio_cli.options import Option, options_of
@@ -466,6 +467,10 @@ class BatchFlags:
 
 class Command(TyperCommand):
     """A command that takes each flag for an output once: two of them would be a wish that one of them is to fulfil."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, of which Typer makes some in the end."""
+        return convert_late(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line."""

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from pe_audio_cli._paths import reason
 from pe_audio_cli.cli.commands.loading import Commands
 from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.conversion import convert_late
 from pe_audio_cli.cli.streams import leave_standard_output
 from pe_audio_cli.errors import PeAudioError
 from pe_audio_cli.formats.escaping import terminal_text
@@ -100,6 +101,10 @@ class GuardedCommands(TyperGroup):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.commands = Commands()
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, of which Typer makes some in the end."""
+        return convert_late(super().get_params(ctx))
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         """Read the arguments before the command."""

@@ -27,6 +27,7 @@ from benchmarks import (
     decoding,
     first_embedding,
     full_width,
+    light,
     linear,
     lineup,
     machine,
@@ -116,6 +117,7 @@ def in_this_process(monkeypatch, folder, tmp_path):
 
     monkeypatch.setattr(contender, "Child", Local)
     monkeypatch.setattr(cluster, "watch", pretend_to_watch)
+    monkeypatch.setattr(light, "watched", lambda command, environment: light.Use(1.0, 0.5, 1 << 27))
     monkeypatch.setattr(decoding, "N_SHORT", 2)
     monkeypatch.setattr(decoding, "LONG_SECONDS", 1.0)
     monkeypatch.setattr(Program, "run", pretend)
@@ -276,6 +278,38 @@ def test_decoding_that_fails_is_an_error(tmp_path):
     missing = decoding.Processes("ours", [[sys.executable, "-c", decoding.SCRIPT, tmp_path / "none.wav"]])
     with pytest.raises(subprocess.CalledProcessError):
         missing.run()
+
+
+def test_a_watched_command_tells_what_it_took(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError):
+        light.watched([sys.executable, "-c", "print(1 / 0)"], {})
+    program = "import time\ndata = bytes(range(256)) * 2**18\nwhile time.process_time() < 0.2: pass\ntime.sleep(0.2)"
+    use = light.watched([sys.executable, "-c", program], {})
+    assert 0.2 <= use.cpu <= use.seconds - 0.2
+    assert use.peak > 2**26
+
+
+def test_the_two_engines_take_turns_on_the_same_work(options, monkeypatch, tmp_path):
+    seen = []
+
+    def watch(command, environment):
+        seen.append((command, environment.get("PEAUDIO_ENGINE")))
+        return light.Use(1.0, 2.0 if environment.get("PEAUDIO_ENGINE") == "torch" else 0.5, 1 << 27)
+
+    monkeypatch.setattr(light, "watched", watch)
+    printed = light.measure(options)
+    rows = [line.split(" | ") for line in printed.splitlines() if ", onnx | " in line and not line.startswith("| tag")]
+    assert [row[4] for row in rows] == ["0.25"] * 3
+    commands = [command for command, engine in seen if "/clips" in str(command)]
+    assert commands and commands[0::2] == commands[1::2]
+
+
+def test_silence_is_a_recording_of_its_length_that_takes_no_space(tmp_path):
+    file = light.silence(tmp_path / "silence.wav", 3600.0)
+    import soundfile
+
+    assert soundfile.info(str(file)).duration == 3600.0
+    assert os.name == "nt" or file.stat().st_blocks * 512 < 2**20
 
 
 @needs_cores

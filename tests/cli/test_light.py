@@ -48,3 +48,8 @@ def test_a_command_is_light(indexed, name):
     assert cached.isdisjoint({"torch", "transformers", "tokenizers"})
     assert ("onnxruntime" in cached) == (name != "search")
     assert ("tokenizers" in new) == (name not in ("embed", "search by a sound"))
+
+
+@pytest.mark.parametrize("arguments", [["tag", RECORDINGS / "dog.flac"], ["localize", RECORDINGS / "scene.mp3"]])
+def test_flags_that_need_no_conversion_need_no_pydantic(tmp_path, arguments):
+    assert "pydantic" not in imported_in(tmp_path, [*arguments, "--labels", "rain", "-f", "csv"])
