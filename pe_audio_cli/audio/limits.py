@@ -49,7 +49,7 @@ class Limits:
         Raises :class:`UsageError` if one is no positive number.
         """
         given = {each.name: environment.get(variable(each.name), "") for each in fields(cls)}
-        kinds = {each.name: type(each.default) for each in fields(cls)}
+        kinds: dict[str, Any] = {each.name: type(each.default) for each in fields(cls)}
         values: dict[str, Any] = {name: _positive(name, text, kinds[name]) for name, text in given.items() if text}
         return cls(**values)
 

@@ -120,7 +120,7 @@ class Mixer:
         n_segments = max(1, round(len(samples) / (SEGMENT_SECONDS * sample_rate)), samples.size // MAX_SAMPLES)
         segments = np.array_split(samples, n_segments)
         n_together = max(1, MAX_TOGETHER // segments[0].size)
-        mixed = []
+        mixed: list[Samples] = []
         with np.errstate(over="ignore", invalid="ignore"):
             for begin in range(0, n_segments, n_together):
                 some = segments[begin : begin + n_together]
@@ -144,7 +144,7 @@ class Mixer:
         fades = before is not None and before is not self._weights and bool((before != self._weights).any())
         if self._channels == 2 and self._kept is None and not fades:
             # Halves are exact, and one sum is rounded alike in either type.
-            return samples[:, 0] * np.float32(0.5) + samples[:, 1] * np.float32(0.5)
+            return np.asarray(samples[:, 0] * np.float32(0.5) + samples[:, 1] * np.float32(0.5))
         mixed = _weighted(samples, self._weights)
         if before is not None and fades:
             n = min(len(samples), max(1, round(FADE_SECONDS * self._sample_rate)))
@@ -211,9 +211,9 @@ def _bands(segments: Sequence[Samples], sample_rate: int) -> list[_Bands]:
         np.subtract(segment[1:].T, segment[:-1].T, out=whole[:, index, 1 : len(segment)])
     # In the mean over all transforms, the power of the samples that fall into a band, at full scale 1.
     scale = np.sqrt(2 / (size * (window**2).sum() * n_transforms))
-    whole = whole.reshape(*whole.shape[:2], n_transforms, size)
-    whole *= window * np.float32(scale)
-    spectrum = np.fft.rfft(whole)[..., lowest:]
+    pieces = whole.reshape(*whole.shape[:2], n_transforms, size)
+    pieces *= window * np.float32(scale)
+    spectrum = np.fft.rfft(pieces)[..., lowest:]
     own = _weighted_powers(spectrum, weights, starts)
     summed = _weighted_powers(spectrum.sum(axis=0), weights, starts)
     return [

@@ -1,4 +1,7 @@
-"""A day of sound through a pipe, faster than it goes: memory that does not grow, and times that do not drift."""
+"""Hours of sound through a pipe, faster than it goes: memory that does not grow, and times that do not drift.
+
+``PEAUDIO_LISTEN_HOURS=24`` tries a day.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 
 FAKE = Path(__file__).parents[1] / "fake_peaudio.py"
 RATE = 8_000  # Hz, of the pipe: less to write, and the resampler is a part of it
-HOURS = 24
+HOURS = int(os.environ.get("PEAUDIO_LISTEN_HOURS", "4"))
 FIRST, LAST = 1, HOURS - 1  # the hours after which the memory is looked at
 GROWTH = 4.0  # MB that the memory may grow by: a byte for each frame of a day would be 2, a sample's 4,000
 DRIFT = 0.04  # seconds
@@ -29,14 +32,13 @@ def memory(process: int) -> float:
 def an_hour() -> bytes:
     """Silence but for a second of sound, which begins in its middle."""
     samples = np.zeros(3_600 * RATE, "<i2")
-    samples[1_800 * RATE : 1_801 * RATE : 2] = 3_000
-    samples[1_800 * RATE + 1 : 1_801 * RATE : 2] = -3_000
+    samples[1_800 * RATE : 1_801 * RATE] = np.tile([3_000, 3_000, -3_000, -3_000], RATE // 4)  # a quarter of RATE
     return samples.tobytes()
 
 
 @pytest.mark.timeout(1_200)
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="no /proc here that tells the memory")
-def test_a_day_takes_no_more_memory_than_an_hour_and_times_do_not_drift() -> None:
+def test_hours_take_no_more_memory_than_one_and_times_do_not_drift() -> None:
     command = [sys.executable, str(FAKE), "listen", "-", "--raw", f"s16le,{RATE},1", "-l", "loud", "--hop", "2"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}) as run:
         assert run.stdin is not None and run.stdout is not None

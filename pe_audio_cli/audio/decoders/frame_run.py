@@ -65,7 +65,7 @@ def likeness_of(frame: AudioFrame) -> Likeness:
 def _planar(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
     """Return the samples of planar frames, of shape ``(samples, channels)``, each channel in a row in memory."""
     counts = [frame.samples for frame in frames]
-    samples = np.empty((channels, sum(counts)), sample_type)
+    samples: NDArray[Any] = np.empty((channels, sum(counts)), sample_type)
     for channel in range(channels):
         # Not `frame.planes`: with more than 8 channels, PyAV counts them past the end of FFmpeg's list of them.
         planes = (memoryview(AudioPlane(frame, channel)) for frame in frames)
@@ -77,7 +77,8 @@ def _planar(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArra
 def _packed(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
     """Return the samples of interleaved frames, of shape ``(samples, channels)``."""
     planes = ((memoryview(frame.planes[0]), frame.samples * channels) for frame in frames)
-    return np.concatenate([np.frombuffer(plane, sample_type, count) for plane, count in planes]).reshape(-1, channels)
+    samples: NDArray[Any] = np.concatenate([np.frombuffer(plane, sample_type, count) for plane, count in planes])
+    return samples.reshape(-1, channels)
 
 
 def _scaled(samples: NDArray[Any], silence: int, full_scale: int) -> NDArray[np.float32]:
