@@ -78,7 +78,7 @@ def _new(labels: Sequence[str]) -> str:
 
 
 def _strangers(figures: Mapping[str, float], before: Mapping[str, float]) -> str:
-    lines = ["| figure | mini 2 | mini 3 | wanted |", "| --- | --- | --- | --- |"]
+    lines = ["| figure | mini 3 | mini 4 | wanted |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {name} | {before[name]:.2f} | {value:.2f} | {WANTED.get(name, '')} |" for name, value in figures.items()
     ]

@@ -71,7 +71,7 @@ def _planar(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArra
         planes = (memoryview(AudioPlane(frame, channel)) for frame in frames)
         rows = [np.frombuffer(plane, sample_type, count) for plane, count in zip(planes, counts, strict=True)]
         np.concatenate(rows, out=samples[channel])
-    return samples.T
+    return np.asarray(samples.T)
 
 
 def _packed(frames: list[AudioFrame], channels: int, sample_type: str) -> NDArray[Any]:
