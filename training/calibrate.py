@@ -26,7 +26,7 @@ PARTS = 5
 HELD = 0.1  # how strongly a concept's own bias is held towards zero
 STEPS = 60
 BACKGROUND = "bg"
-FALSE_ALARM = 0.6  # what a wrong label costs, beside 1 for one that is missed
+FALSE_ALARM = 0.8  # what a wrong label costs, beside 1 for one that is missed
 
 # A background may hold what it is recorded in.
 IN_BACKGROUNDS = ("speech", "music", "bird_song", "wind", "rain", "water", "engine", "insects", "footsteps")

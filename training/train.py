@@ -81,7 +81,7 @@ class Stage:
         return f"audio-{self.name}.pt"
 
 
-STAGES = (Stage("first", (1, 2, 3), 3000, 7e-4),)  # fold 4 of ESC-10 is measured on
+STAGES = (Stage("first", (1, 2, 3), 19_000, 7e-4),)  # fold 4 of ESC-10 is measured on
 
 
 class Trainer:
