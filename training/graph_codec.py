@@ -327,7 +327,7 @@ def _delays(kernel: Kernel, inputs: dict[int, int], rate: int) -> dict[int, int]
 
 
 def _factor(alpha: Array, is_padded: bool) -> Array | None:
-    """What a Snake's input is multiplied by, which is what its output is to be divided by; None for the plain form.
+    """The factor of a Snake's input, by which its output is to be divided; None for the plain form.
 
     ``x + sin(a x)^2 / a`` is ``(g + 1 - cos(g)) / 2 a`` for ``g = 2 a x``, and ``(g + sin(g)^2) / a`` for ``g = a x``.
     The convolution behind it takes the 1 of the first into its bias, unless it pads its input.

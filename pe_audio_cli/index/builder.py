@@ -319,7 +319,7 @@ def _look_at(path: str, since: int) -> Whereabouts:
 
 
 def _changed(path: Path) -> int:
-    """When a file or the entries of a folder were last changed, in nanoseconds; 0 if that is not known."""
+    """The time of the last change of a file or of a folder's entries, in nanoseconds; 0 if it is not known."""
     try:
         return os.stat(path).st_mtime_ns
     except _paths.Unusable:

@@ -1,1 +1,1 @@
-"""What happens when a sound is heard: clips, commands, webhooks, MQTT."""
+"""Actions of live sound, which follow when a sound is heard: clips, commands, webhooks, MQTT."""

@@ -1,4 +1,4 @@
-"""What is told to actions, how one is made, and how its failures are told."""
+"""The notices that actions get, their protocol, and the messages about their failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Notice:
 
 
 class Action(Protocol):
-    """What is done at each event. No method blocks the caller, or raises what the world outside can cause."""
+    """An action at each event. No method blocks the caller, or raises what the world outside can cause."""
 
     failures: Failures
 

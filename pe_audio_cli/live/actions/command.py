@@ -134,7 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _standard_error() -> int:
-    """Where the command's output goes: standard output is for data."""
+    """The descriptor that takes the command's output: standard output is for data."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):  # there is none, or it is no file

@@ -202,7 +202,7 @@ class Topics:
         return f"{self.base}/{level}/{what}"
 
     def discovery(self, label: str | None = None) -> str:
-        """Where Home Assistant looks for the label's description; the pattern of all such topics for None."""
+        """The topic of the label's description for Home Assistant; the pattern of all such topics for None."""
         level = "+" if label is None else topic_level(label)
         return f"{DISCOVERY}/binary_sensor/{self._node}/{level}/config"
 

@@ -104,7 +104,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener(watch: Callable[[http.client.HTTPConnection], http.client.HTTPConnection]) -> urllib.request.OpenerDirector:
-    """What posts to addresses of http and https, by way of the proxy that the environment names, if any.
+    """An opener that posts to addresses of http and https, by way of the proxy that the environment names, if any.
 
     It calls ``watch`` with each new connection.
     """
