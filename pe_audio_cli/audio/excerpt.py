@@ -67,6 +67,7 @@ class Excerpt(io.RawIOBase):
         return Excerpt(self._opened, self._start, self._start + self._size, head)
 
 
+FARTHEST = 2**63 - 1  # no file has a byte beyond this offset, though a damaged one may claim so
 Opened: TypeAlias = "BinaryIO | Excerpt"
 
 
@@ -77,6 +78,8 @@ def part_of(opened: Opened, start: int, stop: int) -> Excerpt:
 
 def read_at(opened: Opened, offset: int, count: int) -> bytes:
     """Return up to ``count`` bytes of an open file, or of an excerpt of one, from ``offset`` on."""
+    if offset > FARTHEST:
+        return b""
     return opened.read_at(offset, count) if isinstance(opened, Excerpt) else pread(opened.fileno(), count, offset)
 
 

@@ -19,6 +19,7 @@ from support import peak_memory
 
 from pe_audio_cli.audio.decoders.quicktime import index_bytes
 from pe_audio_cli.audio.decoding import open_audio
+from pe_audio_cli.audio.excerpt import part_of, read_at
 from pe_audio_cli.audio.limits import Limits, variable
 from pe_audio_cli.errors import InputError, UsageError
 
@@ -569,3 +570,11 @@ def test_what_is_broken_between_sound_is_passed_over(recordings: Recordings, mon
     halves = [frame if n % 2 else broken[n] for n, frame in enumerate(frames)]
     assert heard(recordings.raw("b.aac", b"".join(halves)))[0] > 3
     assert "PEAUDIO_MAX_PACKETS_WITHOUT_SOUND" in refusal(recordings.raw("c.aac", b"".join(frames[:9] + broken)))
+
+
+def test_an_offset_beyond_what_any_file_can_have_reads_nothing(tmp_path: Path) -> None:
+    """A damaged header may claim one; FFmpeg is asked all the same."""
+    (tmp_path / "x.mka").write_bytes(b"content")
+    with open(tmp_path / "x.mka", "rb") as opened:
+        assert read_at(opened, 2**64 - 1, 4) == b""
+        assert read_at(part_of(opened, 1, 4), 2**64 - 1, 4) == b""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.framing import FRAME_SECONDS, HOP, SAMPLE_RATE, whole_frames
@@ -18,6 +19,7 @@ from pe_audio_cli.errors import UsageError
 from pe_audio_cli.inference.labels import class_labels, label_set, label_set_names
 from pe_audio_cli.models.backends.labels import load_text
 from pe_audio_cli.models.backends.loading import load_encoder
+from pe_audio_cli.models.backends.transformers_modules import transformers_audio
 from pe_audio_cli.models.checkpoint import Checkpoint
 from pe_audio_cli.models.encoder import DeviceOptions, Encoder
 from pe_audio_cli.models.registry import SHIPPED
@@ -25,6 +27,7 @@ from pe_audio_cli.models.tokenizer import READERS
 
 MINI = SHIPPED / "mini"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings"
+FULL_SCALE = "noise of full scale"  # louder than any recording
 LABELS = ["a dog barking", "rain falling", "a rooster crowing", "a person speaking", "silence"]
 
 
@@ -70,7 +73,7 @@ def sounds() -> dict[str, np.ndarray]:
     made = {file.name: decoded(file) for file in sorted(EXAMPLES.iterdir()) if file.suffix != ".md"}
     made |= {f"{n_frames} frames of noise": noise(n_frames) for n_frames in (1, 2, 33, 251)}
     made["silence"] = np.zeros((50, HOP), np.float32)
-    made["full scale"] = np.sign(noise(30))
+    made[FULL_SCALE] = np.sign(noise(30))
     return made
 
 
@@ -79,11 +82,27 @@ def decoded(file: Path) -> np.ndarray:
         return np.concatenate(list(whole_frames(stream.blocks())))
 
 
+def exact_scores(encoder: Encoder, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities as of :func:`scores`, by transformers' modules in float64."""
+    codec, tower, head = (module.to(torch.float64) for module in transformers_audio(Checkpoint.open(MINI, "mini")))
+    with torch.inference_mode():
+        hidden = tower(codec(torch.from_numpy(frames).reshape(1, 1, -1).double()).transpose(1, 2))
+        embedded = [head(each)[0].numpy() for each in hidden[:2]]
+    text, facts = encoder.encode_text(LABELS), encoder.facts
+    return tuple(probabilities(logits(each, text, facts.logit_scale, facts.logit_bias)) for each in embedded)
+
+
 def test_both_engines_give_the_same_probabilities(both):
-    onnx, torch = both
+    onnx, plain = both
     for name, frames in sounds().items():
-        for ours, theirs in zip(scores(onnx, frames), scores(torch, frames), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-4, err_msg=name)
+        theirs = scores(plain, frames)
+        tolerance = 2e-4
+        if name == FULL_SCALE:
+            # The codec magnifies rounding most there. Each engine rounds in its own order, and may be as far off.
+            apart = zip(theirs, exact_scores(plain, frames), strict=True)
+            tolerance += 2 * max(float(np.abs(rounded - exact).max()) for rounded, exact in apart)
+        for ours, other in zip(scores(onnx, frames), theirs, strict=True):
+            np.testing.assert_allclose(ours, other, rtol=0, atol=tolerance, err_msg=name)
 
 
 def test_the_facts_of_an_encoder_do_not_depend_on_the_engine(both):
