@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import logged
+from support import logged, remove_tree
 
 from pe_audio_cli.audio.find import find_recordings
 from pe_audio_cli.results import FileError
@@ -194,8 +194,12 @@ def test_folders_in_folders_1200_deep_are_searched(tree: Tree) -> None:
         descriptor = below
     os.close(os.open("x.wav", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
     os.close(descriptor)
-    assert find_recordings(["d"]) == ["d/" + 1_200 * "e/" + "x.wav", "d/top.wav"]
-    assert find_recordings(["d/**/x.wav"]) == ["d/" + 1_200 * "e/" + "x.wav"]
+    try:
+        found, matching = find_recordings(["d"]), find_recordings(["d/**/x.wav"])
+    finally:
+        remove_tree(deep)
+    assert found == ["d/" + 1_200 * "e/" + "x.wav", "d/top.wav"]
+    assert matching == ["d/" + 1_200 * "e/" + "x.wav"]
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("odd"), MemoryError(), RecursionError(), OSError(5, "I/O error")])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import remove_tree
 
 from pe_audio_cli.errors import AnnotationError, UsageError
 from pe_audio_cli.evaluation.annotations.folder import Annotations, Reference, check_durations, read_annotations
@@ -564,5 +565,8 @@ def test_a_tree_of_any_depth_and_links_that_go_in_circles_are_searched_once(tmp_
     write(place, "deep.txt", "0\t1\train")
     (tmp_path / "audio" / "again").symlink_to(tmp_path / "audio", target_is_directory=True)
     (tmp_path / "audio" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
-    read = read_annotations(str(tmp_path / "audio"))
+    try:
+        read = read_annotations(str(tmp_path / "audio"))
+    finally:
+        remove_tree(tmp_path / "audio")
     assert [len(each.references) for each in read.recordings] == [1]
