@@ -74,8 +74,9 @@ class Detector:
         self._confirm, self._cooldown, self._label = confirm, cooldown, label
         self.position = 0  # the next frame
         self._is_on = False
-        self._recent: deque[tuple[float, bool]] = deque()  # of the median filter
+        self._recent: deque[tuple[float, bool]] = deque()  # frames that the median filter still needs
         self._n_on = 0  # of those
+        self._n_judged = 0  # frames that it has passed on
         self._candidate: _Candidate | None = None
         self._quiet_until = 0
 
@@ -99,10 +100,10 @@ class Detector:
     def skip(self, position: int) -> None:
         """Pass over frames that are not above the threshold, up to ``position``, while it is idle."""
         self._recent.clear()
-        self.position = position
+        self.position = self._n_judged = position
 
-    def feed(self, probability: float) -> Change | None:
-        """Take the next frame; return what has become sure, which is one thing at most."""
+    def feed(self, probability: float) -> list[Change]:
+        """Take the next frame; return what has become sure."""
         if probability > self.threshold:
             self._is_on = True
         elif probability <= self._low:
@@ -111,22 +112,28 @@ class Detector:
 
     def finish(self) -> list[Change]:
         """End with the frames so far: beyond them there is silence. Returns what has become sure."""
-        judged = [self._filter(0.0, False) for _ in range(self._width // 2)]
-        return [change for change in [*judged, self._close()] if change is not None]
+        changes = [change for _ in range(self._width // 2) for change in self._filter(0.0, False)]
+        last = self._close()
+        return changes if last is None else [*changes, last]
 
-    def _filter(self, probability: float, is_on: bool) -> Change | None:
-        """Take a frame; judge the one in the middle of the median filter, beyond whose ends there is silence."""
+    def _filter(self, probability: float, is_on: bool) -> list[Change]:
+        """Take a frame, and judge those that the median filter has decided on; beyond both ends there is silence.
+
+        Half of its length may still be missing after a frame: if most of it is active already, nothing can undo that.
+        """
         self.position += 1
-        if self._width == 1:
-            return self._judge(self.position - 1, probability, is_on)
         self._recent.append((probability, is_on))
         self._n_on += is_on
-        if len(self._recent) > self._width:
-            self._n_on -= self._recent.popleft()[1]
-        half = self._width // 2
-        if len(self._recent) <= half:
-            return None
-        return self._judge(self.position - 1 - half, self._recent[-1 - half][0], self._n_on > half)
+        half, changes = self._width // 2, []
+        while self._n_judged < self.position and (self._n_on > half or self._n_judged + half < self.position):
+            frame, first = self._n_judged, self.position - len(self._recent)
+            change = self._judge(frame, self._recent[frame - first][0], self._n_on > half)
+            if change is not None:
+                changes.append(change)
+            self._n_judged += 1
+            if first == frame - half:
+                self._n_on -= self._recent.popleft()[1]
+        return changes
 
     def _judge(self, frame: int, probability: float, active: bool) -> Change | None:
         found = self._candidate
@@ -193,8 +200,7 @@ class Tracker:
         restless = set(self._restless(end))
         for place, detector in enumerate(self._detectors):
             if place in restless:
-                found = [detector.feed(value) for value in self._undecided(place, end)]
-                changes += [change for change in found if change is not None]
+                changes += [change for value in self._undecided(place, end) for change in detector.feed(value)]
             elif detector.position < end:
                 detector.skip(end)
         return changes
@@ -206,9 +212,9 @@ class Tracker:
             return []
         trial = copy.copy(trial)
         for value in self._undecided(place, self._start + self._latest.shape[1]):
-            if (change := trial.feed(value)) is not None:
+            if changes := trial.feed(value):
                 self._detectors[place] = trial
-                return [change]
+                return changes
         return []
 
     def _undecided(self, place: int, end: int) -> list[float]:

@@ -33,8 +33,7 @@ def told(detector: Detector, timeline: np.ndarray) -> tuple[list[Change], list[t
     """All changes, and those before the end with the number of frames after which they were told."""
     early = []
     for value in timeline.tolist():
-        if (change := detector.feed(value)) is not None:
-            early.append((detector.position, change))
+        early += [(detector.position, change) for change in detector.feed(value)]
     return [change for _, change in early] + detector.finish(), early
 
 
