@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TextIO, TypeAlias
 
 from pe_audio_cli.formats.draft import put
 from pe_audio_cli.formats.escaping import one_line
+from pe_audio_cli.options import TagOptions
 from pe_audio_cli.results import LocalizeResult, Measure, Written
 
 __all__ = [
@@ -19,13 +20,25 @@ __all__ = [
     "WriteOptions",
     "Writer",
     "fine_time",
+    "most_shown",
 ]
 
 PROBABILITY_DECIMALS = 6
 TIME_DECIMALS = 3  # milliseconds
 FINE_TIME_DECIMALS = 6  # microseconds: an event of one sample still has a length
 
+TOP_OF_DEFAULT_LABELS = 5  # that a table shows where the labels are the checkpoint's own
+
 Command: TypeAlias = Literal["tag", "localize", "search"]
+
+
+def most_shown(options: TagOptions, own_labels: bool) -> int | None:
+    """Return the number of tags that a table shows; None for all.
+
+    Nobody asked for the checkpoint's ``own_labels`` one by one, so a table of all of them would be noise.
+    """
+    limited = options.top_k is not None or options.threshold is not None
+    return TOP_OF_DEFAULT_LABELS if own_labels and not limited else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Lobby:
     @property
     def n_present(self) -> int:
         """The number of requests."""
-        return self._present.total() if hasattr(self._present, "total") else sum(self._present.values())
+        return self._present.total()
 
     @contextlib.contextmanager
     def place(self, client: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pe_audio_cli.audio.framing import WindowOptions
 from pe_audio_cli.errors import UsageError
@@ -24,6 +24,7 @@ __all__ += ["TagQuestion"]
 
 EXACT = "exact"  # the format of peaudio's own client: see transport.py
 OptionsT = TypeVar("OptionsT", TagOptions, EventOptions)
+LabelQuestionT = TypeVar("LabelQuestionT", bound="LabelQuestion")
 
 
 class Parameters:
@@ -144,7 +145,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class LabelQuestion:
-    """The common part of tag and localize. ``labels`` are empty if the checkpoint's own are asked for."""
+    """The common part of tag and localize.
+
+    ``labels`` are empty if the checkpoint's own are asked for. ``writer`` is that of the format, None for the format of
+    peaudio's own client.
+    """
+
+    command: ClassVar[TaskName]
 
     source: Source
     reading: Reading
@@ -153,63 +160,68 @@ class LabelQuestion:
     without_settings: bool
     given: frozenset[str]
     format: str
+    writer: type[Writer] | None
 
-    @property
-    def writer(self) -> type[Writer] | None:
-        """The format of the answer; None is that of peaudio's own client."""
-        return None if self.format == EXACT else writer_for(self.format, self.command)
-
-    @property
-    def command(self) -> TaskName:
-        """The command that this is."""
-        raise NotImplementedError
+    @classmethod
+    def _read(
+        cls: type[LabelQuestionT], asked: Asked, format: str, options_class: type[OptionsT], *switches: str
+    ) -> LabelQuestionT:
+        """Read it, with its options and switches. Raises :class:`UsageError` for what is unknown or out of range."""
+        given = Parameters(asked)
+        options, names = given.options(options_class)
+        switched: dict[str, Any] = {name: given.flag(name) for name in switches}
+        source, reading = Source.of(given, asked), Reading.of(given, cls.command)
+        lists, verbatim, sets = given.texts("labels"), given.texts("label"), given.texts("label_set")
+        labels = gather_labels(LabelOptions(lists, verbatim, (), sets))
+        template, settings = given.text("template") or "{}", given.text("settings")
+        if settings not in (None, "none"):
+            raise UsageError("settings is none, for those of the checkpoint to be ignored: leave it out, or give none")
+        named = given.text("format") or format
+        writer = None if named == EXACT else writer_for(named, cls.command)
+        given.end()
+        fields: dict[str, Any] = {
+            "source": source,
+            "reading": reading,
+            "labels": labels,
+            "template": template,
+            "without_settings": settings == "none",
+            "given": names,
+            "format": named,
+            "writer": writer,
+            "options": options,
+        }
+        return cls(**fields, **switched)
 
 
 @dataclass(frozen=True)
 class TagQuestion(LabelQuestion):
     """A request for tags."""
 
-    options: TagOptions
+    command = "tag"
 
-    @property
-    def command(self) -> TaskName:
-        """The command that this is."""
-        return "tag"
+    options: TagOptions
 
     @classmethod
     def of(cls, asked: Asked, format: str) -> TagQuestion:
         """Read it. Raises :class:`UsageError` for a parameter that is unknown or out of its range."""
-        given = Parameters(asked)
-        options, names = given.options(TagOptions)
-        question = cls(*_common(given, asked, "tag", names, format), options=options)
-        _check_writer(question)
-        given.end()
-        return question
+        return cls._read(asked, format, TagOptions)
 
 
 @dataclass(frozen=True)
 class EventQuestion(LabelQuestion):
     """A request for events; with ``frames``, frame probabilities too."""
 
+    command = "localize"
+
     options: EventOptions
     tidy: bool
     frames: bool
 
-    @property
-    def command(self) -> TaskName:
-        """The command that this is."""
-        return "localize"
-
     @classmethod
     def of(cls, asked: Asked, format: str) -> EventQuestion:
         """Read it. Raises :class:`UsageError` for a parameter that is unknown or out of its range."""
-        given = Parameters(asked)
-        options, names = given.options(EventOptions)
-        tidy, frames = given.flag("tidy"), given.flag("frames")
-        question = cls(*_common(given, asked, "localize", names, format), options=options, tidy=tidy, frames=frames)
-        _check_writer(question)
-        given.end()
-        if frames and question.writer is not None and not question.writer.frames:
+        question = cls._read(asked, format, EventOptions, "tidy", "frames")
+        if question.frames and question.writer is not None and not question.writer.frames:
             raise UsageError(f"frames need the format json or jsonl: {question.format} cannot hold them")
         return question
 
@@ -223,11 +235,7 @@ class EmbedQuestion:
     per: Unit
     precision: Precision
     format: str
-
-    @property
-    def writer(self) -> type[EmbeddingWriter] | None:
-        """The format of the answer; None is that of peaudio's own client."""
-        return None if self.format == EXACT else embedding_writer(f"embeddings.{self.format}")
+    writer: type[EmbeddingWriter] | None
 
     @classmethod
     def of(cls, asked: Asked, format: str) -> EmbedQuestion:
@@ -238,13 +246,12 @@ class EmbedQuestion:
             raise UsageError("per_window and frames exclude each other: choose one")
         per: Unit = "frame" if frames else "window" if windows else "recording"
         source, reading = Source.of(given, asked), Reading.of(given, TASK_OF_UNIT[per])
-        named = given.text("format")
-        question = cls(source, reading, per, _precision(given), named or format)
+        named, precision = given.text("format") or format, _precision(given)
         given.end()
-        if question.format not in ("npz", "parquet", EXACT):
-            raise UsageError(f"embed has no format {question.format!r}: choose one of npz, parquet")
-        assert question.writer is None or question.writer.extension
-        return question
+        if named not in ("npz", "parquet", EXACT):
+            raise UsageError(f"embed has no format {named!r}: choose one of npz, parquet")
+        writer = None if named == EXACT else embedding_writer(f"embeddings.{named}")
+        return cls(source, reading, per, precision, named, writer)
 
 
 @dataclass(frozen=True)
@@ -257,56 +264,26 @@ class SearchQuestion:
     where: str | None
     source: Source | None
     format: str
-
-    @property
-    def writer(self) -> type[Writer]:
-        """The format of the answer."""
-        return writer_for(self.format, "search")
+    writer: type[Writer]
 
     @classmethod
     def of(cls, asked: Asked, format: str) -> SearchQuestion:
         """Read it. Raises :class:`UsageError` for a parameter that is unknown or out of its range."""
         given = Parameters(asked)
         texts, without = given.texts("q"), given.texts("not")
-        named = [given.text("path"), given.text("url")]
-        source = None
-        if asked.upload is not None or any(each is not None for each in named):
-            source = Source(*named)
+        source, place = None, Source(given.text("path"), given.text("url"))
+        if asked.upload is not None or place.path is not None or place.url is not None:
+            source = place
             if texts or without:
                 raise UsageError("a recording replaces the texts: leave them out")
         k = given.number_or("all", "k", int)
-        where = given.text("where")
-        question = cls(
-            texts,
-            without,
-            None if k == "all" else 10 if k is None else k,
-            where,
-            source,
-            given.text("format") or format,
-        )
+        where, named = given.text("where"), given.text("format") or format
         given.end()
-        assert question.writer.name
-        return question
+        n_hits = None if k == "all" else 10 if k is None else k
+        return cls(texts, without, n_hits, where, source, named, writer_for(named, "search"))
 
 
 Question: TypeAlias = "TagQuestion | EventQuestion | EmbedQuestion | SearchQuestion"
-
-
-def _common(
-    given: Parameters, asked: Asked, command: TaskName, names: frozenset[str], format: str
-) -> tuple[Source, Reading, list[str], str, bool, frozenset[str], str]:
-    source, reading = Source.of(given, asked), Reading.of(given, command)
-    lists, verbatim, sets = given.texts("labels"), given.texts("label"), given.texts("label_set")
-    labels = gather_labels(LabelOptions(lists, verbatim, (), sets))
-    template, settings = given.text("template"), given.text("settings")
-    if settings not in (None, "none"):
-        raise UsageError("settings is none, for those of the checkpoint to be ignored: leave it out, or give none")
-    named = given.text("format")
-    return source, reading, labels, template or "{}", settings == "none", names, named or format
-
-
-def _check_writer(question: LabelQuestion) -> None:
-    assert question.writer is None or question.writer.name
 
 
 def _precision(given: Parameters) -> Precision:

@@ -7,13 +7,13 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from pe_audio_cli.audio.inputs import DataInput, OwnFile
 from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
 from pe_audio_cli.errors import UsageError
-from pe_audio_cli.formats.base import WriteOptions, Writer
+from pe_audio_cli.formats.base import WriteOptions, Writer, most_shown
 from pe_audio_cli.formats.name_escaping import check_labels_differ
 from pe_audio_cli.inference import runner as inference
 from pe_audio_cli.inference.labels import check_labels
@@ -51,7 +51,6 @@ __all__ = ["Emit", "Loaded", "Service"]
 
 # Takes the next bytes of an answer, and waits while the client is slow; may raise GivenUp.
 Emit: TypeAlias = Callable[[bytes], None]
-TOP_OF_DEFAULT_LABELS = 5  # of a table, as peaudio tag prints it
 SHORT_BLOCK = 1 << 16
 
 
@@ -140,8 +139,10 @@ class Service:
             for piece in encode(result, unfamiliar):
                 emit(piece.encode())
             return
-        per_window = isinstance(question, TagQuestion) and question.options.per_window
-        options = WriteOptions(question.command, per_window, most_shown=_most_shown(question))
+        options = WriteOptions(question.command)
+        if isinstance(question, TagQuestion):
+            shown = most_shown(question.options, own_labels=not question.labels)
+            options = replace(options, per_window=question.options.per_window, most_shown=shown)
         _write(question.writer, options, [result], emit)
 
     def _results(
@@ -286,14 +287,6 @@ def _one(results: Iterator[Any], ticket: Ticket) -> Any:
     if isinstance(result, FileError):
         raise Refusal(result.kind, result.message, result.file)
     return result
-
-
-def _most_shown(question: LabelQuestion) -> int | None:
-    """Return the number of tags of a table where nobody asked for the checkpoint's own labels one by one."""
-    if not isinstance(question, TagQuestion) or question.labels:
-        return None
-    limited = question.options.top_k is not None or question.options.threshold is not None
-    return None if limited else TOP_OF_DEFAULT_LABELS
 
 
 def _write(writer: type[Writer], options: WriteOptions, results: Sequence[Any], emit: Emit) -> None:

@@ -32,15 +32,11 @@ Values: TypeAlias = "dict[str, list[Any]]"
 
 @dataclass
 class Asked:
-    """The content of a request: its parameters, each with its values, and the upload, if there is one.
-
-    ``from_json`` tells that values have types, and that a list of labels is one.
-    """
+    """The content of a request: its parameters, each with its values, and the upload, if there is one."""
 
     values: Values = field(default_factory=dict)
     upload: BinaryIO | None = None
     name: str = STANDARD_INPUT
-    from_json: bool = False
 
     def add(self, name: str, value: Any) -> None:
         """Add a value of a parameter."""
@@ -126,7 +122,6 @@ def _take_json(content: bytes, asked: Asked) -> None:
         raise Refusal("usage", "the body is not JSON, though its content type says so: send valid JSON") from error
     if not isinstance(given, dict):
         raise Refusal("usage", 'the body is an object, such as {"path": "a.wav", "labels": ["rain"]}')
-    asked.from_json = True
     for name, value in given.items():
         for each in value if isinstance(value, list) else [value]:
             asked.add(name, each)

@@ -9,6 +9,7 @@ import typer
 from pe_audio_cli.cli.batch import Batch
 from pe_audio_cli.cli.flags import BatchFlags, FlagsOf, given_flags, with_flags
 from pe_audio_cli.cli.prologue import begin
+from pe_audio_cli.formats.base import most_shown
 from pe_audio_cli.options import TagOptions
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pe_audio_cli.results import FileError, TagResult
 
 PANEL = "Results"
-TOP_OF_DEFAULT_LABELS = 5  # that a table shows where the labels are the checkpoint's own
 
 
 @with_flags
@@ -48,10 +48,7 @@ def tag(
         from pe_audio_cli.inference import runner as inference
 
         settings, given = settings_in(flags.labels.settings, "tag"), given_flags(context)
-        # Nobody asked for the checkpoint's own labels one by one, so a table of all of them would be noise.
         own_labels = not flags.labels.given and not (settings and settings.labels)
-        limited = options.top_k is not None or options.threshold is not None
-        most_shown = TOP_OF_DEFAULT_LABELS if own_labels and not limited else None
 
         def rules(settings: SettingsFile) -> PerLabel[TagOptions]:
             return settings.tag_options(options, given)
@@ -66,7 +63,8 @@ def tag(
             return inference.tag(files, encoder, query, rules, encoding)
 
         per_window = options.per_window
-        batch = Batch("tag", flags, console, settings, rules, per_window=per_window, plot=plot, most_shown=most_shown)
+        shown = most_shown(options, own_labels)
+        batch = Batch("tag", flags, console, settings, rules, per_window=per_window, plot=plot, most_shown=shown)
         if flags.remote.server is None:
             batch.run(ask, {})
         else:
