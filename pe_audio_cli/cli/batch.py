@@ -9,8 +9,15 @@ from itertools import combinations
 from os.path import abspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.flags import BatchFlags, LabelFlags
+from pe_audio_cli.cli.console import Console, Progress
+from pe_audio_cli.cli.flags import BatchFlags
+from pe_audio_cli.cli.labels import (
+    label_files_of,
+    label_options_of,
+    taught_for,
+    warn_of_settings_for_another_model,
+    warn_of_unfamiliar_labels,
+)
 from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.formats.base import WriteOptions, Writer
@@ -21,19 +28,16 @@ from pe_audio_cli.outputs.files import is_folder, refuse_to_overwrite
 if TYPE_CHECKING:
     from pe_audio_cli.audio.framing import WindowOptions
     from pe_audio_cli.detection.label_settings import SettingsFile
-    from pe_audio_cli.inference.labels import LabelOptions
     from pe_audio_cli.inference.tasks.base import EncodeOptions
     from pe_audio_cli.inference.tasks.query import Query
     from pe_audio_cli.inference.taught import TaughtLabels
-    from pe_audio_cli.learning.label_file import LabelFile
-    from pe_audio_cli.models.checkpoint import Checkpoint
     from pe_audio_cli.models.encoder import Encoder, EncoderFacts
     from pe_audio_cli.models.registry import TaskName
     from pe_audio_cli.options import PerLabel
     from pe_audio_cli.outputs.base import Output
     from pe_audio_cli.outputs.journal import RunSettings
     from pe_audio_cli.outputs.report_page import ReportOutput
-    from pe_audio_cli.outputs.side_outputs import SideOutput
+    from pe_audio_cli.outputs.side_outputs import OutputList, SideOutput
     from pe_audio_cli.report.page import PageOptions
     from pe_audio_cli.results import FileError, Result
     from pe_audio_cli.server.client import ServedModel
@@ -41,14 +45,7 @@ if TYPE_CHECKING:
     Rules: TypeAlias = "PerLabel[Any]"  # of TagOptions or of EventOptions, as the command has it
     Ask: TypeAlias = Callable[[Iterable[str | FileError], Encoder, Query, Rules, EncodeOptions], Iterator[Result]]
 
-__all__ = [
-    "Batch",
-    "label_files_of",
-    "label_options_of",
-    "unfamiliar_label",
-    "warn_of_settings_for_another_model",
-    "warn_of_unfamiliar_labels",
-]
+__all__ = ["Batch"]
 
 
 SHOWN_LABELS = 10  # in a warning about labels
@@ -90,7 +87,6 @@ class Batch:
         from pe_audio_cli.inference.runner import window_options
         from pe_audio_cli.inference.tasks.base import EncodeOptions
         from pe_audio_cli.inference.tasks.query import Query
-        from pe_audio_cli.inference.taught import TaughtLabels
         from pe_audio_cli.outputs.side_outputs import OutputList
 
         runner = Runner(self.console, self.flags.output.fail_fast)
@@ -109,12 +105,7 @@ class Batch:
         page = self._page()
         checkpoint = runner.find_checkpoint(self.flags.model, self.command)
         tuned = carried_settings(checkpoint.folder, self.command) if self.named is None else self.named
-        taught = TaughtLabels()
-        if label_files:
-            from pe_audio_cli.learning.use import taught_labels
-
-            about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
-            taught = taught_labels(label_files, self.command, *about)
+        taught = taught_for(checkpoint, label_files, self.command)
         rules = self.rules(taught.settings(tuned) if self.command == "localize" else tuned)
         if page is not None:
             page.find_events_by(rules.default)
@@ -131,19 +122,9 @@ class Batch:
             warn_of_settings_for_another_model(self.console, tuned, encoder)
             query = Query.ask(encoder, labels, self.flags.labels.template, tuned, taught.labels)
             warn_of_unfamiliar_labels(self.console, checkpoint, query)
-            done = outputs.open(
-                {
-                    **self.settings_of_model(encoder.facts, writer, labels, windows),
-                    **_rule_settings(tuned, rules, taught),
-                    **settings,
-                }
-            )
-            if outputs.remark is not None:
-                self.console.tell(outputs.remark)
-            runner.summary.n_skipped = len(done)
-            for entry in done.values():
-                progress.done(entry.file)
-            todo = outputs.reading(item for at, item in enumerate(found) if at not in done)
+            about = self.settings_of_model(encoder.facts, writer, labels, windows)
+            about = {**about, **_rule_settings(tuned, rules, taught), **settings}
+            todo = self.begin(outputs, about, found, runner, progress)
             size, track = self.flags.device.batch_size, self.flags.inputs.audio_track
             encoding = EncodeOptions(
                 windows, size, progress.chunk, audio_track=track, store=outputs.store, engine=engine
@@ -152,6 +133,23 @@ class Batch:
             progress.pace.keeps = is_here and outputs.store is not None and windows.window is not None
             runner.go(ask(todo, encoder, query, rules, encoding), outputs, progress)
         runner.end(names)
+
+    def begin(
+        self,
+        outputs: OutputList,
+        settings: RunSettings,
+        found: Sequence[str | FileError],
+        runner: Runner,
+        progress: Progress,
+    ) -> Iterable[str | FileError]:
+        """Open the outputs, and return the recordings that an earlier run has not done."""
+        done = outputs.open(settings)
+        if outputs.remark is not None:
+            self.console.tell(outputs.remark)
+        runner.summary.n_skipped = len(done)
+        for entry in done.values():
+            progress.done(entry.file)
+        return outputs.reading(item for at, item in enumerate(found) if at not in done)
 
     def settings_of_model(
         self, model: EncoderFacts | ServedModel, writer: type[Writer], labels: list[str], windows: WindowOptions
@@ -289,42 +287,3 @@ def _rule_settings(tuned: SettingsFile, rules: Rules, taught: TaughtLabels) -> R
     """Return the rules for all labels, and the settings, which hold those of single labels."""
     said = {**asdict(rules.default), "settings": asdict(tuned)}
     return {**said, "taught": taught.fingerprint} if taught.labels else said
-
-
-def warn_of_unfamiliar_labels(console: Console, checkpoint: Checkpoint, query: Query) -> None:
-    """Warn of labels that mean little to a model that knows few."""
-    from pe_audio_cli.models.unfamiliar import UnfamiliarLabels
-
-    unfamiliar = UnfamiliarLabels.open(checkpoint.folder)
-    for label in [] if unfamiliar is None else unfamiliar.detect(query.labels, query.embeddings):
-        if label in query.taught:
-            continue
-        console.warn(unfamiliar_label(checkpoint.name, label))
-
-
-def unfamiliar_label(model: str, label: str) -> str:
-    """Return the warning of a label that a model was not trained for."""
-    return f"{model} was not trained for {label!r}, its probabilities may be meaningless: try -m base"
-
-
-def warn_of_settings_for_another_model(console: Console, tuned: SettingsFile, encoder: Encoder) -> None:
-    """Warn of settings that were tuned for another checkpoint."""
-    facts = encoder.facts
-    if tuned.fingerprint not in ("", facts.fingerprint):
-        console.warn(f"{tuned.name} was tuned for {tuned.model}, not for this {facts.name}: tune again")
-
-
-def label_files_of(flags: LabelFlags) -> list[LabelFile]:
-    """Read the files of taught labels, with imports that other runs do without."""
-    if not flags.taught:
-        return []
-    from pe_audio_cli.learning.use import read_all
-
-    return read_all(flags.taught)
-
-
-def label_options_of(flags: LabelFlags) -> LabelOptions:
-    """Return the sources of labels that the flags name."""
-    from pe_audio_cli.inference.labels import LabelOptions
-
-    return LabelOptions(flags.labels or (), flags.label or (), flags.labels_file or (), flags.label_set or ())

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pe_audio_cli.cli.batch import (
+from pe_audio_cli.cli.console import Console
+from pe_audio_cli.cli.flags import DeviceFlags, LabelFlags, ModelFlags
+from pe_audio_cli.cli.labels import (
     label_files_of,
     label_options_of,
+    taught_for,
     warn_of_settings_for_another_model,
     warn_of_unfamiliar_labels,
 )
-from pe_audio_cli.cli.console import Console
-from pe_audio_cli.cli.flags import DeviceFlags, LabelFlags, ModelFlags
 from pe_audio_cli.cli.runner import Runner
 from pe_audio_cli.errors import UsageError
 
@@ -108,7 +109,6 @@ def prepare_scene(
     from pe_audio_cli.detection.label_settings import carried_settings, settings_in
     from pe_audio_cli.inference.labels import check_labels, gather_labels
     from pe_audio_cli.inference.tasks.query import Query
-    from pe_audio_cli.inference.taught import TaughtLabels
     from pe_audio_cli.live.listener import Scene
 
     named = settings_in(labels.settings, "localize")
@@ -117,12 +117,7 @@ def prepare_scene(
     runner = Runner(console, fail_fast=False)
     checkpoint = runner.find_checkpoint(model, "localize")
     tuned = carried_settings(checkpoint.folder, "localize") if named is None else named
-    taught = TaughtLabels()
-    if files:
-        from pe_audio_cli.learning.use import taught_labels
-
-        about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
-        taught = taught_labels(files, "localize", *about)
+    taught = taught_for(checkpoint, files, "localize")
     found = rules(taught.settings(tuned))
     asked = taught.joined_to(asked) or list(checkpoint.default_labels)
     check_labels(asked)

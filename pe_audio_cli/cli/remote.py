@@ -7,7 +7,15 @@ import os
 from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
-from pe_audio_cli.cli.flags import BatchFlags, DeviceFlags, EngineFlags, ModelFlags, RemoteFlags
+from pe_audio_cli.cli.flags import (
+    BatchFlags,
+    DeviceFlags,
+    EngineFlags,
+    InputFlags,
+    ModelFlags,
+    RemoteFlags,
+    WindowFlags,
+)
 from pe_audio_cli.cli.runner import Runner, seconds
 from pe_audio_cli.errors import UsageError
 from pe_audio_cli.options import options_of
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from pe_audio_cli.models.registry import TaskName
     from pe_audio_cli.server.client import Client, ServedModel
 
-__all__ = ["TOKEN", "connected", "given_options", "refuse_local_flags", "run_on_server"]
+__all__ = ["TOKEN", "connected", "given_options", "reading_parameters", "refuse_local_flags", "run_on_server"]
 
 TOKEN = "PEAUDIO_TOKEN"
 
@@ -71,7 +79,7 @@ def run_on_server(batch: Batch, parameters: list[tuple[str, str]]) -> None:
         typer.Exit: with code 1, if some recordings failed.
     """
     from pe_audio_cli.audio.find import find_recordings
-    from pe_audio_cli.cli.batch import label_options_of, unfamiliar_label
+    from pe_audio_cli.cli.labels import label_options_of, unfamiliar_label
     from pe_audio_cli.formats.name_escaping import check_labels_differ
     from pe_audio_cli.inference.labels import check_labels, gather_labels
     from pe_audio_cli.inference.runner import window_options
@@ -97,13 +105,7 @@ def run_on_server(batch: Batch, parameters: list[tuple[str, str]]) -> None:
         batch.report_escaped_names(writer, labels, names)
         with console.progress(names) as progress:
             about = {**batch.settings_of_model(served, writer, labels, windows), "parameters": dict(parameters)}
-            done = outputs.open(about)
-            if outputs.remark is not None:
-                console.tell(outputs.remark)
-            runner.summary.n_skipped = len(done)
-            for entry in done.values():
-                progress.done(entry.file)
-            todo = outputs.reading(item for at, item in enumerate(found) if at not in done)
+            todo = batch.begin(outputs, about, found, runner, progress)
 
             def warn(label: str) -> None:
                 console.warn(unfamiliar_label(served.name, label))
@@ -129,13 +131,18 @@ def _refuse(given: Mapping[str, bool], why: str) -> None:
             raise UsageError(f"{flag} {why}: leave out {flag} or --server")
 
 
+def reading_parameters(model: ModelFlags, windows: WindowFlags, inputs: InputFlags) -> Iterator[tuple[str, str]]:
+    """Yield the model, and how recordings are read, as parameters of a request."""
+    yield "model", model.model
+    yield "window", windows.window
+    if windows.overlap is not None:
+        yield "overlap", _text(windows.overlap)
+    if inputs.audio_track is not None:
+        yield "audio_track", str(inputs.audio_track)
+
+
 def _shared_parameters(flags: BatchFlags) -> Iterator[tuple[str, str]]:
-    yield "model", flags.model.model
-    yield "window", flags.windows.window
-    if flags.windows.overlap is not None:
-        yield "overlap", _text(flags.windows.overlap)
-    if flags.inputs.audio_track is not None:
-        yield "audio_track", str(flags.inputs.audio_track)
+    yield from reading_parameters(flags.model, flags.windows, flags.inputs)
     yield "template", flags.labels.template
     if flags.labels.settings is not None:
         yield "settings", "none"

@@ -17,7 +17,7 @@ from pe_audio_cli.formats.base import PROBABILITY_DECIMALS, TIME_DECIMALS, Write
 from pe_audio_cli.formats.escaping import cell_text
 from pe_audio_cli.results import LocalizeResult, Recording, SearchResult, Tag, TagResult, Written
 
-__all__ = ["CsvWriter", "TsvWriter"]
+__all__ = ["CsvWriter", "TsvWriter", "csv_line"]
 
 TAG_HEADER = ("file", "label", "probability")
 TAG_PER_WINDOW_HEADER = ("file", "start", "end", "label", "probability")
@@ -51,10 +51,7 @@ class CsvWriter(Writer):
 
     def _write_rows(self, rows: Iterable[Cells]) -> None:
         for row in rows:
-            line = StringIO(newline="")
-            # With this terminator csv quotes cells with a bare carriage return as well.
-            csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(row)
-            self.stream.write(line.getvalue().removesuffix("\r\n") + "\n")
+            self.stream.write(csv_line(row, self.delimiter))
         self.stream.flush()
 
 
@@ -64,6 +61,14 @@ class TsvWriter(CsvWriter):
     name = "tsv"
     extensions = (".tsv",)
     delimiter = "\t"
+
+
+def csv_line(cells: Iterable[str], delimiter: str = ",") -> str:
+    """Return a row with its newline."""
+    line = StringIO(newline="")
+    # With this terminator csv quotes cells with a bare carriage return as well.
+    csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _rows(result: Written) -> Iterator[Cells]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
 from pe_audio_cli.formats.base import PROBABILITY_DECIMALS, TIME_DECIMALS
+from pe_audio_cli.formats.csv import csv_line
 from pe_audio_cli.formats.escaping import cell_text, json_text, terminal_text
 from pe_audio_cli.live.event import LiveEvent
 from pe_audio_cli.live.listener import Record
@@ -41,17 +40,11 @@ def _csv(record: Record) -> str:
     shape = record_object(record)
     if not isinstance(record, LiveEvent):
         shape |= {"event": record.status, "onset": shape["at"], "started_at": record.time}
-    return _row([_cell(shape.get(name, "")) for name in CSV_COLUMNS])
+    return csv_line([_cell(shape.get(name, "")) for name in CSV_COLUMNS])
 
 
 def _cell(value: Any) -> str:
     return cell_text(value) if isinstance(value, str) else str(value)
-
-
-def _row(cells: list[str]) -> str:
-    line = StringIO(newline="")
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _table(record: Record) -> str:
@@ -76,5 +69,5 @@ def _seconds(value: float) -> float:
     return round(value, TIME_DECIMALS)
 
 
-CSV_HEADER = _row(list(CSV_COLUMNS))
+CSV_HEADER = csv_line(CSV_COLUMNS)
 FORMATS: dict[str, Callable[[Record], str]] = {"jsonl": _json, "table": _table, "csv": _csv}

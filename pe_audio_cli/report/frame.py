@@ -20,19 +20,20 @@ from pe_audio_cli.report.quantize import base64_text
 __all__ = ["frame", "json_text", "write_bytes", "write_element"]
 
 
-def frame(template: str, styles: Sequence[str], scripts: Sequence[str]) -> tuple[str, str]:
+def frame(title: str, body: str, styles: Sequence[str], scripts: Sequence[str]) -> tuple[str, str]:
     """Return the HTML before the data of a page, and the HTML after them.
 
     Args:
-        template: the file of the document in ``static``.
+        title: the name of the page, until its script gives it another.
+        body: the file of the document in ``static``, from the element ``body`` on.
         styles: those of its style sheets.
         scripts: those of its scripts, which run in this order and share one scope.
     """
     style = "".join(_static(name) for name in styles)
     script = '"use strict";\n' + "\n".join(_bare(_static(name)) for name in scripts)
     mark = "\0"
-    page = Template(_static(template)).substitute(
-        style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), recordings=mark
+    page = Template(_static("head.html") + _static(body)).substitute(
+        title=title, style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), recordings=mark
     )
     head, tail = page.split(mark)
     return head, tail

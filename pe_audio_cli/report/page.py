@@ -75,7 +75,7 @@ class PageWriter:
 
     def open(self) -> None:
         """Begin the page."""
-        head, self._tail = frame("page.html", ["page.css"], SCRIPTS)
+        head, self._tail = frame("report", "page.html", ["page.css"], SCRIPTS)
         self.stream.write(head)
         settings = json_text(_settings(self._options.events, self._levels))
         write_element(self.stream, 'id="settings" type="application/json"', [settings])

@@ -65,7 +65,7 @@ class ReviewWriter:
 
     def open(self) -> None:
         """Begin the page with the list of items."""
-        head, self._tail = frame("review.html", ["page.css", "review.css"], SCRIPTS)
+        head, self._tail = frame("review", "review.html", ["page.css", "review.css"], SCRIPTS)
         self._stream.write(head)
         items = [asdict(item) for item in self._items]
         identity = hashlib.sha256(json.dumps(items).encode()).hexdigest()[:ID_DIGITS]

@@ -17,7 +17,7 @@ import pytest
 from audio.corpus import Recordings, chunk, id3_tag
 from support import peak_memory
 
-from pe_audio_cli.audio.decoders.quicktime import index_bytes
+from pe_audio_cli.audio.decoders.quicktime import index_bytes_and_tags
 from pe_audio_cli.audio.decoding import open_audio
 from pe_audio_cli.audio.excerpt import part_of, read_at
 from pe_audio_cli.audio.limits import Limits, variable
@@ -372,7 +372,7 @@ def test_long_pcm_in_an_mp4_is_within_the_limit(recordings: Recordings) -> None:
 @pytest.mark.parametrize("edits", [[(1_000, 0)], [(10_000, 0xFFFF_FFFF), *1_000 * [(10, 48_000)]]])
 def test_edits_of_a_recording_are_within_the_limit(edits: list[tuple[int, int]], recordings: Recordings) -> None:
     with quicktime(recordings, movie(track(100_000, more=edited(*edits)))).open("rb") as opened:
-        assert index_bytes(opened) < Limits().index_bytes / 20
+        assert index_bytes_and_tags(opened)[0] < Limits().index_bytes / 20
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_what_encoders_write_claims_next_to_nothing(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with path.open("rb") as opened:
-        assert index_bytes(opened) <= 32 * path.stat().st_size
+        assert index_bytes_and_tags(opened)[0] <= 32 * path.stat().st_size
     assert heard(path)[0] == pytest.approx(10, abs=0.1)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_audio_cli.audio.excerpt import Opened, read_at, size_of
 
-__all__ = ["index_bytes", "index_bytes_and_tags"]
+__all__ = ["index_bytes_and_tags"]
 
 MAX_HEADER = 1 << 26  # bytes of a box of headers that are looked at
 WINDOW = 1 << 16  # bytes that are read at a time to find the boxes of a file
@@ -59,13 +59,10 @@ GROUPS = (b"rap ", b"sync")  # kinds of groups of frames that FFmpeg looks at
 LENGTH_AND_TIME = {False: np.dtype(">u4,>u4,>u4"), True: np.dtype(">u8,>u8,>u4")}  # of an edit, and its rate
 
 
-def index_bytes(opened: Opened) -> int:
-    """About how much memory the headers of an MP4 or MOV ask for beyond what they take in the file; 0 for others."""
-    return index_bytes_and_tags(opened)[0]
-
-
 def index_bytes_and_tags(opened: Opened) -> tuple[int, int]:
-    """:func:`index_bytes`, and the number of texts about the recording, such as its title."""
+    """About how much memory the headers of an MP4 or MOV ask for beyond what they take in the file, and the number of
+    texts about the recording, such as its title; 0 and 0 for others.
+    """
     headers = _Headers(size_of(opened))
     for name, offset, size in _boxes_of(opened):
         if name in LOOKED_INTO or (name in SPARE and read_at(opened, offset + 4, 4) in MOVIE):

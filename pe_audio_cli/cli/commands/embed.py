@@ -78,10 +78,12 @@ def embed(
         refuse_to_overwrite({"--output": output}, {"one of the recordings": names, **inputs.files})
         runner = Runner(console, fail_fast)
         if remote.server is not None:
-            from pe_audio_cli.cli.remote import connected, refuse_local_flags
+            from pe_audio_cli.cli.remote import connected, reading_parameters, refuse_local_flags
 
             refuse_local_flags(model, device, engine)
-            parameters = _parameters(model, windows, inputs, per_window, frames)
+            switches = (("per_window", per_window), ("frames", frames))
+            switched = [(name, "true") for name, is_on in switches if is_on]
+            parameters = [*reading_parameters(model, windows, inputs), *switched]
             with connected(remote, model, task) as (client, _), console.progress(names) as progress:
                 file.open()
                 runner.go(client.embed(found, parameters), file, progress)
@@ -96,19 +98,6 @@ def embed(
             encoding = EncodeOptions(cutting, device.batch_size, progress.chunk, audio_track=track, engine=where)
             runner.go(inference.embed(found, encoder, per, encoding), file, progress)
         runner.end(names)
-
-
-def _parameters(
-    model: ModelFlags, windows: WindowFlags, inputs: InputFlags, per_window: bool, frames: bool
-) -> list[tuple[str, str]]:
-    """Return the flags as parameters of a request."""
-    parameters = [("model", model.model), ("window", windows.window)]
-    if windows.overlap is not None:
-        parameters.append(("overlap", str(windows.overlap)))
-    if inputs.audio_track is not None:
-        parameters.append(("audio_track", str(inputs.audio_track)))
-    switches = (("per_window", per_window), ("frames", frames))
-    return [*parameters, *((name, "true") for name, is_on in switches if is_on)]
 
 
 def _unit(per_window: bool, frames: bool) -> Unit:

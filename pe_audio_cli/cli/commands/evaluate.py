@@ -83,12 +83,12 @@ def evaluate(
 ) -> None:
     """Run the command; its help is ``HELP``, which lists the formats of annotations."""
     with begin(flags.console) as console:
+        from pe_audio_cli.cli.labels import taught_for
         from pe_audio_cli.detection.label_settings import SettingsFile, carried_settings
         from pe_audio_cli.evaluation.annotations.folder import read_annotations
         from pe_audio_cli.evaluation.evaluate import Evaluation
         from pe_audio_cli.evaluation.runner import decode_recordings
-        from pe_audio_cli.inference.taught import TaughtLabels
-        from pe_audio_cli.learning.use import read_all, taught_labels
+        from pe_audio_cli.learning.use import read_all
 
         require_extra("eval", "peaudio eval")
         tune = _tune_options(flags.tuning)
@@ -105,10 +105,7 @@ def evaluate(
 
         options, prompts = options_and_prompts(named or SettingsFile())
         checkpoint, windows = _find_model(flags, read, console)
-        taught = TaughtLabels()
-        if label_files:
-            about = checkpoint.fingerprint, checkpoint.name, checkpoint.embedding_width
-            taught = taught_labels(label_files, _task(read), *about)
+        taught = taught_for(checkpoint, label_files, _task(read))
         if named is None or taught.labels:
             used = carried_settings(checkpoint.folder, _task(read)) if named is None else named
             options, prompts = options_and_prompts(taught.settings(used))

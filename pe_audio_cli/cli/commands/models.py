@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 INDENT = "    "
-WIDEST = 100_000  # columns of a table that is not folded
 WIDEST = 100_000  # columns of a table before it is folded, which keeps paths whole
 COLUMNS = ("name", "for", "hub id", "revision", "size", "where")
 
